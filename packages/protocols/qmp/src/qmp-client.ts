@@ -59,7 +59,7 @@ const MIB = 1024 * 1024;
  * Gotchas: integers beyond 2^53 in an answer are rounded, as `JSON.parse` does. File descriptors can't be passed (Node can't send them).
  */
 export class QmpClient {
-  /** Resolves when the connection has ended: undefined after `close()` or an orderly end, else the reason. Never rejects. */
+  /** Resolves when the connection has ended: undefined after `close()` or when the peer left, else the reason. Never rejects. */
   readonly closed: Promise<QmpError | undefined>;
 
   readonly #stream: Duplex;
@@ -89,9 +89,11 @@ export class QmpClient {
       this.#resolveClosed = resolve;
     });
     stream.on("data", (chunk: Buffer) => this.#receive(chunk));
-    stream.on("error", (cause) =>
-      this.#end(new QmpError("QMP_CLOSED", `the connection failed: ${cause.message}`, { cause })),
-    );
+    stream.on("error", (cause: NodeJS.ErrnoException) => {
+      // QEMU that leaves with a byte of ours unread resets the connection; that is an end like any other.
+      const isEnd = cause.code === "ECONNRESET" || cause.code === "EPIPE";
+      this.#end(isEnd ? undefined : new QmpError("QMP_CLOSED", `the connection failed: ${cause.message}`, { cause }));
+    });
     stream.on("end", () => this.#end(undefined));
     stream.on("close", () => this.#end(undefined));
   }
