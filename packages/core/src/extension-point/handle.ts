@@ -32,3 +32,13 @@ export type Handle<T extends Contract> = Calls<T> & {
     options?: CallOptions & { readonly scope?: Scope },
   ): Promise<Facet<FacetOf<T, Name>>>;
 };
+
+/** A live directory of a point's providers: those that come and go while the kernel runs (hosts, for one) show in it at once. */
+export interface Providers<T extends Contract> {
+  /** The handle on a provider. Throws `NOT_FOUND`, and lists the names there are. */
+  get(name: string): Handle<T>;
+  /** Whether there is a provider of that name now. */
+  has(name: string): boolean;
+  /** The names there are now, in order. */
+  names(): readonly string[];
+}

@@ -16,7 +16,7 @@ export interface Requirement<P extends AnyExtensionPoint = AnyExtensionPoint, Ma
   readonly point: P;
   /** Which provider. Not with `all`. Defaults to the only one there is. */
   readonly name?: ProviderName;
-  /** All providers of the point, as a list. An empty list satisfies it. */
+  /** All providers of the point, as a live directory. An empty one satisfies it. */
   readonly all: Many;
 }
 

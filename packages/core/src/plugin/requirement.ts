@@ -1,6 +1,6 @@
 import type { Contract } from "../extension-point/contract.ts";
 import type { AnyExtensionPoint, ContractOf, ExtensionPoint } from "../extension-point/extension-point.ts";
-import type { Handle } from "../extension-point/handle.ts";
+import type { Handle, Providers } from "../extension-point/handle.ts";
 import type { ProviderName, Provision, Requirement, Requirements } from "./manifest.ts";
 
 /** Names a provider by a string of the plugin's config. */
@@ -24,7 +24,7 @@ export function one<T>(
   return { point, all: false, ...options };
 }
 
-/** Requires all providers of a point, as a list in name order. An empty list satisfies it. */
+/** Requires all providers of a point, as a live directory: providers that come and go later (hosts, for one) show in it. An empty one satisfies it. */
 export function all<T>(point: ExtensionPoint<T>): Requirement<ExtensionPoint<T>, true> {
   return { point, all: true };
 }
@@ -32,11 +32,14 @@ export function all<T>(point: ExtensionPoint<T>): Requirement<ExtensionPoint<T>,
 /** The handle on a point's provider. */
 export type HandleOf<P> = ContractOf<P> extends infer T extends Contract ? Handle<T> : never;
 
-/** What `setup` gets for each requirement: a handle, or the list of all. */
+/** The live directory of a point's providers. */
+export type ProvidersOf<P> = ContractOf<P> extends infer T extends Contract ? Providers<T> : never;
+
+/** What `setup` gets for each requirement: a handle, or the directory of all. */
 export type Required<R extends Requirements> = {
   readonly [K in keyof R]: R[K] extends Requirement<infer P, infer Many>
     ? Many extends true
-      ? readonly HandleOf<P>[]
+      ? ProvidersOf<P>
       : HandleOf<P>
     : never;
 };
@@ -45,7 +48,7 @@ export type Required<R extends Requirements> = {
 export type Used<R extends Requirements> = {
   readonly [K in keyof R]: R[K] extends Requirement<infer P, infer Many>
     ? Many extends true
-      ? readonly HandleOf<P>[]
+      ? ProvidersOf<P>
       : HandleOf<P> | undefined
     : never;
 };
