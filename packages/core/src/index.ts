@@ -1,1 +1,93 @@
-export {};
+// Errors
+
+// The context of an operation
+export { type Clock, systemClock } from "./context/clock.ts";
+export {
+  createOperationContext,
+  isCancellable,
+  isOperationContext,
+  type OperationEnvironment,
+} from "./context/create-operation-context.ts";
+export { type Logger, silentLogger } from "./context/logger.ts";
+export type { CallOptions, OperationContext, Progress, Random } from "./context/operation-context.ts";
+export { systemRandom } from "./context/random.ts";
+export { type ErrorCode, errorCodes, isRetryableCode } from "./error/error-code.ts";
+export {
+  isVdcError,
+  type ObjectReference,
+  type SerializedError,
+  toVdcError,
+  VdcError,
+  type VdcErrorOptions,
+} from "./error/vdc-error.ts";
+// Events and hooks
+export { defineEvent, type EventToken } from "./event/event-token.ts";
+export { defineHook, type HookFunction, type HookKind, type HookToken } from "./event/hook-token.ts";
+// Extension points
+export type {
+  Call,
+  Calls,
+  Contract,
+  CoreOperationName,
+  FacetName,
+  FacetOf,
+  FacetOperationsOf,
+  FacetsOf,
+  OperationsOf,
+} from "./extension-point/contract.ts";
+export { describeOperation } from "./extension-point/describe-operation.ts";
+export {
+  type DescribeInput,
+  type Description,
+  describeInput,
+  description,
+  type FacetAvailability,
+  facetAvailability,
+  type Scope,
+} from "./extension-point/description.ts";
+export {
+  type AnyExtensionPoint,
+  type Cardinality,
+  type ContractOf,
+  defineExtensionPoint,
+  type ExtensionPoint,
+  type ExtensionPointOptions,
+  extensionPointFormat,
+  extensionPointFormatOf,
+} from "./extension-point/extension-point.ts";
+export type { Facet, Handle } from "./extension-point/handle.ts";
+export {
+  type OperationDefinition,
+  type OperationKind,
+  type OperationMethod,
+  type OperationOf,
+  type OperationOptions,
+  stream,
+  unary,
+  universalErrorCodes,
+  watch,
+} from "./extension-point/operation.ts";
+// Plugins
+export {
+  definePlugin,
+  type Plugin,
+  type PluginOptions,
+  pluginFormat,
+  pluginFormatOf,
+} from "./plugin/define-plugin.ts";
+export type { PluginManifest, ProviderName, Provision, Requirement, Requirements } from "./plugin/manifest.ts";
+export type { HookOptions, PluginContext } from "./plugin/plugin-context.ts";
+export { all, fromConfig, type HandleOf, one, provides, type Required, type Used } from "./plugin/requirement.ts";
+// Data that crosses a contract
+export { type Json, type JsonObject, json, jsonObject } from "./schema/json.ts";
+export {
+  type Bytes,
+  bytes,
+  type Counter64,
+  counter64,
+  decodeCounter,
+  encodeCounter,
+  type Timestamp,
+  timestamp,
+} from "./schema/quantity.ts";
+export { type Plain, type Same, schemaOf } from "./schema/schema-of.ts";

@@ -1,4 +1,4 @@
-import type { OperationContext } from "../context/operation-context.ts";
+import type { CallOptions, OperationContext } from "../context/operation-context.ts";
 import type { DescribeInput, Description } from "./description.ts";
 import type { OperationMethod, OperationOf } from "./operation.ts";
 
@@ -30,9 +30,9 @@ export type FacetOperationsOf<T> = {
   readonly [Name in FacetName<T>]-?: OperationsOf<FacetOf<T, Name>>;
 };
 
-/** A method as a consumer calls it: without the context, with optional call options. */
+/** A method as a consumer calls it: with call options, or the context of the call that it is made on behalf of, or nothing. */
 export type Call<Method> = Method extends (input: infer Input, context: OperationContext) => infer Result
-  ? (input: Input, options?: import("../context/operation-context.ts").CallOptions) => Result
+  ? (input: Input, options?: CallOptions | OperationContext) => Result
   : never;
 
 /** A set of operations as a consumer calls them. */

@@ -1,0 +1,1 @@
+export type { KernelApi, Provided } from "./kernel/kernel-api.ts";
