@@ -1,0 +1,125 @@
+import { spawnSync } from "node:child_process";
+import { findExecutable, runQuietly } from "./child-process.mjs";
+import { SetupError, step } from "./progress.mjs";
+
+/**
+ * The programs of the operating system that the project runs or is judged by. npm has none of them.
+ *
+ * - `package`: its name in Debian and Ubuntu.
+ * - `command`: the program whose presence counts where there is no dpkg.
+ * - `tasks`: what needs it: `start` (virtual machines and their guest) or `test` (the independent judges as well).
+ * - `without`: what happens where it is missing.
+ */
+export const systemPackages = [
+  {
+    package: "qemu-system-x86",
+    command: "qemu-system-x86_64",
+    tasks: ["start", "test"],
+    reason: "runs the virtual machines",
+    without: "virtual machines are simulated, and the tests that boot one are skipped",
+  },
+  {
+    package: "busybox-static",
+    command: "busybox",
+    tasks: ["start", "test"],
+    reason: "is the userspace of the guest image",
+    without: "no guest image can be built, so virtual machines are simulated",
+  },
+  {
+    package: "qemu-utils",
+    command: "qemu-img",
+    tasks: ["test"],
+    reason: "judges qcow2 images and the NBD server (qemu-img, qemu-io)",
+    without: "the tests that ask qemu-img for its judgement are skipped",
+  },
+  {
+    package: "libnbd-bin",
+    command: "nbdinfo",
+    tasks: ["test"],
+    reason: "judges the NBD server (nbdinfo, nbdcopy)",
+    without: "the tests of the NBD server against libnbd are skipped",
+  },
+  {
+    package: "nbdkit",
+    command: "nbdkit",
+    tasks: ["test"],
+    reason: "is the peer that judges the NBD client",
+    without: "the tests of the NBD client against nbdkit are skipped",
+  },
+  {
+    package: "fio",
+    command: "fio",
+    tasks: ["test"],
+    reason: "writes and verifies random blocks over NBD",
+    without: "the verified random load over NBD is skipped",
+  },
+  {
+    package: "tshark",
+    command: "tshark",
+    tasks: ["test"],
+    reason: "judges the frames and VXLAN packets of the switch",
+    without: "the tests that let tshark decode packets are skipped",
+  },
+];
+
+/**
+ * Installs what a task needs and is missing, where that is possible, and says so. Elsewhere it says what is missing,
+ * what follows from that, and how to get it; that is never a failure by itself.
+ *
+ * @param {"start" | "test"} task
+ */
+export async function provideSystemPackages(task) {
+  const wanted = systemPackages.filter((entry) => entry.tasks.includes(task));
+  const debian = process.platform === "linux" && ["dpkg-query", "apt-get"].every((name) => findExecutable(name));
+  const missing = debian ? missingInDpkg(wanted) : wanted.filter((entry) => !findExecutable(entry.command));
+  if (missing.length === 0) return;
+
+  const names = missing.map((entry) => entry.package);
+  const asRoot = debian ? rootPrefix() : undefined;
+  if (asRoot === undefined) return explain(missing, debian);
+
+  try {
+    await step(`Installing system packages: ${names.join(", ")}`, async () => {
+      const apt = (...args) => {
+        const [file, ...rest] = [...asRoot, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", ...args];
+        return runQuietly(file, rest);
+      };
+      const lockWait = ["-o", "DPkg::Lock::Timeout=120"];
+      await apt("update");
+      await apt(...lockWait, "install", "-y", "--no-install-recommends", ...names);
+    });
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    console.log(error.message);
+    explain(missing, true);
+  }
+}
+
+function missingInDpkg(wanted) {
+  const names = wanted.map((entry) => entry.package);
+  // The exit code says that some package is unknown; what is installed is on standard output all the same.
+  const format = ["$", "{Package} ", "$", "{db:Status-Status}\\n"].join("");
+  const query = spawnSync("dpkg-query", ["-W", "-f", format, ...names], {
+    encoding: "utf8",
+  });
+  const installed = new Set((query.stdout ?? "").split("\n").filter((line) => line.endsWith(" installed")));
+  return wanted.filter((entry) => !installed.has(`${entry.package} installed`));
+}
+
+/** The words to put before a command to run it as root, or undefined where that needs a password. */
+function rootPrefix() {
+  if (process.getuid() === 0) return [];
+  const sudo = findExecutable("sudo");
+  if (sudo === undefined) return undefined;
+  return spawnSync(sudo, ["-n", "true"], { stdio: "ignore" }).status === 0 ? [sudo, "-n"] : undefined;
+}
+
+function explain(missing, debian) {
+  console.log("Not installed on this machine:");
+  for (const entry of missing) {
+    console.log(`  ${entry.package} (${entry.command}), which ${entry.reason}: ${entry.without}.`);
+  }
+  const names = missing.map((entry) => entry.package).join(" ");
+  if (debian) console.log(`To get them: sudo apt-get install --no-install-recommends ${names}`);
+  else console.log("To get them: install QEMU and the others named above with this system's own package manager.");
+}
