@@ -1,0 +1,121 @@
+import { z } from "zod";
+import type { OperationContext } from "../../context/operation-context.ts";
+import { identifier, nothing, type OwnerStamp, objectName, ownerStamp } from "../../contract/ownership.ts";
+import { type Page, type PageRequest, pageOf, pageRequestShape } from "../../contract/page.ts";
+import type { ObjectReference } from "../../error/vdc-error.ts";
+import type { OperationsOf } from "../../extension-point/contract.ts";
+import { unary } from "../../extension-point/operation.ts";
+import { type Bytes, bytes, type Timestamp, timestamp } from "../../schema/quantity.ts";
+import { schemaOf } from "../../schema/schema-of.ts";
+
+/** The content of a volume at one moment. */
+export interface Snapshot {
+  readonly snapshotId: string;
+  readonly name: string;
+  readonly volumeId: string;
+  /** The volume's virtual size at that moment. */
+  readonly capacityBytes: Bytes;
+  /** What deleting it would give back. */
+  readonly exclusiveBytes: Bytes;
+  readonly createdAt: Timestamp;
+  /** Whether clones can be made from it now. */
+  readonly ready: boolean;
+  readonly owner?: OwnerStamp;
+}
+
+/** Input of `snapshots.createSnapshot`. */
+export interface CreateSnapshot {
+  readonly name: string;
+  readonly volumeId: string;
+  readonly owner?: OwnerStamp;
+}
+
+/**
+ * Facet `snapshots` (CSI CREATE_DELETE_SNAPSHOT, Cinder snapshots and revert). Crash-consistent: a snapshot holds every write that was
+ * acknowledged before it. Limits: `maxSnapshots`, `restoreOnlyLatest`.
+ */
+export interface SnapshotsFacet {
+  createSnapshot(input: CreateSnapshot, context: OperationContext): Promise<Snapshot>;
+  /** Deleting what is absent succeeds. A snapshot with children fails with `FAILED_PRECONDITION` and names them. */
+  deleteSnapshot(input: { readonly snapshotId: string }, context: OperationContext): Promise<void>;
+  getSnapshot(input: { readonly snapshotId: string }, context: OperationContext): Promise<Snapshot>;
+  listSnapshots(
+    input: PageRequest & { readonly volumeId?: string },
+    context: OperationContext,
+  ): Promise<Page<Snapshot>>;
+  /** Makes the volume's content that of the snapshot. The volume must not be attached. */
+  revertToSnapshot(
+    input: { readonly volumeId: string; readonly snapshotId: string },
+    context: OperationContext,
+  ): Promise<void>;
+  /** What prevents a revert now. Empty when nothing does. */
+  revertBlockers(
+    input: { readonly volumeId: string; readonly snapshotId: string },
+    context: OperationContext,
+  ): Promise<readonly ObjectReference[]>;
+}
+
+/** Schema of {@link Snapshot}. */
+export const snapshot: z.ZodType<Snapshot> = schemaOf<Snapshot>()(
+  z.object({
+    snapshotId: identifier,
+    name: z.string(),
+    volumeId: identifier,
+    capacityBytes: bytes,
+    exclusiveBytes: bytes,
+    createdAt: timestamp,
+    ready: z.boolean(),
+    owner: ownerStamp.exactOptional(),
+  }),
+);
+
+const snapshotRef = z.object({ snapshotId: identifier });
+const revert = z.object({ volumeId: identifier, snapshotId: identifier });
+
+/** The operations of {@link SnapshotsFacet}. */
+export const snapshotsOperations: OperationsOf<SnapshotsFacet> = {
+  createSnapshot: unary({
+    summary: "Takes a crash-consistent snapshot of a volume.",
+    input: schemaOf<CreateSnapshot>()(
+      z.object({ name: objectName, volumeId: identifier, owner: ownerStamp.exactOptional() }),
+    ),
+    output: snapshot,
+    idempotent: true,
+    errors: ["NOT_FOUND", "ALREADY_EXISTS", "RESOURCE_EXHAUSTED", "ABORTED", "FAILED_PRECONDITION"],
+  }),
+  deleteSnapshot: unary({
+    summary: "Deletes a snapshot; deleting what is absent succeeds.",
+    input: snapshotRef,
+    output: nothing,
+    idempotent: true,
+    errors: ["FAILED_PRECONDITION", "ABORTED"],
+  }),
+  getSnapshot: unary({
+    summary: "Returns a snapshot.",
+    input: snapshotRef,
+    output: snapshot,
+    idempotent: true,
+    errors: ["NOT_FOUND"],
+  }),
+  listSnapshots: unary({
+    summary: "Lists snapshots, of one volume or all, by page.",
+    input: z.object({ ...pageRequestShape, volumeId: identifier.exactOptional() }),
+    output: pageOf(snapshot),
+    idempotent: true,
+    errors: ["ABORTED"],
+  }),
+  revertToSnapshot: unary({
+    summary: "Makes a volume's content that of one of its snapshots.",
+    input: revert,
+    output: nothing,
+    idempotent: true,
+    errors: ["NOT_FOUND", "FAILED_PRECONDITION", "ABORTED"],
+  }),
+  revertBlockers: unary({
+    summary: "Tells what prevents a revert.",
+    input: revert,
+    output: z.array(z.object({ kind: z.string(), name: z.string() })),
+    idempotent: true,
+    errors: ["NOT_FOUND"],
+  }),
+};
