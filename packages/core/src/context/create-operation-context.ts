@@ -15,6 +15,11 @@ export interface OperationEnvironment {
   readonly random?: Random | undefined;
   /** Aborts the call as well, beside the caller's own signal: a plugin's, or a connection's. */
   readonly signal?: AbortSignal | undefined;
+  /**
+   * Who serves the call. Its signal joins the context's, but is read only when somebody looks at that: it is for the provider to
+   * heed, and does not make the caller stop waiting.
+   */
+  readonly server?: { readonly signal: AbortSignal } | undefined;
   /** A call that this one is made on behalf of: its signal, deadline, tenant and trace hold here too. */
   readonly parent?: OperationContext | undefined;
 }
@@ -22,7 +27,10 @@ export interface OperationEnvironment {
 /** A signal that never aborts, shared by all calls that nobody can end. Nothing is ever added to it: see {@link isCancellable}. */
 const neverAborts = new AbortController().signal;
 
-class CallContext implements OperationContext {
+/** The kernel's operation context. Other modules see {@link OperationContext}; the boundary looks inside. */
+export class CallContext implements OperationContext {
+  /** Whether anything but the server can end this call early. */
+  readonly cancellable: boolean;
   readonly deadline: number | undefined;
   readonly idempotencyKey: string | undefined;
   readonly tenant: string;
@@ -33,7 +41,9 @@ class CallContext implements OperationContext {
   readonly #onProgress: ((update: Progress) => void) | undefined;
   readonly #callerSignal: AbortSignal | undefined;
   readonly #environmentSignal: AbortSignal | undefined;
+  readonly #server: { readonly signal: AbortSignal } | undefined;
   readonly #parent: OperationContext | undefined;
+  #cancelDeadline: (() => void) | undefined;
   #signal: AbortSignal | undefined;
 
   constructor(options: CallOptions, environment: OperationEnvironment) {
@@ -47,6 +57,7 @@ class CallContext implements OperationContext {
     this.#onProgress = options.onProgress;
     this.#callerSignal = options.signal;
     this.#environmentSignal = environment.signal;
+    this.#server = environment.server;
     this.#parent = parent;
     let deadline = parent?.deadline;
     if (options.timeoutMs !== undefined) {
@@ -54,16 +65,11 @@ class CallContext implements OperationContext {
       deadline = deadline === undefined || own < deadline ? own : deadline;
     }
     this.deadline = deadline;
-  }
-
-  /** Whether anything can end this call early. */
-  get cancellable(): boolean {
-    return (
-      this.deadline !== undefined ||
+    this.cancellable =
+      deadline !== undefined ||
       this.#callerSignal !== undefined ||
       this.#environmentSignal !== undefined ||
-      (this.#parent !== undefined && isCancellable(this.#parent))
-    );
+      (parent !== undefined && isCancellable(parent));
   }
 
   /** Made when it is first asked for: most operations never look, and a combined signal costs microseconds. */
@@ -80,12 +86,24 @@ class CallContext implements OperationContext {
     }
   }
 
-  #makeSignal(): AbortSignal {
+  /** The signals that end the call for the caller, as they came in; the deadline is not among them. */
+  cancelSources(): readonly AbortSignal[] {
     const sources: AbortSignal[] = [];
     if (this.#callerSignal !== undefined) sources.push(this.#callerSignal);
     if (this.#environmentSignal !== undefined) sources.push(this.#environmentSignal);
-    if (this.#parent !== undefined && isCancellable(this.#parent)) sources.push(this.#parent.signal);
-    if (this.deadline !== undefined && this.deadline !== this.#parent?.deadline) sources.push(this.#deadlineSignal());
+    if (this.#parent !== undefined) sources.push(...cancelSourcesOf(this.#parent));
+    return sources;
+  }
+
+  /** Says that the call has ended: a deadline's timer is no longer needed. */
+  finish(): void {
+    this.#cancelDeadline?.();
+  }
+
+  #makeSignal(): AbortSignal {
+    const sources = [...this.cancelSources()];
+    if (this.#server !== undefined) sources.push(this.#server.signal);
+    if (this.deadline !== undefined) sources.push(this.#deadlineSignal());
     if (sources.length === 0) return neverAborts;
     return sources.length === 1 ? (sources[0] as AbortSignal) : AbortSignal.any(sources);
   }
@@ -98,9 +116,10 @@ class CallContext implements OperationContext {
       expire();
     } else if (this.clock === systemClock) {
       // Unreferenced: a deadline alone must not keep a process alive.
-      setTimeout(expire, Math.min(remaining, 0x7fff_ffff)).unref();
+      const timer = setTimeout(expire, Math.min(remaining, 0x7fff_ffff)).unref();
+      this.#cancelDeadline = () => clearTimeout(timer);
     } else {
-      this.clock.schedule(remaining, expire);
+      this.#cancelDeadline = this.clock.schedule(remaining, expire);
     }
     return controller.signal;
   }
@@ -138,4 +157,10 @@ export function isOperationContext(value: CallOptions | OperationContext): value
 export function isCancellable(context: OperationContext): boolean {
   if (context instanceof CallContext) return context.cancellable;
   return context.deadline !== undefined || context.signal !== neverAborts;
+}
+
+/** The signals that end a call for its caller, without making one; the deadline is not among them. */
+export function cancelSourcesOf(context: OperationContext): readonly AbortSignal[] {
+  if (context instanceof CallContext) return context.cancelSources();
+  return context.signal === neverAborts ? [] : [context.signal];
 }

@@ -25,7 +25,10 @@ export interface Random {
  * and trace context are carried over; logger, clock and randomness are those of the process that runs the provider.
  */
 export interface OperationContext {
-  /** Aborts when the caller cancels, the deadline passes, or the plugin that serves the call is stopped. */
+  /**
+   * Aborts when the caller cancels, the deadline passes, or the plugin that serves the call is stopped. A context that was passed
+   * on from another call keeps that call's signal.
+   */
   readonly signal: AbortSignal;
   /** When the caller stops waiting, in {@link Clock.monotonic} milliseconds. `undefined` when it waits for as long as it takes. */
   readonly deadline: number | undefined;

@@ -73,7 +73,7 @@ export class VdcError extends Error {
       ...(this.blockers.length > 0 ? { blockers: this.blockers } : {}),
       retryable: this.retryable,
       ...(this.plugin === undefined ? {} : { plugin: this.plugin }),
-      ...(this.cause === undefined ? {} : { cause: toVdcError(this.cause).toJSON() }),
+      ...(this.cause === undefined ? {} : { cause: serializeCause(this.cause, 1) }),
     };
   }
 
@@ -90,6 +90,27 @@ export class VdcError extends Error {
   }
 }
 
+/** How many causes of causes are written: a chain may be a circle. */
+const maxCauseDepth = 8;
+
+function serializeCause(cause: unknown, depth: number): SerializedError {
+  const error = isVdcError(cause) ? cause : undefined;
+  const next = cause instanceof Error ? cause.cause : undefined;
+  const name = cause instanceof Error && cause.name !== "Error" ? cause.name : undefined;
+  const reason = (cause as { readonly code?: unknown } | undefined)?.code;
+  return {
+    code: error?.code ?? "UNKNOWN",
+    reason: error?.reason ?? (typeof reason === "string" ? reason : (name ?? "VDC_UNKNOWN")),
+    message:
+      cause instanceof Error ? cause.message : typeof cause === "string" ? cause : `a ${typeof cause} was thrown`,
+    ...(error !== undefined && Object.keys(error.details).length > 0 ? { details: error.details } : {}),
+    ...(error !== undefined && error.blockers.length > 0 ? { blockers: error.blockers } : {}),
+    retryable: error?.retryable ?? false,
+    ...(error?.plugin === undefined ? {} : { plugin: error.plugin }),
+    ...(next === undefined || depth >= maxCauseDepth ? {} : { cause: serializeCause(next, depth + 1) }),
+  };
+}
+
 /** Whether a value is a {@link VdcError}, of this copy of core or another; with `code`, whether it has that code. */
 export function isVdcError(value: unknown, code?: ErrorCode): value is VdcError {
   return (
@@ -100,6 +121,18 @@ export function isVdcError(value: unknown, code?: ErrorCode): value is VdcError 
   );
 }
 
+/**
+ * Turns anything that a plugin threw into a {@link VdcError} that names the plugin. The first attribution stays: an error that
+ * came through several plugins belongs to the one that made it.
+ */
+export function attributeError(value: unknown, plugin: string | undefined): VdcError {
+  if (plugin === undefined) return toVdcError(value);
+  const error = toVdcError(value, { plugin });
+  // In place, so that the error keeps its identity, class and stack for whoever holds it already.
+  if (error.plugin === undefined && !Object.isFrozen(error)) (error as { plugin: string | undefined }).plugin = plugin;
+  return error;
+}
+
 /** Turns anything thrown into a {@link VdcError}: itself, `CANCELLED` for an abort, `DEADLINE_EXCEEDED` for a timeout, else `UNKNOWN`. */
 export function toVdcError(value: unknown, options: VdcErrorOptions = {}): VdcError {
   if (isVdcError(value)) return value;
@@ -107,8 +140,7 @@ export function toVdcError(value: unknown, options: VdcErrorOptions = {}): VdcEr
     if (value.name === "AbortError") return new VdcError("CANCELLED", value.message, { cause: value, ...options });
     if (value.name === "TimeoutError")
       return new VdcError("DEADLINE_EXCEEDED", value.message, { cause: value, ...options });
-    const { cause: _, ...rest } = options;
-    return Object.assign(new VdcError("UNKNOWN", value.message, rest), { stack: value.stack });
+    return new VdcError("UNKNOWN", value.message, { cause: value, ...options });
   }
   return new VdcError("UNKNOWN", typeof value === "string" ? value : `a ${typeof value} was thrown`, options);
 }

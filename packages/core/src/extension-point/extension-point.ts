@@ -9,6 +9,9 @@ const brand: unique symbol = Symbol.for("vdc-os.extension-point") as never;
 /** The version of the token's own shape, so that two copies of core can tell each other apart. */
 export const extensionPointFormat = 1;
 
+/** Names that operations cannot have, because a handle has them. `then` would make a handle look like a promise. */
+const reservedNames: ReadonlySet<string> = new Set(["constructor", "facet", "facets", "name", "point", "then"]);
+
 /** An extension point whose contract is not known to the type system: what the kernel works with. */
 export interface AnyExtensionPoint {
   /** Dotted, lower case: `vdc.storage`. */
@@ -68,6 +71,13 @@ export function defineExtensionPoint<T extends Contract>(): (options: ExtensionP
     }
     if (!/^\d+\.\d+$/.test(options.version)) {
       throw new TypeError(`extension point '${options.id}' has version '${options.version}': it must be 'major.minor'`);
+    }
+    for (const name of Object.keys(options.operations)) {
+      if (reservedNames.has(name)) {
+        throw new TypeError(
+          `extension point '${options.id}' has an operation '${name}': handles use that name themselves`,
+        );
+      }
     }
     return Object.freeze({
       id: options.id,
