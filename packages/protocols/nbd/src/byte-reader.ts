@@ -1,0 +1,97 @@
+const EMPTY = Buffer.alloc(0);
+const SMALL_BYTES = 64;
+/** A buffer for split payloads up to this size is kept for the next one. */
+const KEEP_BYTES = 2 * 1024 * 1024;
+
+/**
+ * Finds contiguous runs of bytes in a stream of chunks, without a copy where a run lies within one chunk.
+ *
+ * Usage: `feed` a chunk, then `ensure(n)` and read `n` bytes of `buffer` from `at`, then `consume(n)`; when `ensure` says false the
+ * chunk is used up. A run that spans chunks is gathered in a buffer of exactly its size, so the memory held is bounded by the largest
+ * `n` asked for.
+ */
+export class ByteReader {
+  /** Where the bytes that `ensure` found are. */
+  buffer: Buffer = EMPTY;
+  /** Their offset in `buffer`. */
+  at = 0;
+
+  #chunk: Buffer = EMPTY;
+  #chunkAt = 0;
+  #small: Buffer = Buffer.alloc(SMALL_BYTES);
+  #large: Buffer = EMPTY;
+  #carry: Buffer = EMPTY;
+  #wanted = 0;
+  #filled = 0;
+
+  /** Adds a chunk. The earlier one must be used up. */
+  feed(chunk: Buffer): void {
+    this.#chunk = chunk;
+    this.#chunkAt = 0;
+  }
+
+  /** True while the chunk has bytes that were not consumed. */
+  get hasMore(): boolean {
+    return this.#chunkAt < this.#chunk.length;
+  }
+
+  /** True when `n` bytes are there. Until they are, ask for the same `n` again. */
+  ensure(n: number): boolean {
+    const available = this.#chunk.length - this.#chunkAt;
+    if (this.#wanted === 0) {
+      if (available >= n) {
+        this.buffer = this.#chunk;
+        this.at = this.#chunkAt;
+        return true;
+      }
+      if (available === 0) return false;
+      this.#wanted = n;
+      this.#filled = 0;
+      this.#carry = n <= SMALL_BYTES ? this.#small : this.#allocate(n);
+    }
+    const take = Math.min(this.#wanted - this.#filled, available);
+    if (take > 0) {
+      this.#chunk.copy(this.#carry, this.#filled, this.#chunkAt, this.#chunkAt + take);
+      this.#filled += take;
+      this.#chunkAt += take;
+    }
+    if (this.#filled < this.#wanted) {
+      this.#chunk = EMPTY;
+      this.#chunkAt = 0;
+      return false;
+    }
+    this.buffer = this.#carry;
+    this.at = 0;
+    return true;
+  }
+
+  /** Passes over the `n` bytes that `ensure(n)` found. They stay readable until the next call of `ensure`. */
+  consume(n: number): void {
+    if (this.#wanted === 0) {
+      this.#chunkAt += n;
+      return;
+    }
+    this.#wanted = 0;
+    this.#carry = EMPTY;
+  }
+
+  /** Passes over up to `n` bytes and tells how many are still to pass over. */
+  skip(n: number): number {
+    const take = Math.min(n, this.#chunk.length - this.#chunkAt);
+    this.#chunkAt += take;
+    return n - take;
+  }
+
+  /** Leaves the buffer of the last run to its holder: it will not be written to again. */
+  surrender(): void {
+    if (this.buffer === this.#large) this.#large = EMPTY;
+  }
+
+  #allocate(n: number): Buffer {
+    if (n <= this.#large.length) return this.#large;
+    const size = n <= KEEP_BYTES ? Math.max(n, 128 * 1024) : n;
+    const fresh = Buffer.allocUnsafeSlow(size);
+    if (size <= KEEP_BYTES) this.#large = fresh;
+    return fresh;
+  }
+}
