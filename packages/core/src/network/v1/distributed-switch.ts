@@ -1,0 +1,211 @@
+import { z } from "zod";
+import type { OperationContext } from "../../context/operation-context.ts";
+import { type Generation, generation, identifier, nothing } from "../../contract/ownership.ts";
+import { type Page, type PageRequest, pageOf, pageRequestShape } from "../../contract/page.ts";
+import { type WatchItem, watchItemOf } from "../../contract/watch-item.ts";
+import { describeOperation } from "../../extension-point/describe-operation.ts";
+import type { DescribeInput, Description } from "../../extension-point/description.ts";
+import { defineExtensionPoint, type ExtensionPoint } from "../../extension-point/extension-point.ts";
+import { unary, watch } from "../../extension-point/operation.ts";
+import {
+  type CaptureFacet,
+  type ConfigArchiveFacet,
+  captureOperations,
+  configArchiveOperations,
+  type EffectiveSettingFacet,
+  type ExplainFacet,
+  effectiveSettingOperations,
+  explainOperations,
+  type GateFacet,
+  gateOperations,
+  type HealthCheckFacet,
+  healthCheckOperations,
+  type PortMigrationFacet,
+  portMigrationOperations,
+} from "./facets.ts";
+import {
+  type ConnectPort,
+  connectPort,
+  type PortBinding,
+  type PortStatistics,
+  portBinding,
+  portStatistics,
+  type SwitchStatus,
+  switchStatus,
+} from "./port.ts";
+import { type SpecProblem, type SwitchSpec, specProblem, switchSpec } from "./switch-spec.ts";
+
+/** The optional parts of {@link DistributedSwitch}. */
+export interface NetworkFacets {
+  readonly teaming?: EffectiveSettingFacet;
+  readonly pvlan?: EffectiveSettingFacet;
+  readonly shaping?: EffectiveSettingFacet;
+  readonly securityPolicy?: EffectiveSettingFacet;
+  readonly accessControl?: EffectiveSettingFacet;
+  readonly mirroring?: EffectiveSettingFacet;
+  readonly flowExport?: EffectiveSettingFacet;
+  readonly discovery?: EffectiveSettingFacet;
+  readonly multicastSnooping?: EffectiveSettingFacet;
+  readonly gate?: GateFacet;
+  readonly migration?: PortMigrationFacet;
+  readonly healthCheck?: HealthCheckFacet;
+  readonly configArchive?: ConfigArchiveFacet;
+  readonly capture?: CaptureFacet;
+  readonly explain?: ExplainFacet;
+}
+
+/**
+ * The vNetwork API: what a third party implements to be the distributed switch (terms of vSphere's VDS, realisation as in OVN).
+ *
+ * - Desired state is given whole, with a generation; never as a stream of edits.
+ * - `validateSwitch` is pure and the only place to say no. What it accepts, `applySwitch` realises, sooner or later.
+ * - A receipt is not success: success is the realised generation in the status of every member that is up.
+ * - A port has one owner, known by its generation; frames of an older owner are refused.
+ */
+export interface DistributedSwitch {
+  /** Attributes: `fencing`, `overheadBytes` (what tunnelling takes from the underlay's MTU), `attachments` (kinds of {@link PortAttachment}). */
+  describe(input: DescribeInput, context: OperationContext): Promise<Description>;
+  /** Pure: no I/O beyond what the provider knows. Empty when the spec is good. */
+  validateSwitch(input: { readonly spec: SwitchSpec }, context: OperationContext): Promise<readonly SpecProblem[]>;
+  /** Takes over a spec. An older generation than one seen before fails with `ABORTED`; the same again changes nothing. */
+  applySwitch(
+    input: { readonly spec: SwitchSpec; readonly generation: number },
+    context: OperationContext,
+  ): Promise<{ readonly generation: number }>;
+  /** Removes a switch. Connected ports fail it with `FAILED_PRECONDITION`; removing what is absent succeeds. */
+  removeSwitch(input: { readonly switchId: string }, context: OperationContext): Promise<void>;
+  listSwitches(
+    input: PageRequest & { readonly ownerDatacenter?: string },
+    context: OperationContext,
+  ): Promise<Page<SwitchSpec>>;
+  connectPort(input: ConnectPort, context: OperationContext): Promise<PortBinding>;
+  /** Ends the connection of that generation. An absent or older one is a success and changes nothing. */
+  disconnectPort(
+    input: { readonly switchId: string; readonly portKey: string; readonly generation: Generation },
+    context: OperationContext,
+  ): Promise<void>;
+  /** Cuts off every owner up to and including this generation, durably. */
+  revokePort(
+    input: { readonly switchId: string; readonly portKey: string; readonly generation: Generation },
+    context: OperationContext,
+  ): Promise<void>;
+  switchStatus(input: { readonly switchId: string }, context: OperationContext): Promise<SwitchStatus>;
+  watchSwitch(input: { readonly switchId: string }, context: OperationContext): AsyncIterable<WatchItem<SwitchStatus>>;
+  portStatistics(
+    input: { readonly switchId: string; readonly portKeys?: readonly string[] },
+    context: OperationContext,
+  ): Promise<readonly PortStatistics[]>;
+  /** Disconnects the ports that are not in `known`, and returns their keys. */
+  collectGarbage(
+    input: { readonly switchId: string; readonly known: readonly string[] },
+    context: OperationContext,
+  ): Promise<readonly string[]>;
+  readonly facets?: NetworkFacets;
+}
+
+const portRefWithGeneration = z.object({ switchId: identifier, portKey: identifier, generation });
+const switchRef = z.object({ switchId: identifier });
+
+/** The extension point for networks: the vNetwork API. */
+export const distributedSwitch: ExtensionPoint<DistributedSwitch> = defineExtensionPoint<DistributedSwitch>()({
+  id: "vdc.network",
+  version: "1.0",
+  summary: "Networks: switches that span hosts, their port groups, and the ports that VMs are joined to.",
+  operations: {
+    describe: describeOperation,
+    validateSwitch: unary({
+      summary: "Tells what is wrong with a spec.",
+      input: z.object({ spec: switchSpec }),
+      output: z.array(specProblem),
+      idempotent: true,
+      errors: [],
+    }),
+    applySwitch: unary({
+      summary: "Takes over the whole desired state of a switch.",
+      input: z.object({ spec: switchSpec, generation: z.int().positive() }),
+      output: z.object({ generation: z.int().positive() }),
+      idempotent: true,
+      errors: ["ABORTED", "RESOURCE_EXHAUSTED"],
+    }),
+    removeSwitch: unary({
+      summary: "Removes a switch; removing what is absent succeeds.",
+      input: switchRef,
+      output: nothing,
+      idempotent: true,
+      errors: ["FAILED_PRECONDITION"],
+    }),
+    listSwitches: unary({
+      summary: "Lists switches by page.",
+      input: z.object({ ...pageRequestShape, ownerDatacenter: z.string().exactOptional() }),
+      output: pageOf(switchSpec),
+      idempotent: true,
+      errors: ["ABORTED"],
+    }),
+    connectPort: unary({
+      summary: "Joins a VM's NIC to a port group on a host.",
+      input: connectPort,
+      output: portBinding,
+      idempotent: true,
+      errors: ["NOT_FOUND", "ALREADY_EXISTS", "FAILED_PRECONDITION", "RESOURCE_EXHAUSTED"],
+    }),
+    disconnectPort: unary({
+      summary: "Ends a connection; ending one that is absent or older succeeds.",
+      input: portRefWithGeneration,
+      output: nothing,
+      idempotent: true,
+      errors: [],
+    }),
+    revokePort: unary({
+      summary: "Cuts off every owner of a port up to a generation, durably.",
+      input: portRefWithGeneration,
+      output: nothing,
+      idempotent: true,
+      errors: ["NOT_FOUND"],
+    }),
+    switchStatus: unary({
+      summary: "Tells what is realised, by member and port.",
+      input: switchRef,
+      output: switchStatus,
+      idempotent: true,
+      errors: ["NOT_FOUND"],
+    }),
+    watchSwitch: watch({
+      summary: "Tells how a switch's status changes.",
+      input: switchRef,
+      output: watchItemOf(switchStatus),
+      idempotent: true,
+      errors: ["NOT_FOUND"],
+    }),
+    portStatistics: unary({
+      summary: "Returns counters of ports.",
+      input: z.object({ switchId: identifier, portKeys: z.array(identifier).exactOptional() }),
+      output: z.array(portStatistics),
+      idempotent: true,
+      errors: ["NOT_FOUND"],
+    }),
+    collectGarbage: unary({
+      summary: "Disconnects the ports that nobody owns.",
+      input: z.object({ switchId: identifier, known: z.array(identifier) }),
+      output: z.array(identifier),
+      idempotent: true,
+      errors: ["NOT_FOUND"],
+    }),
+  },
+  facets: {
+    teaming: effectiveSettingOperations,
+    pvlan: effectiveSettingOperations,
+    shaping: effectiveSettingOperations,
+    securityPolicy: effectiveSettingOperations,
+    accessControl: effectiveSettingOperations,
+    mirroring: effectiveSettingOperations,
+    flowExport: effectiveSettingOperations,
+    discovery: effectiveSettingOperations,
+    multicastSnooping: effectiveSettingOperations,
+    gate: gateOperations,
+    migration: portMigrationOperations,
+    healthCheck: healthCheckOperations,
+    configArchive: configArchiveOperations,
+    capture: captureOperations,
+    explain: explainOperations,
+  },
+});
