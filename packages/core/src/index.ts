@@ -1,5 +1,3 @@
-// Errors
-
 // The context of an operation
 export { type Clock, systemClock } from "./context/clock.ts";
 export {
@@ -55,7 +53,7 @@ export {
   extensionPointFormat,
   extensionPointFormatOf,
 } from "./extension-point/extension-point.ts";
-export type { Facet, Handle } from "./extension-point/handle.ts";
+export type { Facet, Handle, Providers } from "./extension-point/handle.ts";
 export {
   type OperationDefinition,
   type OperationKind,
@@ -77,7 +75,7 @@ export {
 } from "./plugin/define-plugin.ts";
 export type { PluginManifest, ProviderName, Provision, Requirement, Requirements } from "./plugin/manifest.ts";
 export type { HookOptions, PluginContext } from "./plugin/plugin-context.ts";
-export { all, fromConfig, type HandleOf, one, provides, type Required, type Used } from "./plugin/requirement.ts";
+export { all, fromConfig, type HandleOf, one, provides, type ProvidersOf, type Required, type Used } from "./plugin/requirement.ts";
 // Data that crosses a contract
 export { type Json, type JsonObject, json, jsonObject } from "./schema/json.ts";
 export {
@@ -91,3 +89,18 @@ export {
   timestamp,
 } from "./schema/quantity.ts";
 export { type Plain, type Same, schemaOf } from "./schema/schema-of.ts";
+
+// Parts that contracts share
+export {
+  type FencingStrength,
+  fencingStrength,
+  type Generation,
+  generation,
+  identifier,
+  nothing,
+  objectName,
+  type OwnerStamp,
+  ownerStamp,
+} from "./contract/ownership.ts";
+export { type Page, pageOf, type PageRequest, pageRequestShape } from "./contract/page.ts";
+export { type WatchItem, watchItemOf } from "./contract/watch-item.ts";
