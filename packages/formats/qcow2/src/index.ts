@@ -1,1 +1,22 @@
-export {};
+// Making and opening images.
+
+// Chains.
+export { type BackingRequest, type BackingResolver, backingFolder, type ResolvedBacking } from "./backing.ts";
+// Disks in general.
+export type { BlockSource, Extent, ExtentKind } from "./block-source.ts";
+export type { CheckProblem, CheckResult, RepairMode } from "./check.ts";
+export { type CreateImageOptions, createImage, createImageSync } from "./create-image.ts";
+// For tests: a file system of one's own.
+export { type FileLayer, type FileStatus, type ImageFile, nodeFileLayer, type OpenFileOptions } from "./file-layer.ts";
+export { type BlockTarget, type CopyOptions, type CopyProgress, copyBlocks } from "./flatten.ts";
+export type { BackingReference } from "./header.ts";
+export type { NewBacking } from "./header-layout.ts";
+export { lockPathOf } from "./image-lock.ts";
+// Looking at images.
+export { type ImageInspection, type InspectOptions, inspect, type MeasureOptions, measure } from "./inspect.ts";
+export type { OpenImageOptions } from "./open-image.ts";
+
+// Errors.
+export { Qcow2Error, type Qcow2ErrorCode } from "./qcow2-error.ts";
+export { type ImageInfo, Qcow2Image } from "./qcow2-image.ts";
+export { openRawSource } from "./raw-source.ts";

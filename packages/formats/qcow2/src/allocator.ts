@@ -1,0 +1,175 @@
+import type { ImageFile } from "./file-layer.ts";
+import type { Geometry } from "./geometry.ts";
+import { Qcow2Error } from "./qcow2-error.ts";
+import type { RefcountTable } from "./refcount-table.ts";
+
+/** Neighbouring host clusters that were just allocated. `zeroed`: they are known to read as zeros. */
+export interface Allocation {
+  readonly offset: number;
+  readonly clusters: number;
+  readonly zeroed: boolean;
+}
+
+/** How far the file is extended at a time: one truncate for many clusters. The unused tail goes away on close. */
+const EXTEND_BYTES: number = 4 * 1024 * 1024;
+
+/** The length of the image's file, extended in steps. */
+export class FileLength {
+  readonly #file: ImageFile;
+  #bytes: number;
+
+  constructor(file: ImageFile) {
+    this.#file = file;
+    this.#bytes = file.status().sizeBytes;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  ensure(bytes: number): void {
+    if (bytes <= this.#bytes) return;
+    const target = Math.ceil(bytes / EXTEND_BYTES) * EXTEND_BYTES;
+    this.#file.truncateSync(target);
+    this.#bytes = target;
+  }
+
+  shrink(bytes: number): void {
+    if (bytes >= this.#bytes) return;
+    this.#file.truncateSync(bytes);
+    this.#bytes = bytes;
+  }
+}
+
+/**
+ * Hands out host clusters and takes them back.
+ *
+ * A cluster whose pointer was removed stays counted, so it cannot be handed out, until the removal is durable: a crash could otherwise bring
+ * the old pointer back onto a cluster that holds something else by then.
+ */
+export class Allocator {
+  readonly #refcounts: RefcountTable;
+  readonly #geometry: Geometry;
+  readonly #length: FileLength;
+  #hint = 0;
+  /** Clusters from here on were never written since the file was extended over them. */
+  #virginCluster: number;
+  #pendingFrees: number[] = [];
+
+  constructor(refcounts: RefcountTable, geometry: Geometry, length: FileLength) {
+    this.#refcounts = refcounts;
+    this.#geometry = geometry;
+    this.#length = length;
+    this.#virginCluster = Math.ceil(length.bytes / geometry.clusterSize);
+  }
+
+  get hasPendingFrees(): boolean {
+    return this.#pendingFrees.length > 0;
+  }
+
+  /** One to `maximum` neighbouring clusters, counted once each. */
+  allocate(maximum: number): Allocation {
+    let first = this.#findFree();
+    while (!this.#refcounts.covers(first)) {
+      this.#refcounts.createBlock(first);
+      this.#noteUsed(first + 1);
+      first = this.#findFree();
+    }
+    const virgin = first >= this.#virginCluster;
+    let end = first + 1;
+    while (
+      end - first < maximum &&
+      this.#refcounts.covers(end) &&
+      this.#refcounts.get(end) === 0 &&
+      end >= this.#virginCluster === virgin
+    ) {
+      end++;
+    }
+    this.#length.ensure(end * this.#geometry.clusterSize);
+    for (let cluster = first; cluster < end; cluster++) this.#refcounts.set(cluster, 1);
+    this.#hint = end;
+    this.#noteUsed(end);
+    return { offset: first * this.#geometry.clusterSize, clusters: end - first, zeroed: virgin };
+  }
+
+  /** Exactly `count` neighbouring clusters past everything in use; for tables that must lie in one piece. */
+  allocateContiguous(count: number): number {
+    let first = Math.max(this.#virginCluster, this.#hint);
+    for (let cluster = first; cluster < first + count; ) {
+      if (this.#refcounts.covers(cluster) && this.#refcounts.get(cluster) === 0) {
+        cluster++;
+        continue;
+      }
+      if (!this.#refcounts.covers(cluster)) this.#refcounts.createBlock(cluster);
+      first = cluster + 1;
+      cluster = first;
+    }
+    this.#length.ensure((first + count) * this.#geometry.clusterSize);
+    for (let cluster = first; cluster < first + count; cluster++) this.#refcounts.set(cluster, 1);
+    this.#noteUsed(first + count);
+    return first * this.#geometry.clusterSize;
+  }
+
+  /** Adds the refcount block that counts `cluster`, which is in use, at the end of the file; for repair. */
+  addMissingBlock(cluster: number): void {
+    const offset = this.allocateContiguous(1);
+    // The allocation may itself have created the block that was missing.
+    if (this.#refcounts.covers(cluster)) this.release({ offset, clusters: 1, zeroed: true });
+    else this.#refcounts.adoptBlock(cluster, offset);
+  }
+
+  /** Searches from the start again; after counts were changed behind the allocator's back. */
+  rescan(): void {
+    this.#hint = 0;
+  }
+
+  /** Gives back clusters that nothing ever pointed to. */
+  release(allocation: Allocation): void {
+    const first = allocation.offset / this.#geometry.clusterSize;
+    for (let cluster = first; cluster < first + allocation.clusters; cluster++) this.#decrease(cluster);
+  }
+
+  /** Gives back what a pointer referenced, once the removal of that pointer is durable. */
+  deferFree(offset: number, bytes: number): void {
+    const first = Math.floor(offset / this.#geometry.clusterSize);
+    const last = Math.floor((offset + bytes - 1) / this.#geometry.clusterSize);
+    for (let cluster = first; cluster <= last; cluster++) this.#pendingFrees.push(cluster);
+  }
+
+  takePendingFrees(): number[] {
+    const taken = this.#pendingFrees;
+    this.#pendingFrees = [];
+    return taken;
+  }
+
+  /** The removals are durable: what `takePendingFrees` returned may be used again. */
+  applyFrees(clusters: readonly number[]): void {
+    for (const cluster of clusters) this.#decrease(cluster);
+  }
+
+  /** Cuts the unused tail off the file. Only after every count is durable. */
+  trimTail(): void {
+    const { clusterSize } = this.#geometry;
+    let end = Math.ceil(this.#length.bytes / clusterSize);
+    while (end > 0 && this.#refcounts.get(end - 1) === 0) end--;
+    this.#length.shrink(end * clusterSize);
+    this.#virginCluster = Math.min(this.#virginCluster, end);
+  }
+
+  #findFree(): number {
+    return this.#refcounts.findFree(this.#hint, Math.max(this.#hint, this.#refcounts.clusterCapacity));
+  }
+
+  #noteUsed(end: number): void {
+    if (end > this.#virginCluster) this.#virginCluster = end;
+  }
+
+  #decrease(cluster: number): void {
+    const count = this.#refcounts.get(cluster);
+    if (count === 0) {
+      throw new Qcow2Error("CORRUPT", `host cluster ${cluster} is freed although its refcount is already zero`);
+    }
+    this.#refcounts.set(cluster, count - 1);
+    if (count === 1 && cluster < this.#hint) this.#hint = cluster;
+  }
+}

@@ -1,0 +1,153 @@
+import {
+  closeSync,
+  constants,
+  fdatasync,
+  fdatasyncSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  linkSync,
+  openSync,
+  readSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
+import { dirname } from "node:path";
+import { Qcow2Error, toQcow2Error } from "./qcow2-error.ts";
+
+/** What an open file reports about itself; sizes in bytes. `identity` is equal for two handles on one file. */
+export interface FileStatus {
+  readonly sizeBytes: number;
+  readonly diskBytes: number;
+  readonly identity: string;
+}
+
+/**
+ * One open regular file. Data moves synchronously: a cached read or write costs about two microseconds that way and ten times that
+ * through promises. Only `sync` has an asynchronous form, since it waits for the disk.
+ */
+export interface ImageFile {
+  readonly path: string;
+  status(): FileStatus;
+  /** Fills `buffer` from `position`; returns fewer bytes only at the end of the file. */
+  readSync(buffer: Uint8Array, position: number): number;
+  /** Writes all of `buffer`, or throws. */
+  writeSync(buffer: Uint8Array, position: number): void;
+  truncateSync(sizeBytes: number): void;
+  /** Makes everything written so far durable (fdatasync). */
+  syncSync(): void;
+  sync(): Promise<void>;
+  closeSync(): void;
+}
+
+export interface OpenFileOptions {
+  readonly write: boolean;
+  /** Creates the file, and refuses when it exists. Defaults to false. */
+  readonly create?: boolean;
+}
+
+/** The file system as the engine sees it, so that a test can put a recording or failing one underneath. */
+export interface FileLayer {
+  /** Opens a regular file without following a symbolic link in its last component; never blocks on a FIFO. */
+  openSync(path: string, options: OpenFileOptions): ImageFile;
+  /** Gives a fully written temporary file its name: atomic, durable, and refused when the name is taken. */
+  publishSync(temporaryPath: string, path: string): void;
+  removeSync(path: string): void;
+}
+
+class NodeFile implements ImageFile {
+  readonly path: string;
+  readonly #fd: number;
+
+  constructor(path: string, fd: number) {
+    this.path = path;
+    this.#fd = fd;
+  }
+
+  status(): FileStatus {
+    const stat = fstatSync(this.#fd, { bigint: true });
+    return {
+      sizeBytes: Number(stat.size),
+      diskBytes: Number(stat.blocks) * 512,
+      identity: `${stat.dev}:${stat.ino}`,
+    };
+  }
+
+  readSync(buffer: Uint8Array, position: number): number {
+    let done = 0;
+    while (done < buffer.length) {
+      const count = readSync(this.#fd, buffer, done, buffer.length - done, position + done);
+      if (count === 0) break;
+      done += count;
+    }
+    return done;
+  }
+
+  writeSync(buffer: Uint8Array, position: number): void {
+    let done = 0;
+    while (done < buffer.length) {
+      done += writeSync(this.#fd, buffer, done, buffer.length - done, position + done);
+    }
+  }
+
+  truncateSync(sizeBytes: number): void {
+    ftruncateSync(this.#fd, sizeBytes);
+  }
+
+  syncSync(): void {
+    fdatasyncSync(this.#fd);
+  }
+
+  sync(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      fdatasync(this.#fd, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+
+  closeSync(): void {
+    closeSync(this.#fd);
+  }
+}
+
+function syncFolder(path: string): void {
+  const fd = openSync(path, constants.O_RDONLY);
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** The real file system. */
+export const nodeFileLayer: FileLayer = {
+  openSync(path, options) {
+    const access = options.write ? constants.O_RDWR : constants.O_RDONLY;
+    const create = options.create ? constants.O_CREAT | constants.O_EXCL : 0;
+    let fd: number;
+    try {
+      fd = openSync(path, access | create | constants.O_NOFOLLOW | constants.O_NONBLOCK, 0o600);
+    } catch (error) {
+      throw toQcow2Error(error, `cannot open '${path}'`);
+    }
+    if (!fstatSync(fd).isFile()) {
+      closeSync(fd);
+      throw new Qcow2Error("NOT_REGULAR_FILE", `'${path}' is not a regular file`);
+    }
+    return new NodeFile(path, fd);
+  },
+
+  publishSync(temporaryPath, path) {
+    try {
+      // A hard link fails when the name is taken, which rename would silently replace.
+      linkSync(temporaryPath, path);
+      unlinkSync(temporaryPath);
+      syncFolder(dirname(path));
+    } catch (error) {
+      throw toQcow2Error(error, `cannot create '${path}'`);
+    }
+  },
+
+  removeSync(path) {
+    unlinkSync(path);
+  },
+};

@@ -1,0 +1,91 @@
+import { setImmediate as yieldToLoop } from "node:timers/promises";
+import type { BlockSource } from "./block-source.ts";
+import type { ImageCore } from "./image-core.ts";
+import { prepareWriter } from "./image-core.ts";
+import { throwIfAborted } from "./qcow2-error.ts";
+import { mapImage, readImage } from "./read-path.ts";
+import { writeImage } from "./write-path.ts";
+
+export interface CopyProgress {
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+}
+
+export interface CopyOptions {
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: CopyProgress) => void;
+}
+
+/** How much is copied before other work gets a turn. */
+const STEP_BYTES: number = 1024 * 1024;
+
+/** Copies up what only lower layers hold. Each step is done in one go, so writes that come between steps are never overwritten. */
+export async function flattenImage(core: ImageCore, options: CopyOptions): Promise<void> {
+  prepareWriter(core);
+  const { clusterSize } = core.geometry;
+  const step = Math.max(STEP_BYTES, clusterSize);
+  const buffer = Buffer.allocUnsafe(step);
+  for (let at = 0; at < core.virtualSizeBytes; ) {
+    throwIfAborted(options.signal, `flattening '${core.file.path}'`);
+    const wanted = Math.min(core.virtualSizeBytes - at, step * 64);
+    let copied = 0;
+    let end = at + wanted;
+    for (const extent of mapImage(core, at, wanted)) {
+      if (extent.kind !== "data" || extent.depth === 0) continue;
+      for (let done = 0; done < extent.length; ) {
+        const length = Math.min(step, extent.length - done);
+        const part = buffer.subarray(0, length);
+        readImage(core, part, extent.offset + done);
+        if (!isZero(part)) writeImage(core, part, extent.offset + done);
+        done += length;
+        copied += length;
+        if (copied >= step) {
+          end = extent.offset + done;
+          break;
+        }
+      }
+      if (copied >= step) break;
+    }
+    at = end;
+    options.onProgress?.({ doneBytes: at, totalBytes: core.virtualSizeBytes });
+    await yieldToLoop();
+  }
+  throwIfAborted(options.signal, `flattening '${core.file.path}'`);
+}
+
+/** A disk that can be written to; `Qcow2Image` is one. */
+export interface BlockTarget {
+  readonly sizeBytes: number;
+  writeSync(buffer: Uint8Array, offset: number): void;
+}
+
+/** Copies a disk into an empty one of at least its size, skipping zeros. The caller flushes. Errors: `ABORTED`, and those of both disks. */
+export async function copyBlocks(source: BlockSource, target: BlockTarget, options: CopyOptions = {}): Promise<void> {
+  const total = source.sizeBytes;
+  const buffer = Buffer.allocUnsafe(STEP_BYTES);
+  let progressed = 0;
+  for (let window = 0; window < total; window += STEP_BYTES * 1024) {
+    for (const extent of source.map(window, Math.min(STEP_BYTES * 1024, total - window))) {
+      for (let done = 0; extent.kind === "data" && done < extent.length; done += STEP_BYTES) {
+        throwIfAborted(options.signal, "copying a disk");
+        const part = buffer.subarray(0, Math.min(STEP_BYTES, extent.length - done));
+        await source.read(part, extent.offset + done);
+        if (!isZero(part)) target.writeSync(part, extent.offset + done);
+        progressed = extent.offset + done + part.length;
+        options.onProgress?.({ doneBytes: progressed, totalBytes: total });
+        await yieldToLoop();
+      }
+    }
+  }
+  if (progressed < total) options.onProgress?.({ doneBytes: total, totalBytes: total });
+}
+
+const ZERO_BLOCK: Buffer = Buffer.alloc(STEP_BYTES);
+
+function isZero(part: Buffer): boolean {
+  for (let at = 0; at < part.length; at += ZERO_BLOCK.length) {
+    const size = Math.min(ZERO_BLOCK.length, part.length - at);
+    if (part.compare(ZERO_BLOCK, 0, size, at, at + size) !== 0) return false;
+  }
+  return true;
+}

@@ -1,0 +1,87 @@
+import { writeUint64 } from "./entry.ts";
+import { MAX_BACKING_NAME_BYTES } from "./geometry.ts";
+import { EXTENSION_BACKING_FORMAT, type HeaderExtension, MAGIC } from "./header.ts";
+import { Qcow2Error } from "./qcow2-error.ts";
+
+/** A backing reference to be written: both parts are explicit, so that no reader has to guess. */
+export interface NewBacking {
+  readonly path: string;
+  readonly format: "qcow2" | "raw";
+}
+
+export interface HeaderLayout {
+  readonly clusterBits: number;
+  readonly virtualSizeBytes: number;
+  readonly l1Entries: number;
+  readonly l1Offset: number;
+  readonly refcountTableOffset: number;
+  readonly refcountTableClusters: number;
+  readonly backing: NewBacking | undefined;
+}
+
+/** What may follow the fixed header: extensions, then the backing name. Offsets count from the start of the file. */
+export interface HeaderTail {
+  readonly bytes: Buffer;
+  readonly nameOffset: number;
+  readonly nameLength: number;
+}
+
+const HEADER_LENGTH = 112;
+
+/** Lays out extensions and backing name after a header of `headerLength` bytes. */
+export function headerTail(
+  headerLength: number,
+  extensions: readonly HeaderExtension[],
+  backing: NewBacking | undefined,
+): HeaderTail {
+  const parts: Buffer[] = [];
+  const add = (type: number, data: Buffer): void => {
+    const part = Buffer.alloc(8 + Math.ceil(data.length / 8) * 8);
+    part.writeUInt32BE(type, 0);
+    part.writeUInt32BE(data.length, 4);
+    data.copy(part, 8);
+    parts.push(part);
+  };
+  if (backing) add(EXTENSION_BACKING_FORMAT, Buffer.from(backing.format));
+  for (const extension of extensions) {
+    if (extension.type !== EXTENSION_BACKING_FORMAT) add(extension.type, extension.data);
+  }
+  add(0, Buffer.alloc(0));
+  const name = Buffer.from(backing?.path ?? "");
+  const before = Buffer.concat(parts);
+  return {
+    bytes: Buffer.concat([before, name]),
+    nameOffset: name.length === 0 ? 0 : headerLength + before.length,
+    nameLength: name.length,
+  };
+}
+
+/** The first bytes of a new version 3 image with 16-bit refcounts. */
+export function layoutHeader(layout: HeaderLayout): Buffer {
+  const tail = headerTail(HEADER_LENGTH, [], layout.backing);
+  const header = Buffer.alloc(HEADER_LENGTH);
+  header.writeUInt32BE(MAGIC, 0);
+  header.writeUInt32BE(3, 4);
+  writeUint64(header, tail.nameOffset, 8);
+  header.writeUInt32BE(tail.nameLength, 16);
+  header.writeUInt32BE(layout.clusterBits, 20);
+  writeUint64(header, layout.virtualSizeBytes, 24);
+  header.writeUInt32BE(layout.l1Entries, 36);
+  writeUint64(header, layout.l1Offset, 40);
+  writeUint64(header, layout.refcountTableOffset, 48);
+  header.writeUInt32BE(layout.refcountTableClusters, 56);
+  header.writeUInt32BE(4, 96);
+  header.writeUInt32BE(HEADER_LENGTH, 100);
+  return Buffer.concat([header, tail.bytes]);
+}
+
+/** Refuses names that no careful reader would follow. Errors: `INVALID_ARGUMENT`. */
+export function assertBackingName(path: string, clusterSize: number): void {
+  const bytes = Buffer.byteLength(path);
+  if (bytes === 0 || bytes > MAX_BACKING_NAME_BYTES || bytes + HEADER_LENGTH + 64 > clusterSize) {
+    throw new Qcow2Error("INVALID_ARGUMENT", `a backing name of ${bytes} bytes does not fit`);
+  }
+  if (path.includes("\0") || /^[a-z][a-z0-9+.-]*:/i.test(path)) {
+    throw new Qcow2Error("INVALID_ARGUMENT", `backing name '${path}' is not a plain path`);
+  }
+}

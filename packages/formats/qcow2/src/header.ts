@@ -1,0 +1,265 @@
+import { entryOffset, readUint64 } from "./entry.ts";
+import type { ImageFile } from "./file-layer.ts";
+import {
+  type Geometry,
+  geometryOf,
+  MAX_BACKING_NAME_BYTES,
+  MAX_CLUSTER_BITS,
+  MAX_L1_BYTES,
+  MAX_REFCOUNT_TABLE_BYTES,
+  MAX_SNAPSHOTS,
+  MIN_CLUSTER_BITS,
+} from "./geometry.ts";
+import { Qcow2Error } from "./qcow2-error.ts";
+
+/** A header extension, kept byte for byte. */
+export interface HeaderExtension {
+  readonly type: number;
+  readonly data: Buffer;
+}
+
+/** The image below this one, as its header names it. It is a claim by whoever wrote the file: resolve it, never trust it. */
+export interface BackingReference {
+  readonly path: string;
+  /** `undefined` when the header does not say; the format is then never guessed. */
+  readonly format: string | undefined;
+}
+
+/** A feature that a header declares, by the name that the file or the specification gives it. */
+export interface HeaderFeature {
+  readonly kind: "incompatible" | "compatible" | "autoclear";
+  readonly bit: number;
+  readonly name: string;
+}
+
+/** A header whose every field has been held against the format's limits and the size of its file. */
+export interface Header {
+  readonly version: 2 | 3;
+  readonly geometry: Geometry;
+  readonly virtualSizeBytes: number;
+  readonly encryption: "none" | "aes" | "luks";
+  readonly backing: BackingReference | undefined;
+  readonly l1Entries: number;
+  readonly l1Offset: number;
+  readonly refcountTableOffset: number;
+  readonly refcountTableClusters: number;
+  readonly refcountOrder: number;
+  readonly snapshotCount: number;
+  readonly snapshotsOffset: number;
+  readonly features: readonly HeaderFeature[];
+  readonly headerLength: number;
+  readonly extensions: readonly HeaderExtension[];
+  readonly compression: "zlib" | "zstd";
+}
+
+export const EXTENSION_BACKING_FORMAT = 0xe279_2aca;
+export const EXTENSION_FEATURE_NAMES = 0x6803_f857;
+export const EXTENSION_BITMAPS = 0x2385_2875;
+
+export const MAGIC = 0x5146_49fb;
+const V2_LENGTH = 72;
+const V3_MIN_LENGTH = 104;
+
+const KNOWN_FEATURES: readonly HeaderFeature[] = [
+  { kind: "incompatible", bit: 0, name: "dirty bit" },
+  { kind: "incompatible", bit: 1, name: "corrupt bit" },
+  { kind: "incompatible", bit: 2, name: "external data file" },
+  { kind: "incompatible", bit: 3, name: "compression type" },
+  { kind: "incompatible", bit: 4, name: "extended L2 entries" },
+  { kind: "compatible", bit: 0, name: "lazy refcounts" },
+  { kind: "autoclear", bit: 0, name: "bitmaps" },
+  { kind: "autoclear", bit: 1, name: "raw external data" },
+];
+
+export function hasFeature(header: Header, kind: HeaderFeature["kind"], bit: number): boolean {
+  return header.features.some((feature) => feature.kind === kind && feature.bit === bit);
+}
+
+function invalid(path: string, what: string): Qcow2Error {
+  return new Qcow2Error("HEADER_INVALID", `'${path}': ${what}`);
+}
+
+/**
+ * Reads and bounds the header of a file.
+ *
+ * Allocates at most two clusters of memory whatever the file says.
+ * Errors: `NOT_QCOW2`, `ENCRYPTED` (a LUKS container), `UNSUPPORTED_VERSION`, `HEADER_INVALID`.
+ */
+export function readHeader(file: ImageFile): Header {
+  const { path } = file;
+  const fileSize = file.status().sizeBytes;
+  const fixed = Buffer.alloc(112);
+  const available = file.readSync(fixed, 0);
+  if (fixed.toString("latin1", 0, 4) === "LUKS") {
+    throw new Qcow2Error("ENCRYPTED", `'${path}' is a LUKS container, which is not supported`);
+  }
+  if (available < V2_LENGTH || fixed.readUInt32BE(0) !== MAGIC) {
+    throw new Qcow2Error("NOT_QCOW2", `'${path}' is not a qcow2 image`);
+  }
+  const version = fixed.readUInt32BE(4);
+  if (version !== 2 && version !== 3) {
+    throw new Qcow2Error("UNSUPPORTED_VERSION", `'${path}' is qcow version ${version}; versions 2 and 3 are supported`);
+  }
+  if (version === 3 && available < V3_MIN_LENGTH) throw invalid(path, "the file ends inside its header");
+  const number64 = (at: number, what: string): number => {
+    const value = readUint64(fixed, at);
+    if (value === undefined) throw invalid(path, `${what} exceeds 2^53-1`);
+    return value;
+  };
+
+  const clusterBits = fixed.readUInt32BE(20);
+  if (clusterBits < MIN_CLUSTER_BITS || clusterBits > MAX_CLUSTER_BITS) {
+    throw invalid(path, `cluster_bits ${clusterBits} is not between ${MIN_CLUSTER_BITS} and ${MAX_CLUSTER_BITS}`);
+  }
+  const refcountOrder = version === 3 ? fixed.readUInt32BE(96) : 4;
+  if (refcountOrder > 6) throw invalid(path, `refcount_order ${refcountOrder} exceeds 6`);
+  const geometry = geometryOf(clusterBits, refcountOrder);
+  const { clusterSize } = geometry;
+
+  const headerLength = version === 3 ? fixed.readUInt32BE(100) : V2_LENGTH;
+  if (headerLength % 8 !== 0 || headerLength > clusterSize || (version === 3 && headerLength < V3_MIN_LENGTH)) {
+    throw invalid(path, `header length ${headerLength} is not possible`);
+  }
+  const crypt = fixed.readUInt32BE(32);
+  if (crypt > 2) throw invalid(path, `encryption method ${crypt} is unknown`);
+
+  const virtualSizeBytes = number64(24, "the virtual size");
+  const table = (at: number, bytes: number, what: string): number => {
+    const offset = number64(at, `the offset of the ${what}`);
+    if (offset % clusterSize !== 0) throw invalid(path, `the ${what} at ${offset} is not cluster-aligned`);
+    if (offset < clusterSize) throw invalid(path, `the ${what} at ${offset} overlaps the header`);
+    if (offset + bytes > fileSize) throw invalid(path, `the ${what} at ${offset} lies outside the file`);
+    return offset;
+  };
+  const l1Entries = fixed.readUInt32BE(36);
+  if (l1Entries * 8 > MAX_L1_BYTES) throw invalid(path, `an L1 table of ${l1Entries} entries is too large`);
+  if (l1Entries < Math.ceil(virtualSizeBytes / geometry.l2Coverage)) {
+    throw invalid(path, `an L1 table of ${l1Entries} entries is too small for ${virtualSizeBytes} bytes`);
+  }
+  const l1Offset = l1Entries === 0 ? 0 : table(40, l1Entries * 8, "L1 table");
+  const refcountTableClusters = fixed.readUInt32BE(56);
+  if (refcountTableClusters === 0 || refcountTableClusters * clusterSize > MAX_REFCOUNT_TABLE_BYTES) {
+    throw invalid(path, `a refcount table of ${refcountTableClusters} clusters is not possible`);
+  }
+  const refcountTableOffset = table(48, refcountTableClusters * clusterSize, "refcount table");
+  const snapshotCount = fixed.readUInt32BE(60);
+  if (snapshotCount > MAX_SNAPSHOTS) throw invalid(path, `${snapshotCount} snapshots are more than ${MAX_SNAPSHOTS}`);
+  // A snapshot's fixed part has 40 bytes.
+  const snapshotsOffset = snapshotCount === 0 ? 0 : table(64, snapshotCount * 40, "snapshot table");
+
+  const cluster = Buffer.alloc(Math.min(clusterSize, fileSize));
+  file.readSync(cluster, 0);
+  const compressionByte = version === 3 && headerLength > 104 && cluster.length > 104 ? cluster.readUInt8(104) : 0;
+  if (compressionByte > 1) {
+    throw new Qcow2Error("UNSUPPORTED_FEATURE", `'${path}' uses the unknown compression type ${compressionByte}`);
+  }
+  const { name, nameOffset } = readBackingName(cluster, path);
+  const extensions = readExtensions(cluster, headerLength, nameOffset ?? cluster.length, path);
+  const format = extensions.find((extension) => extension.type === EXTENSION_BACKING_FORMAT)?.data.toString("utf8");
+  return {
+    version,
+    geometry,
+    virtualSizeBytes,
+    encryption: crypt === 0 ? "none" : crypt === 1 ? "aes" : "luks",
+    backing: name === undefined ? undefined : { path: name, format },
+    l1Entries,
+    l1Offset,
+    refcountTableOffset,
+    refcountTableClusters,
+    refcountOrder,
+    snapshotCount,
+    snapshotsOffset,
+    features: version === 3 ? readFeatures(cluster, extensions) : [],
+    headerLength,
+    extensions,
+    compression: compressionByte === 1 ? "zstd" : "zlib",
+  };
+}
+
+function readBackingName(cluster: Buffer, path: string): { name?: string; nameOffset?: number } {
+  const nameOffset = readUint64(cluster, 8);
+  if (nameOffset === 0) return {};
+  const length = cluster.readUInt32BE(16);
+  if (nameOffset === undefined || length > MAX_BACKING_NAME_BYTES || nameOffset + length > cluster.length) {
+    throw invalid(path, "the backing file name lies outside the first cluster or is too long");
+  }
+  if (length === 0) return {};
+  const name = cluster.toString("utf8", nameOffset, nameOffset + length);
+  if (name.includes("\0")) throw invalid(path, "the backing file name holds a zero byte");
+  return { name, nameOffset };
+}
+
+function readExtensions(cluster: Buffer, start: number, end: number, path: string): HeaderExtension[] {
+  const extensions: HeaderExtension[] = [];
+  let at = start;
+  while (at + 8 <= end) {
+    const type = cluster.readUInt32BE(at);
+    const length = cluster.readUInt32BE(at + 4);
+    if (type === 0) break;
+    if (at + 8 + length > end) throw invalid(path, `a header extension of ${length} bytes leaves the first cluster`);
+    extensions.push({ type, data: cluster.subarray(at + 8, at + 8 + length) });
+    at += 8 + Math.ceil(length / 8) * 8;
+  }
+  return extensions;
+}
+
+function readFeatures(cluster: Buffer, extensions: readonly HeaderExtension[]): HeaderFeature[] {
+  const kinds = ["incompatible", "compatible", "autoclear"] as const;
+  const names = extensions.find((extension) => extension.type === EXTENSION_FEATURE_NAMES)?.data ?? Buffer.alloc(0);
+  const features: HeaderFeature[] = [];
+  for (const [index, kind] of kinds.entries()) {
+    for (let bit = 0; bit < 64; bit++) {
+      const word = cluster.readUInt32BE(72 + index * 8 + (bit < 32 ? 4 : 0));
+      if (((word >>> (bit % 32)) & 1) === 0) continue;
+      let name = KNOWN_FEATURES.find((known) => known.kind === kind && known.bit === bit)?.name;
+      for (let at = 0; name === undefined && at + 48 <= names.length; at += 48) {
+        // The name comes from the file, so only printable characters of it reach a message.
+        if (names[at] !== index || names[at + 1] !== bit) continue;
+        const text = names.toString("latin1", at + 2, at + 48).replace(/[^\x20-\x7e]/g, "");
+        if (text !== "") name = text;
+      }
+      features.push({ kind, bit, name: name ?? `unnamed bit ${bit}` });
+    }
+  }
+  return features;
+}
+
+/** The features that keep this engine from opening an image; empty when it can. */
+export function unsupportedFeatures(header: Header, write: boolean): string[] {
+  const reasons: string[] = [];
+  for (const feature of header.features) {
+    if (feature.kind === "incompatible" && feature.bit >= 2 && !(feature.bit === 3 && header.compression === "zlib")) {
+      reasons.push(feature.bit === 3 ? "zstd compression" : feature.name);
+    }
+  }
+  if (write && header.refcountOrder !== 4) reasons.push(`writing with ${2 ** header.refcountOrder}-bit refcounts`);
+  return reasons;
+}
+
+/** Refuses, by name, what this engine cannot serve. Errors: `ENCRYPTED`, `UNSUPPORTED_FEATURE`, `CORRUPT`. */
+export function assertOpenable(header: Header, path: string, write: boolean): void {
+  if (header.encryption !== "none") {
+    throw new Qcow2Error("ENCRYPTED", `'${path}' is encrypted (${header.encryption}), which is not supported`);
+  }
+  const reasons = unsupportedFeatures(header, write);
+  if (reasons.length > 0) {
+    throw new Qcow2Error("UNSUPPORTED_FEATURE", `'${path}' needs what is not supported: ${reasons.join(", ")}`, {
+      details: { features: reasons },
+    });
+  }
+  if (write && hasFeature(header, "incompatible", 1)) {
+    throw new Qcow2Error("CORRUPT", `'${path}' is marked corrupt; it can be opened read-only`);
+  }
+}
+
+/** A table read whole, its offsets held inside 2^53. */
+export function readTable(file: ImageFile, offset: number, bytes: number): Buffer {
+  const table = Buffer.alloc(bytes);
+  file.readSync(table, offset);
+  for (let at = 0; at + 8 <= bytes; at += 8) {
+    if (entryOffset(table, at) === undefined) {
+      throw new Qcow2Error("CORRUPT", `'${file.path}': a table entry at ${offset + at} exceeds 2^53-1`);
+    }
+  }
+  return table;
+}

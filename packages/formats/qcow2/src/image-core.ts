@@ -1,0 +1,157 @@
+import { Allocator, FileLength } from "./allocator.ts";
+import { Barrier } from "./barrier.ts";
+import type { BlockSource } from "./block-source.ts";
+import { entryOffset } from "./entry.ts";
+import type { ImageFile } from "./file-layer.ts";
+import type { Geometry } from "./geometry.ts";
+import { type Header, readTable } from "./header.ts";
+import { Mapping } from "./mapping.ts";
+import { MetadataGuard } from "./metadata-guard.ts";
+import { Qcow2Error } from "./qcow2-error.ts";
+import { RefcountTable } from "./refcount-table.ts";
+import { snapshotTableBytes } from "./snapshot-table.ts";
+
+/** The parts of an open image that its operations work on. Not public. */
+export interface ImageCore {
+  readonly file: ImageFile;
+  header: Header;
+  readonly geometry: Geometry;
+  readonly version: 2 | 3;
+  readonly mapping: Mapping;
+  readonly length: FileLength;
+  /** Present on an image that was opened for writing. */
+  readonly writer: ImageWriter | undefined;
+  virtualSizeBytes: number;
+  backing: BlockSource | undefined;
+  /** The last decompressed cluster: sequential reads of compressed images come in pieces. */
+  decompressed: { readonly hostOffset: number; readonly data: Buffer } | undefined;
+}
+
+export interface ImageWriter {
+  readonly guard: MetadataGuard;
+  readonly refcounts: RefcountTable;
+  readonly allocator: Allocator;
+  readonly barrier: Barrier;
+  /** Whether the header's autoclear bits were cleared, which is due before the first change. */
+  prepared: boolean;
+}
+
+export interface ImageCoreOptions {
+  readonly file: ImageFile;
+  readonly header: Header;
+  readonly write: boolean;
+  readonly backing: BlockSource | undefined;
+  /** For L2 tables and refcount blocks each. */
+  readonly cacheBytes: number;
+}
+
+/** Loads the tables of an image. Errors: `CORRUPT` when, opened for writing, its metadata overlaps itself. */
+export function loadImageCore(options: ImageCoreOptions): ImageCore {
+  const { file, header, write, cacheBytes } = options;
+  const { geometry } = header;
+  const { clusterSize } = geometry;
+  const l1 = readTable(file, header.l1Offset, header.l1Entries * 8);
+  const length = new FileLength(file);
+  let writer: ImageWriter | undefined;
+  const needWriter = (): ImageWriter => {
+    if (!writer) throw new Qcow2Error("READ_ONLY", `'${file.path}' was opened read-only`);
+    return writer;
+  };
+  const mapping = new Mapping({
+    file,
+    geometry,
+    version: header.version,
+    l1,
+    l1Offset: header.l1Offset,
+    cacheBytes,
+    barrier: () => needWriter().barrier.flushSync(),
+    allocateTable: () => {
+      const { offset } = needWriter().allocator.allocate(1);
+      needWriter().guard.claim(offset, clusterSize, "L2 table");
+      return offset;
+    },
+    freeTable: (offset) => {
+      needWriter().guard.release(offset, clusterSize);
+      needWriter().allocator.deferFree(offset, clusterSize);
+    },
+  });
+  if (write) {
+    const guard = new MetadataGuard(file.path, clusterSize);
+    guard.claim(0, clusterSize, "header");
+    guard.claim(header.l1Offset, l1.length, "L1 table");
+    const table = readTable(file, header.refcountTableOffset, header.refcountTableClusters * clusterSize);
+    guard.claim(header.refcountTableOffset, table.length, "refcount table");
+    if (header.snapshotCount > 0) {
+      guard.claim(header.snapshotsOffset, snapshotTableBytes(file, header), "snapshot table");
+    }
+    for (let at = 0; at < l1.length; at += 8) {
+      const offset = entryOffset(l1, at) ?? 0;
+      if (offset !== 0) guard.claim(offset, clusterSize, "L2 table");
+    }
+    const refcounts = new RefcountTable({
+      file,
+      geometry,
+      guard,
+      table,
+      tableOffset: header.refcountTableOffset,
+      cacheBytes,
+      ensureFileSize: (bytes) => length.ensure(bytes),
+      settle: () => needWriter().barrier.settleSync(),
+    });
+    const allocator = new Allocator(refcounts, geometry, length);
+    const barrier = new Barrier({ file, refcounts, mapping, allocator });
+    writer = { guard, refcounts, allocator, barrier, prepared: false };
+  }
+  return {
+    file,
+    header,
+    geometry,
+    version: header.version,
+    mapping,
+    length,
+    writer,
+    virtualSizeBytes: header.virtualSizeBytes,
+    backing: options.backing,
+    decompressed: undefined,
+  };
+}
+
+/**
+ * The writer, made ready: autoclear bits mean "kept up to date by whoever writes", so they go, durably, before the first change.
+ * Errors: `READ_ONLY`, `FAILED`.
+ */
+export function prepareWriter(core: ImageCore): ImageWriter {
+  const { writer } = core;
+  if (!writer) throw new Qcow2Error("READ_ONLY", `'${core.file.path}' was opened read-only`);
+  writer.barrier.assertUsable();
+  if (!writer.prepared) {
+    if (core.header.features.some((feature) => feature.kind === "autoclear")) {
+      core.file.writeSync(Buffer.alloc(8), 88);
+      core.file.syncSync();
+      const features = core.header.features.filter((feature) => feature.kind !== "autoclear");
+      core.header = { ...core.header, features };
+    }
+    writer.prepared = true;
+  }
+  return writer;
+}
+
+/** Sets the header's corrupt bit and refuses all further writing. */
+export function markCorrupt(core: ImageCore, error: Qcow2Error): Qcow2Error {
+  const { writer } = core;
+  if (writer) {
+    writer.barrier.fail(error);
+    if (core.version === 3) {
+      try {
+        const word = Buffer.alloc(4);
+        core.file.readSync(word, 76);
+        word.writeUInt32BE((word.readUInt32BE(0) | 2) >>> 0, 0);
+        core.file.writeSync(word, 76);
+        core.file.syncSync();
+      } catch {
+        // The image already refuses to be written; the bit is for the next opener.
+      }
+    }
+  }
+  return error;
+}

@@ -1,0 +1,158 @@
+import { randomBytes } from "node:crypto";
+import { linkSync, readFileSync, renameSync, statSync, unlinkSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { Qcow2Error, toQcow2Error } from "./qcow2-error.ts";
+
+/** The claim of one process on writing one image. */
+export interface ImageLock {
+  /** The last owner went away without closing: what it had in flight may have leaked clusters. */
+  readonly previousOwnerCrashed: boolean;
+  release(): void;
+}
+
+interface Owner {
+  readonly pid: number;
+  readonly bootId: string;
+  readonly startTime: string;
+  readonly token: string;
+}
+
+/** The lock file of an image: a hidden file beside it. */
+export function lockPathOf(imagePath: string): string {
+  return join(dirname(imagePath), `.${basename(imagePath)}.lock`);
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+/** The start time of a process in ticks since boot (proc(5), field 22); empty when it does not run or cannot be told. */
+function startTimeOf(pid: number | "self"): string {
+  const stat = readText(`/proc/${pid}/stat`);
+  // The command name may hold spaces and parentheses, so count from the last one.
+  return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
+}
+
+function bootId(): string {
+  return readText("/proc/sys/kernel/random/boot_id").trim();
+}
+
+function parseOwner(text: string): Owner | undefined {
+  const [pid, boot, startTime, token] = text.split("\n");
+  if (!pid || !/^\d+$/.test(pid) || boot === undefined || startTime === undefined || !token) return undefined;
+  return { pid: Number(pid), bootId: boot, startTime, token };
+}
+
+function isAlive(owner: Owner): boolean {
+  if (owner.bootId !== bootId()) return false;
+  try {
+    process.kill(owner.pid, 0);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EPERM")) return false;
+  }
+  return owner.startTime === "" || owner.startTime === startTimeOf(owner.pid);
+}
+
+/** Whether a living process holds an image for writing. */
+export function isLockedForWriting(imagePath: string): boolean {
+  const owner = parseOwner(readText(lockPathOf(imagePath)));
+  return owner !== undefined && isAlive(owner);
+}
+
+/**
+ * Claims an image for writing, against other processes that use this engine. A claim whose process is gone is taken over.
+ * Errors: `IN_USE`, which names the process.
+ */
+export function lockForWriting(imagePath: string): ImageLock {
+  const path = lockPathOf(imagePath);
+  const token = randomBytes(12).toString("hex");
+  const temporary = `${path}.${token}`;
+  let previousOwnerCrashed = false;
+  try {
+    writeFileSync(temporary, `${process.pid}\n${bootId()}\n${startTimeOf("self")}\n${token}\n`, {
+      flag: "wx",
+      mode: 0o600,
+    });
+    try {
+      for (let attempt = 0; ; attempt++) {
+        try {
+          // A link appears with its whole content and only where there is none.
+          linkSync(temporary, path);
+          break;
+        } catch (error) {
+          if (!(error instanceof Error && "code" in error && error.code === "EEXIST") || attempt === 8) throw error;
+        }
+        const text = readText(path);
+        const owner = parseOwner(text);
+        if (owner && isAlive(owner)) {
+          throw new Qcow2Error("IN_USE", `'${imagePath}' is open for writing in process ${owner.pid}`, {
+            details: { pid: owner.pid },
+          });
+        }
+        previousOwnerCrashed = true;
+        takeAway(path, text, `${temporary}.stale`);
+      }
+    } finally {
+      unlinkSync(temporary);
+    }
+  } catch (error) {
+    throw toQcow2Error(error, `cannot lock '${imagePath}'`);
+  }
+  return {
+    previousOwnerCrashed,
+    release: () => {
+      if (parseOwner(readText(path))?.token === token) unlinkSync(path);
+    },
+  };
+}
+
+/** Removes a stale lock, unless another process put a fresh one in its place in the meantime: that one is put back. */
+function takeAway(path: string, expected: string, aside: string): void {
+  try {
+    renameSync(path, aside);
+  } catch {
+    return;
+  }
+  if (readText(aside) !== expected) {
+    try {
+      linkSync(aside, path);
+    } catch {
+      // A third process was faster; its claim stands, and the one put aside finds that out when it checks its token.
+    }
+  }
+  unlinkSync(aside);
+}
+
+/** QEMU's lock bytes (block/file-posix.c): permissions held start at 100, permissions not shared at 200. */
+const WRITE_HELD = 101;
+const WRITE_NOT_SHARED = 201;
+
+/**
+ * Refuses an image that QEMU holds: for any use while QEMU may write it, and for writing while QEMU relies on nobody else doing so.
+ * Only Linux lists locks; elsewhere nothing is detected. Errors: `IN_USE`.
+ */
+export function assertNotHeldByQemu(imagePath: string, write: boolean): void {
+  const locks = readText("/proc/locks");
+  if (!locks.includes("OFDLCK")) return;
+  const { dev, ino } = statSync(imagePath, { bigint: true });
+  // Linux encodes a device number as major 12 bits, minor 8 + 12 bits.
+  const major = (dev >> 8n) & 0xfffn;
+  const minor = (dev & 0xffn) | ((dev >> 12n) & 0xfff00n);
+  const hex = (value: bigint): string => value.toString(16).padStart(2, "0");
+  const file = `${hex(major)}:${hex(minor)}:${ino}`;
+  for (const line of locks.split("\n")) {
+    const fields = line.trim().split(/\s+/);
+    const at = fields.indexOf("OFDLCK");
+    if (at < 0 || fields[at + 4] !== file) continue;
+    const first = Number(fields[at + 5]);
+    const last = fields[at + 6] === "EOF" ? Number.MAX_SAFE_INTEGER : Number(fields[at + 6]);
+    const holds = (byte: number): boolean => first <= byte && byte <= last;
+    if (holds(WRITE_HELD) || (write && holds(WRITE_NOT_SHARED))) {
+      throw new Qcow2Error("IN_USE", `'${imagePath}' is held by QEMU`);
+    }
+  }
+}

@@ -1,0 +1,91 @@
+import { type FileLayer, nodeFileLayer } from "./file-layer.ts";
+import { clusterBitsOf, geometryOf, l1EntriesFor, roundUp } from "./geometry.ts";
+import { type BackingReference, hasFeature, readHeader, unsupportedFeatures } from "./header.ts";
+
+/** What a header says about its file. Nothing it names was opened. */
+export interface ImageInspection {
+  readonly version: 2 | 3;
+  readonly virtualSizeBytes: number;
+  readonly clusterSizeBytes: number;
+  readonly fileSizeBytes: number;
+  readonly diskBytes: number;
+  readonly refcountBits: number;
+  readonly backing: BackingReference | undefined;
+  readonly encryption: "none" | "aes" | "luks";
+  readonly internalSnapshots: number;
+  readonly isDirty: boolean;
+  readonly isCorrupt: boolean;
+  readonly features: readonly string[];
+  /** Why this engine cannot open the image for writing; empty when it can. */
+  readonly unsupported: readonly string[];
+}
+
+export interface InspectOptions {
+  readonly fileLayer?: FileLayer;
+}
+
+/**
+ * Reads the header of a file and nothing else: safe for files of unknown origin, in bounded time and memory. Takes no lock.
+ * Errors: those of opening a file and of an invalid header.
+ */
+export async function inspect(path: string, options: InspectOptions = {}): Promise<ImageInspection> {
+  const file = (options.fileLayer ?? nodeFileLayer).openSync(path, { write: false });
+  try {
+    const header = readHeader(file);
+    const { sizeBytes, diskBytes } = file.status();
+    const unsupported = unsupportedFeatures(header, true);
+    if (header.encryption !== "none") unsupported.push(`encryption (${header.encryption})`);
+    return {
+      version: header.version,
+      virtualSizeBytes: header.virtualSizeBytes,
+      clusterSizeBytes: header.geometry.clusterSize,
+      fileSizeBytes: sizeBytes,
+      diskBytes,
+      refcountBits: header.geometry.refcountBits,
+      backing: header.backing,
+      encryption: header.encryption,
+      internalSnapshots: header.snapshotCount,
+      isDirty: hasFeature(header, "incompatible", 0),
+      isCorrupt: hasFeature(header, "incompatible", 1),
+      features: header.features.map((feature) => feature.name),
+      unsupported,
+    };
+  } finally {
+    file.closeSync();
+  }
+}
+
+export interface MeasureOptions {
+  readonly virtualSizeBytes: number;
+  /** Defaults to 65536. */
+  readonly clusterSizeBytes?: number;
+  /** Guest bytes that will hold data. Defaults to none. */
+  readonly dataBytes?: number;
+}
+
+/** How large an image's file becomes, in bytes: with the data given, and when every byte of the disk was written. */
+export function measure(options: MeasureOptions): {
+  readonly requiredBytes: number;
+  readonly fullyAllocatedBytes: number;
+} {
+  const clusterSize = options.clusterSizeBytes ?? 65536;
+  const geometry = geometryOf(clusterBitsOf(clusterSize), 4);
+  const l1Clusters = Math.ceil((l1EntriesFor(options.virtualSizeBytes, geometry) * 8) / clusterSize);
+  const sizeWith = (dataBytes: number): number => {
+    const data = roundUp(Math.min(dataBytes, options.virtualSizeBytes), clusterSize);
+    const content = 1 + l1Clusters + data / clusterSize + Math.ceil(data / geometry.l2Coverage);
+    let blocks = 0;
+    let table = 1;
+    for (;;) {
+      const needed = Math.ceil((content + blocks + table) / geometry.blockEntries);
+      const neededTable = Math.ceil((needed * 8) / clusterSize);
+      if (needed === blocks && neededTable === table) return (content + blocks + table) * clusterSize;
+      blocks = needed;
+      table = neededTable;
+    }
+  };
+  return {
+    requiredBytes: sizeWith(options.dataBytes ?? 0),
+    fullyAllocatedBytes: sizeWith(options.virtualSizeBytes),
+  };
+}

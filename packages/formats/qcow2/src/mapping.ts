@@ -1,0 +1,226 @@
+import {
+  clearEntry,
+  compressedRange,
+  entryHasReservedBits,
+  entryIsCompressed,
+  entryIsCopied,
+  entryIsEmpty,
+  entryIsZero,
+  entryOffset,
+  writeEntry,
+} from "./entry.ts";
+import type { ImageFile } from "./file-layer.ts";
+import type { Geometry } from "./geometry.ts";
+import { Qcow2Error } from "./qcow2-error.ts";
+import { type PendingWrite, type Table, TableCache } from "./table-cache.ts";
+
+export type RunKind = "unallocated" | "zero" | "data" | "compressed";
+
+/**
+ * A run of guest bytes that one kind of entry maps. For `data`, `hostOffset` is where its first byte lies and `inPlace` says that the bytes
+ * may be overwritten there; for `compressed`, host offset and length are the compressed bytes', and the run ends with its cluster.
+ */
+export interface Run {
+  readonly kind: RunKind;
+  readonly length: number;
+  readonly hostOffset: number;
+  readonly hostLength: number;
+  readonly inPlace: boolean;
+}
+
+/** An L2 table and the position in it of a guest offset. */
+export interface L2Slot {
+  readonly table: Table;
+  readonly at: number;
+}
+
+export interface MappingOptions {
+  readonly file: ImageFile;
+  readonly geometry: Geometry;
+  readonly version: 2 | 3;
+  readonly l1: Buffer;
+  readonly l1Offset: number;
+  readonly cacheBytes: number;
+  /** Makes dirty tables clean, which needs a whole barrier: L2 tables may only follow what they point to. */
+  readonly barrier: () => void;
+  readonly allocateTable: () => number;
+  readonly freeTable: (offset: number) => void;
+}
+
+/** Guest offsets to host offsets: the L1 table in memory, L2 tables in a bounded cache, both write-back. */
+export class Mapping {
+  readonly #options: MappingOptions;
+  readonly #geometry: Geometry;
+  readonly #cache: TableCache;
+  readonly #dirtyL1 = new Set<number>();
+  #l1: Buffer;
+  #l1Offset: number;
+
+  constructor(options: MappingOptions) {
+    this.#options = options;
+    this.#geometry = options.geometry;
+    this.#l1 = options.l1;
+    this.#l1Offset = options.l1Offset;
+    this.#cache = new TableCache({
+      file: options.file,
+      tableBytes: options.geometry.clusterSize,
+      capacityBytes: options.cacheBytes,
+      clean: options.barrier,
+    });
+  }
+
+  get l1Entries(): number {
+    return this.#l1.length / 8;
+  }
+
+  get hasChanges(): boolean {
+    return this.#dirtyL1.size > 0 || this.#cache.hasDirty;
+  }
+
+  get l1Offset(): number {
+    return this.#l1Offset;
+  }
+
+  /** The L1 table as it is in memory; the caller must not change it. */
+  get l1Bytes(): Buffer {
+    return this.#l1;
+  }
+
+  /** What maps the bytes from `offset` on: a run of at least one and at most `length` bytes. */
+  lookup(offset: number, length: number): Run {
+    const { clusterSize, l2Coverage, clusterBits } = this.#geometry;
+    const slot = this.#find(offset);
+    const within = offset % clusterSize;
+    const covered = Math.min(length, l2Coverage - (offset % l2Coverage));
+    if (slot === undefined) {
+      return { kind: "unallocated", length: covered, hostOffset: 0, hostLength: 0, inPlace: false };
+    }
+    const { data } = slot.table;
+    const kind = this.#kindAt(data, slot.at);
+    if (kind === "compressed") {
+      const range = compressedRange(data, slot.at, clusterBits);
+      if (range === undefined) throw this.#corrupt(offset, "exceeds 2^53-1");
+      const runLength = Math.min(covered, clusterSize - within);
+      return { kind, length: runLength, hostOffset: range.offset, hostLength: range.length, inPlace: false };
+    }
+    const host = kind === "data" ? this.#hostAt(data, slot.at, offset) : 0;
+    const inPlace = kind === "data" && entryIsCopied(data, slot.at);
+    let runLength = clusterSize - within;
+    for (let at = slot.at + 8; runLength < covered; at += 8, runLength += clusterSize) {
+      if (this.#kindAt(data, at) !== kind) break;
+      if (kind === "data") {
+        if (entryIsCopied(data, at) !== inPlace) break;
+        if (this.#hostAt(data, at, offset + runLength) !== host + runLength + within) break;
+      }
+    }
+    runLength = Math.min(runLength, covered);
+    return { kind, length: runLength, hostOffset: host + within, hostLength: runLength, inPlace };
+  }
+
+  /** The L2 table for `offset`, writable: created when missing, copied when a snapshot shares it. */
+  slotForWrite(offset: number): L2Slot {
+    const { clusterSize, l2Coverage } = this.#geometry;
+    const l1At = Math.floor(offset / l2Coverage) * 8;
+    const at = (Math.floor(offset / clusterSize) % this.#geometry.l2Entries) * 8;
+    const tableOffset = this.#tableOffset(l1At);
+    if (tableOffset !== 0 && entryIsCopied(this.#l1, l1At)) return { table: this.#cache.load(tableOffset), at };
+    const shared = tableOffset === 0 ? undefined : Buffer.from(this.#cache.load(tableOffset).data);
+    const newOffset = this.#options.allocateTable();
+    const table = this.#cache.create(newOffset, shared);
+    writeEntry(this.#l1, l1At, newOffset);
+    this.#dirtyL1.add(l1At);
+    if (tableOffset !== 0) this.#options.freeTable(tableOffset);
+    return { table, at };
+  }
+
+  /** What the entry at a slot references now, to be freed when it is replaced: `undefined` when nothing. */
+  referencedBy(slot: L2Slot): { readonly offset: number; readonly bytes: number } | undefined {
+    const { data } = slot.table;
+    if (entryIsCompressed(data, slot.at)) {
+      const range = compressedRange(data, slot.at, this.#geometry.clusterBits);
+      return range === undefined ? undefined : { offset: range.offset, bytes: range.length };
+    }
+    const offset = entryOffset(data, slot.at);
+    return offset === undefined || offset === 0 ? undefined : { offset, bytes: this.#geometry.clusterSize };
+  }
+
+  setData(slot: L2Slot, hostOffset: number): void {
+    writeEntry(slot.table.data, slot.at, hostOffset);
+    slot.table.markDirty(slot.at);
+  }
+
+  setEmpty(slot: L2Slot, zero: boolean): void {
+    clearEntry(slot.table.data, slot.at, zero);
+    slot.table.markDirty(slot.at);
+  }
+
+  /** Replaces the L1 table after it moved. */
+  replaceL1(l1: Buffer, offset: number): void {
+    this.#l1 = l1;
+    this.#l1Offset = offset;
+    this.#dirtyL1.clear();
+  }
+
+  /** Forgets every L2 table; only when none is dirty and the file was changed underneath. */
+  dropCache(): void {
+    this.#cache.clear();
+  }
+
+  /** Copies of the changed L2 slices. Their tables stay in memory until `unpin`. */
+  takeL2Writes(): { readonly writes: PendingWrite[]; readonly tables: Table[] } {
+    const tables = this.#cache.dirtyTables();
+    const writes: PendingWrite[] = [];
+    for (const table of tables) {
+      for (const run of table.dirtyRuns()) writes.push({ position: run.position, data: Buffer.from(run.data) });
+      table.markClean();
+      table.pins++;
+    }
+    return { writes, tables };
+  }
+
+  takeL1Writes(): PendingWrite[] {
+    const writes = [...this.#dirtyL1].map((at) => ({
+      position: this.#l1Offset + at,
+      data: Buffer.from(this.#l1.subarray(at, at + 8)),
+    }));
+    this.#dirtyL1.clear();
+    return writes;
+  }
+
+  #find(offset: number): L2Slot | undefined {
+    const { clusterSize, l2Coverage, l2Entries } = this.#geometry;
+    const tableOffset = this.#tableOffset(Math.floor(offset / l2Coverage) * 8);
+    if (tableOffset === 0) return undefined;
+    return { table: this.#cache.load(tableOffset), at: (Math.floor(offset / clusterSize) % l2Entries) * 8 };
+  }
+
+  #tableOffset(l1At: number): number {
+    const offset = entryOffset(this.#l1, l1At);
+    if (offset === undefined || offset % this.#geometry.clusterSize !== 0) {
+      throw new Qcow2Error("CORRUPT", `'${this.#options.file.path}': L1 entry ${l1At / 8} is not valid`);
+    }
+    return offset;
+  }
+
+  #kindAt(data: Buffer, at: number): RunKind {
+    if (entryIsEmpty(data, at)) return "unallocated";
+    if (entryIsCompressed(data, at)) return "compressed";
+    if (entryIsZero(data, at) && this.#options.version === 3) return "zero";
+    return entryOffset(data, at) === 0 ? "unallocated" : "data";
+  }
+
+  #hostAt(data: Buffer, at: number, guestOffset: number): number {
+    const host = entryOffset(data, at);
+    if (host === undefined || host % this.#geometry.clusterSize !== 0 || entryHasReservedBits(data, at)) {
+      throw this.#corrupt(guestOffset, "is not valid");
+    }
+    return host;
+  }
+
+  #corrupt(guestOffset: number, what: string): Qcow2Error {
+    return new Qcow2Error(
+      "CORRUPT",
+      `'${this.#options.file.path}': the L2 entry of guest offset ${guestOffset} ${what}`,
+    );
+  }
+}

@@ -1,0 +1,291 @@
+import type { BlockSource, Extent } from "./block-source.ts";
+import { type CheckResult, checkImage, type RepairMode, repairImage } from "./check.ts";
+import { type CopyOptions, flattenImage } from "./flatten.ts";
+import { type BackingReference, hasFeature } from "./header.ts";
+import type { NewBacking } from "./header-layout.ts";
+import { type ImageCore, loadImageCore, prepareWriter } from "./image-core.ts";
+import type { ImageLock } from "./image-lock.ts";
+import { type ChainContext, type OpenImageOptions, openBacking, openImageFile } from "./open-image.ts";
+import { Qcow2Error } from "./qcow2-error.ts";
+import { assertRange, mapImage, readImage } from "./read-path.ts";
+import { writeBackingReference } from "./rebase.ts";
+import { growImage } from "./resize.ts";
+import { discard, writeImage, writeZeroes } from "./write-path.ts";
+
+/** The state of an open image; sizes in bytes. */
+export interface ImageInfo {
+  readonly path: string;
+  readonly version: 2 | 3;
+  readonly virtualSizeBytes: number;
+  readonly clusterSizeBytes: number;
+  readonly fileSizeBytes: number;
+  /** What the file occupies on its file system. */
+  readonly diskBytes: number;
+  readonly backing: BackingReference | undefined;
+  readonly readOnly: boolean;
+}
+
+/**
+ * An open qcow2 image and the chain below it.
+ *
+ * **Promise.** What was written before a `flush` that succeeded is there after a crash or power loss. Whatever the moment of the crash,
+ * the image opens again without corruption; at most clusters leak, and the next opening for writing gives them back.
+ *
+ * Data moves synchronously, since a cached read or write costs far less that way; the promise forms exist so that callers can treat every
+ * disk alike. Offsets and lengths are bytes and need no alignment. One object owns an image: use it from one thread.
+ *
+ * Errors of every method: `CLOSED`; of writing: `READ_ONLY`, `NO_SPACE`, `FAILED`, `CORRUPT`; of a range outside the disk: `OUT_OF_RANGE`.
+ */
+export class Qcow2Image implements BlockSource {
+  readonly path: string;
+  readonly readOnly: boolean;
+  readonly #core: ImageCore;
+  readonly #lock: ImageLock | undefined;
+  readonly #options: OpenImageOptions;
+  readonly #context: ChainContext;
+  #closed = false;
+
+  private constructor(core: ImageCore, lock: ImageLock | undefined, options: OpenImageOptions, context: ChainContext) {
+    this.path = core.file.path;
+    this.readOnly = core.writer === undefined;
+    this.#core = core;
+    this.#lock = lock;
+    this.#options = options;
+    this.#context = context;
+  }
+
+  /**
+   * Opens an image, for writing unless `readOnly`; the images below it are always opened for reading only.
+   *
+   * An image whose dirty bit is set, and one whose last writer crashed, are repaired first.
+   * Errors: `NOT_FOUND`, `NOT_REGULAR_FILE`, `NOT_QCOW2`, `HEADER_INVALID`, `UNSUPPORTED_VERSION`, `UNSUPPORTED_FEATURE`, `ENCRYPTED`,
+   * `CORRUPT`, `IN_USE`, `BACKING_REFUSED`, `BACKING_MISSING`, `BACKING_LOOP`, `BACKING_TOO_DEEP`.
+   */
+  static async open(path: string, options: OpenImageOptions = {}): Promise<Qcow2Image> {
+    const image = Qcow2Image.#openLayer(path, options, { identities: new Set(), depth: 0 });
+    const core = image.#core;
+    if (core.writer) {
+      const { repairLeaks = "after-crash" } = options;
+      const crashed = image.#lock?.previousOwnerCrashed === true;
+      const dirty = hasFeature(core.header, "incompatible", 0);
+      try {
+        if (dirty) await repairImage(core, "all");
+        else if (repairLeaks === "always" || (repairLeaks === "after-crash" && crashed))
+          await repairImage(core, "leaks");
+      } catch (error) {
+        await image.#abandon();
+        throw error;
+      }
+    }
+    return image;
+  }
+
+  static #openLayer(path: string, options: OpenImageOptions, context: ChainContext): Qcow2Image {
+    const write = options.readOnly !== true;
+    const opened = openImageFile(path, write, options);
+    let backing: BlockSource | undefined;
+    try {
+      const below: OpenImageOptions = { ...options, readOnly: true };
+      backing = openBacking(opened, options, context, (lower, deeper) => Qcow2Image.#openLayer(lower, below, deeper));
+      const { cacheBytes = 16 * 1024 * 1024 } = options;
+      const core = loadImageCore({ file: opened.file, header: opened.header, write, backing, cacheBytes });
+      return new Qcow2Image(core, opened.lock, options, context);
+    } catch (error) {
+      void backing?.close();
+      opened.file.closeSync();
+      opened.lock?.release();
+      throw error;
+    }
+  }
+
+  /** The size of the disk that the image holds. */
+  get sizeBytes(): number {
+    return this.#core.virtualSizeBytes;
+  }
+
+  get clusterSizeBytes(): number {
+    return this.#core.geometry.clusterSize;
+  }
+
+  /** What the header names as the image below, whether or not a resolver mapped it elsewhere. */
+  get backing(): BackingReference | undefined {
+    return this.#core.header.backing;
+  }
+
+  readSync(buffer: Uint8Array, offset: number): void {
+    this.#assertOpen();
+    assertRange(this.#core, offset, buffer.length);
+    readImage(this.#core, buffer, offset);
+  }
+
+  async read(buffer: Uint8Array, offset: number): Promise<void> {
+    this.readSync(buffer, offset);
+  }
+
+  writeSync(buffer: Uint8Array, offset: number): void {
+    this.#assertOpen();
+    assertRange(this.#core, offset, buffer.length);
+    writeImage(this.#core, buffer, offset);
+  }
+
+  async write(buffer: Uint8Array, offset: number): Promise<void> {
+    this.writeSync(buffer, offset);
+  }
+
+  /** Makes a range read as zeros, giving the space of whole clusters back. */
+  writeZeroesSync(offset: number, length: number): void {
+    this.#assertOpen();
+    assertRange(this.#core, offset, length);
+    writeZeroes(this.#core, offset, length);
+  }
+
+  async writeZeroes(offset: number, length: number): Promise<void> {
+    this.writeZeroesSync(offset, length);
+  }
+
+  /** Gives the whole clusters inside a range back, which then read as zeros. The rest of the range stays as it is. */
+  discardSync(offset: number, length: number): void {
+    this.#assertOpen();
+    assertRange(this.#core, offset, length);
+    prepareWriter(this.#core);
+    discard(this.#core, offset, length);
+  }
+
+  async discard(offset: number, length: number): Promise<void> {
+    this.discardSync(offset, length);
+  }
+
+  /** Makes everything written before the call durable. On an image opened read-only it does nothing. */
+  flushSync(): void {
+    this.#assertOpen();
+    this.#core.writer?.barrier.flushSync();
+  }
+
+  /** As `flushSync`, without blocking the thread while the disk works. Calls that overlap share one barrier. */
+  async flush(): Promise<void> {
+    this.#assertOpen();
+    await this.#core.writer?.barrier.flush();
+  }
+
+  /** Grows the disk, durably. The new part reads as zeros, also over a backing that is longer. Shrinking is refused. */
+  async resize(virtualSizeBytes: number): Promise<void> {
+    this.#assertOpen();
+    growImage(this.#core, virtualSizeBytes);
+  }
+
+  map(offset: number, length: number): Extent[] {
+    this.#assertOpen();
+    assertRange(this.#core, offset, length);
+    return mapImage(this.#core, offset, length);
+  }
+
+  info(): ImageInfo {
+    this.#assertOpen();
+    const core = this.#core;
+    const { sizeBytes, diskBytes } = core.file.status();
+    return {
+      path: this.path,
+      version: core.version,
+      virtualSizeBytes: core.virtualSizeBytes,
+      clusterSizeBytes: core.geometry.clusterSize,
+      fileSizeBytes: sizeBytes,
+      diskBytes,
+      backing: core.header.backing,
+      readOnly: this.readOnly,
+    };
+  }
+
+  /** The bytes of the disk that this image itself holds as data, in whole clusters: what deleting it would give back, but for metadata. */
+  allocatedBytes(): number {
+    this.#assertOpen();
+    const { clusterSize } = this.#core.geometry;
+    let bytes = 0;
+    for (const extent of mapImage({ ...this.#core, backing: undefined }, 0, this.sizeBytes)) {
+      if (extent.kind === "data") bytes += Math.ceil(extent.length / clusterSize) * clusterSize;
+    }
+    return bytes;
+  }
+
+  /** Compares every reference with every refcount. Flushes first when the image is open for writing. */
+  async check(options: { readonly signal?: AbortSignal } = {}): Promise<CheckResult> {
+    this.#assertOpen();
+    return checkImage(this.#core, options.signal);
+  }
+
+  /** Checks and repairs: `"leaks"` lowers counts that are too high, `"all"` also raises those that are too low. */
+  async repair(mode: RepairMode, options: { readonly signal?: AbortSignal } = {}): Promise<CheckResult> {
+    this.#assertOpen();
+    return repairImage(this.#core, mode, options.signal);
+  }
+
+  /**
+   * Copies everything that is only in the images below into this one, then drops the reference to them in one sector write.
+   * Reading and writing may go on meanwhile. When aborted or interrupted, the image stays valid and a repeat continues.
+   */
+  async flatten(options: CopyOptions = {}): Promise<void> {
+    this.#assertOpen();
+    if (this.#core.backing === undefined && this.#core.header.backing === undefined) return;
+    await flattenImage(this.#core, options);
+    this.#assertOpen();
+    const old = this.#core.backing;
+    writeBackingReference(this.#core, undefined);
+    this.#core.backing = undefined;
+    await old?.close();
+  }
+
+  /**
+   * Names another image as the one below, durably, and opens it through the resolver. Nothing is copied: the caller vouches that the new
+   * backing reads the same wherever this image holds nothing. `undefined` drops the reference.
+   */
+  async setBackingReference(backing: NewBacking | undefined): Promise<void> {
+    this.#assertOpen();
+    const core = this.#core;
+    prepareWriter(core);
+    const header = { ...core.header, backing };
+    const below: OpenImageOptions = { ...this.#options, readOnly: true };
+    const opened = openBacking({ file: core.file, header }, this.#options, this.#context, (lower, deeper) =>
+      Qcow2Image.#openLayer(lower, below, deeper),
+    );
+    const old = core.backing;
+    try {
+      writeBackingReference(core, backing);
+    } catch (error) {
+      await opened?.close();
+      throw error;
+    }
+    core.backing = opened;
+    await old?.close();
+  }
+
+  /** Flushes, gives the unused tail of the file back, and closes the chain. Closing twice is no error. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    const { writer } = this.#core;
+    try {
+      if (writer) {
+        await writer.barrier.flush();
+        // The first barrier freed clusters; the second makes their counts durable, so that the tail may go.
+        await writer.barrier.flush();
+        writer.allocator.trimTail();
+      }
+    } finally {
+      await this.#abandon();
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #abandon(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#core.file.closeSync();
+    this.#lock?.release();
+    await this.#core.backing?.close();
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new Qcow2Error("CLOSED", `image '${this.path}' is closed`);
+  }
+}

@@ -1,0 +1,47 @@
+import { type BlockSource, type Extent, pushExtent } from "./block-source.ts";
+import { type ImageFile, nodeFileLayer } from "./file-layer.ts";
+import { Qcow2Error } from "./qcow2-error.ts";
+
+/** A raw disk image, read only. All of it counts as data: Node cannot ask a file where its holes are. */
+export class RawSource implements BlockSource {
+  readonly sizeBytes: number;
+  readonly #file: ImageFile;
+  #closed = false;
+
+  constructor(file: ImageFile) {
+    this.#file = file;
+    this.sizeBytes = file.status().sizeBytes;
+  }
+
+  readSync(buffer: Uint8Array, offset: number): void {
+    if (this.#closed) throw new Qcow2Error("CLOSED", `raw image '${this.#file.path}' is closed`);
+    if (offset < 0 || offset + buffer.length > this.sizeBytes) {
+      throw new Qcow2Error("OUT_OF_RANGE", `range ${offset}+${buffer.length} leaves raw image '${this.#file.path}'`);
+    }
+    const count = this.#file.readSync(buffer, offset);
+    // The file shrank under us: what is gone reads as zeros, as a hole would.
+    if (count < buffer.length) buffer.fill(0, count);
+  }
+
+  async read(buffer: Uint8Array, offset: number): Promise<void> {
+    this.readSync(buffer, offset);
+  }
+
+  map(offset: number, length: number): Extent[] {
+    const extents: Extent[] = [];
+    const inside = Math.max(0, Math.min(length, this.sizeBytes - offset));
+    pushExtent(extents, { offset, length: inside, kind: "data", depth: 0 });
+    return extents;
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#file.closeSync();
+  }
+}
+
+/** Opens a raw disk image for reading. Errors: `NOT_FOUND`, `NOT_REGULAR_FILE`. */
+export async function openRawSource(path: string): Promise<BlockSource> {
+  return new RawSource(nodeFileLayer.openSync(path, { write: false }));
+}

@@ -1,0 +1,154 @@
+import { writeFileSync } from "node:fs";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { backingFolder, createImage, Qcow2Image } from "../src/index.ts";
+import { hasQemuImg, qemuCheck, qemuImg, temporaryFolder } from "./qemu-tools.ts";
+
+type Step =
+  | { readonly op: "write"; readonly at: number; readonly length: number; readonly byte: number }
+  | { readonly op: "zero" | "discard"; readonly at: number; readonly length: number }
+  | { readonly op: "flush" | "flushSync" | "reopen" | "flatten" }
+  | { readonly op: "grow"; readonly by: number };
+
+const MAX_LENGTH = 40_000;
+const range = { at: fc.nat(1_000_000), length: fc.integer({ min: 1, max: MAX_LENGTH }) };
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 10,
+    arbitrary: fc.record({ op: fc.constant("write" as const), ...range, byte: fc.integer({ min: 1, max: 255 }) }),
+  },
+  { weight: 3, arbitrary: fc.record({ op: fc.constantFrom("zero" as const, "discard" as const), ...range }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ op: fc.constantFrom("flush" as const, "flushSync" as const, "reopen" as const) }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ op: fc.constant("grow" as const), by: fc.nat(400).map((sectors) => sectors * 512) }),
+  },
+);
+
+interface Scenario {
+  readonly size: number;
+  readonly clusterBits: number;
+  readonly backing: "none" | "raw" | "qcow2";
+  readonly backingSize: number;
+  readonly backingBits: number;
+  readonly cacheBytes: number;
+  readonly steps: readonly Step[];
+  readonly flatten: boolean;
+}
+
+const scenario: fc.Arbitrary<Scenario> = fc.record({
+  size: fc.integer({ min: 1, max: 700 }).map((sectors) => sectors * 512),
+  clusterBits: fc.constantFrom(9, 10, 12, 16),
+  backing: fc.constantFrom("none", "raw", "qcow2"),
+  backingSize: fc.integer({ min: 1, max: 900 }).map((sectors) => sectors * 512),
+  backingBits: fc.constantFrom(9, 12, 16),
+  cacheBytes: fc.constantFrom(2048, 1 << 20),
+  steps: fc.array(step, { minLength: 1, maxLength: 40 }),
+  flatten: fc.boolean(),
+});
+
+async function runScenario(run: Scenario): Promise<void> {
+  const folder = temporaryFolder();
+  try {
+    const below = Buffer.alloc(run.backingSize);
+    if (run.backing !== "none") {
+      for (let at = 0; at < below.length; at += 3 * 1024)
+        below.fill(1 + (at % 251), at, Math.min(below.length, at + 1500));
+      if (run.backing === "raw") writeFileSync(folder.file("base"), below);
+      else {
+        const clusterSizeBytes = 2 ** run.backingBits;
+        await createImage({ path: folder.file("base"), virtualSizeBytes: below.length, clusterSizeBytes });
+        await using base = await Qcow2Image.open(folder.file("base"));
+        for (let at = 0; at < below.length; at += 3 * 1024) await base.write(below.subarray(at, at + 1500), at);
+      }
+    }
+    const path = folder.file("disk.qcow2");
+    await createImage({
+      path,
+      virtualSizeBytes: run.size,
+      clusterSizeBytes: 2 ** run.clusterBits,
+      ...(run.backing === "none" ? {} : { backing: { path: "base", format: run.backing } }),
+    });
+    let model = Buffer.alloc(run.size);
+    if (run.backing !== "none") below.copy(model);
+    const options = { resolveBacking: backingFolder(folder.path), cacheBytes: run.cacheBytes };
+    let image = await Qcow2Image.open(path, options);
+    const verify = async (): Promise<void> => {
+      const content = Buffer.alloc(model.length, 0xaa);
+      await image.read(content, 0);
+      expect(content.equals(model)).toBe(true);
+      let end = 0;
+      for (const extent of image.map(0, model.length)) {
+        expect(extent.offset).toBe(end);
+        end += extent.length;
+        if (extent.kind !== "data") {
+          expect(model.subarray(extent.offset, end).every((byte) => byte === 0)).toBe(true);
+        }
+      }
+      expect(end).toBe(model.length);
+    };
+    for (const action of run.steps) {
+      switch (action.op) {
+        case "write":
+        case "zero":
+        case "discard": {
+          const at = action.at % model.length;
+          const length = Math.min(action.length, model.length - at);
+          if (action.op === "write") {
+            const data = Buffer.alloc(length, action.byte);
+            await image.write(data, at);
+            data.copy(model, at);
+          } else if (action.op === "zero") {
+            await image.writeZeroes(at, length);
+            model.fill(0, at, at + length);
+          } else {
+            await image.discard(at, length);
+            const cluster = image.clusterSizeBytes;
+            const first = Math.ceil(at / cluster) * cluster;
+            const last = at + length === model.length ? model.length : at + length - ((at + length) % cluster);
+            if (first < last) model.fill(0, first, last);
+          }
+          break;
+        }
+        case "flush":
+          await image.flush();
+          break;
+        case "flushSync":
+          image.flushSync();
+          break;
+        case "grow":
+          await image.resize(model.length + action.by);
+          model = Buffer.concat([model, Buffer.alloc(action.by)]);
+          break;
+        default:
+          await image.close();
+          image = await Qcow2Image.open(path, options);
+      }
+      await verify();
+    }
+    if (run.flatten) {
+      await image.flatten();
+      expect(image.backing).toBeUndefined();
+      await verify();
+    }
+    expect(await image.check()).toMatchObject({ leaks: 0, corruptions: 0 });
+    await image.close();
+    if (hasQemuImg) {
+      qemuCheck(path);
+      writeFileSync(folder.file("model"), model);
+      qemuImg("compare", "-f", "qcow2", "-F", "raw", path, folder.file("model"));
+    }
+  } finally {
+    folder.remove();
+  }
+}
+
+describe("an image against a flat model", () => {
+  test("reads, maps and checks as the model says, also in QEMU's eyes", async () => {
+    const numRuns = process.env.VDC_DEEP ? 1500 : 60;
+    await fc.assert(fc.asyncProperty(scenario, runScenario), { seed: 20240611, numRuns });
+  });
+});
