@@ -1,0 +1,38 @@
+import type { Gate, SwitchPortStatistics } from "./switch-port.ts";
+import type { TunnelPeerStatistics } from "./switch-tunnel.ts";
+import type { UdpAddress, VxlanEndpointStatistics } from "./vxlan-endpoint.ts";
+
+/** One port as it is now. */
+export interface DataPlanePortStatus {
+  readonly key: string;
+  readonly switch: string;
+  readonly link: "up" | "down";
+  /** Why the link is down. */
+  readonly reason?: string | undefined;
+  readonly gate: Gate;
+  /** Frames that the gate keeps back. */
+  readonly held: number;
+  /** How often the NIC's socket was dialled. */
+  readonly dials: number;
+}
+
+/** One switch as it is now. */
+export interface DataPlaneSwitchStatus {
+  readonly key: string;
+  readonly learnedAddresses: number;
+  readonly peers: readonly TunnelPeerStatistics[];
+}
+
+/** The data plane as it is now. Plain data. */
+export interface DataPlaneStatus {
+  /** The generation realised; 0 before the first. */
+  readonly generation: number;
+  readonly vtep?: (VxlanEndpointStatistics & { readonly listen: UdpAddress }) | undefined;
+  readonly switches: readonly DataPlaneSwitchStatus[];
+  readonly ports: readonly DataPlanePortStatus[];
+}
+
+/** One port's counters. They only grow while the port exists, through reconnections and changes of its settings. */
+export interface DataPlanePortStatistics extends SwitchPortStatistics {
+  readonly key: string;
+}

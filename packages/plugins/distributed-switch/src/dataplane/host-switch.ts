@@ -1,0 +1,203 @@
+import { isDeepStrictEqual } from "node:util";
+import { type DataPlanePortConfig, type DataPlaneSwitchConfig, DEFAULT_MTU } from "./data-plane-config.ts";
+import type { DataPlanePortStatistics, DataPlanePortStatus, DataPlaneSwitchStatus } from "./data-plane-status.ts";
+import { StreamPort } from "./stream-port.ts";
+import { SwitchEngine } from "./switch-engine.ts";
+import type { FrameSink, Gate, SwitchPort } from "./switch-port.ts";
+import { SwitchTunnel } from "./switch-tunnel.ts";
+import type { DatagramReceiver, VxlanEndpoint } from "./vxlan-endpoint.ts";
+
+export interface HostSwitchOptions {
+  readonly config: DataPlaneSwitchConfig;
+  readonly now: () => number;
+  readonly endpoint: () => VxlanEndpoint | undefined;
+  readonly onLink: (status: DataPlanePortStatus) => void;
+  /** How many octets may wait for a NIC. Defaults to 1 MiB. */
+  readonly portQueueBytes?: number;
+  /** The wait before a NIC's socket is dialled again; see `StreamPort`. */
+  readonly redialMs?: number;
+  readonly redialLargestMs?: number;
+}
+
+interface HostPort {
+  config: DataPlanePortConfig;
+  readonly port: SwitchPort;
+  stream: StreamPort | undefined;
+}
+
+/** One distributed switch's part on this host: the engine with its ports' sockets and its tunnels. */
+export class HostSwitch {
+  readonly key: string;
+  readonly vniBase: number;
+  /** Takes the tunnel endpoint's datagrams of this switch. */
+  readonly receiveDatagram: DatagramReceiver;
+  readonly #options: HostSwitchOptions;
+  readonly #engine: SwitchEngine;
+  readonly #tunnel: SwitchTunnel;
+  readonly #ports = new Map<string, HostPort>();
+  readonly #macAgeingMs: number | undefined;
+
+  constructor(options: HostSwitchOptions) {
+    const { key, vniBase, macAgeingMs } = options.config;
+    this.key = key;
+    this.vniBase = vniBase;
+    this.#options = options;
+    this.#macAgeingMs = macAgeingMs;
+    this.#tunnel = new SwitchTunnel({ vniBase, now: options.now, endpoint: options.endpoint });
+    this.#engine = new SwitchEngine({
+      now: options.now,
+      tunnel: this.#tunnel,
+      ...(macAgeingMs === undefined ? {} : { macAgeingMs }),
+    });
+    this.receiveDatagram = (vni, datagram, source) => this.#tunnel.receive(this.#engine, vni, datagram, source);
+  }
+
+  /** Whether `configure` can bring this switch to `config`; if not it must be made anew. */
+  canBecome(config: DataPlaneSwitchConfig): boolean {
+    return config.vniBase === this.vniBase && config.macAgeingMs === this.#macAgeingMs;
+  }
+
+  hasPort(key: string): boolean {
+    return this.#ports.has(key);
+  }
+
+  /** Removes the ports that aren't in `keep`; the promises are of their sockets. */
+  removePortsExcept(keep: readonly DataPlanePortConfig[]): Promise<void>[] {
+    const kept = new Set(keep.map(({ key }) => key));
+    const closing: Promise<void>[] = [];
+    for (const [key, { port, stream }] of this.#ports) {
+      if (kept.has(key)) continue;
+      this.#ports.delete(key);
+      this.#engine.removePort(port);
+      if (stream !== undefined) closing.push(stream.close());
+    }
+    return closing;
+  }
+
+  /** Takes over MTU, peers and ports; those that are not in `config` were removed before. */
+  async configure(
+    config: DataPlaneSwitchConfig,
+    underlay: { readonly mtu: number; readonly family: 4 | 6 },
+  ): Promise<void> {
+    this.#engine.maxMtu = config.maxMtu ?? DEFAULT_MTU;
+    for (const gone of this.#tunnel.configure(config.peers, underlay)) this.#engine.removePeer(gone);
+    await Promise.all(config.ports.map((port) => this.#configurePort(port)));
+  }
+
+  setGate(key: string, gate: Gate): { gate: Gate; held: number; moved: number } {
+    const port = this.#port(key);
+    const before = port.gate;
+    const held = port.held.size;
+    this.#engine.setGate(port, gate);
+    if (before === "drop" && gate === "open") this.#engine.announce(port);
+    this.#engine.flush();
+    return { gate, held: port.held.size, moved: held - port.held.size };
+  }
+
+  release(key: string, count?: number): { gate: Gate; held: number; moved: number } {
+    const port = this.#port(key);
+    const moved = this.#engine.release(port, count);
+    this.#engine.flush();
+    return { gate: port.gate, held: port.held.size, moved };
+  }
+
+  discard(key: string, count?: number): { gate: Gate; held: number; moved: number } {
+    const port = this.#port(key);
+    const moved = this.#engine.discard(port, count);
+    return { gate: port.gate, held: port.held.size, moved };
+  }
+
+  flush(): void {
+    this.#engine.flush();
+  }
+
+  status(): DataPlaneSwitchStatus {
+    return { key: this.key, learnedAddresses: this.#engine.learnedAddresses, peers: this.#tunnel.statistics() };
+  }
+
+  portStatuses(): DataPlanePortStatus[] {
+    return [...this.#ports.values()].map((entry) => this.#portStatus(entry));
+  }
+
+  portStatistics(): DataPlanePortStatistics[] {
+    return [...this.#ports.values()].map(({ port }) => ({ key: port.key, ...port.statistics() }));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.removePortsExcept([]));
+  }
+
+  async #configurePort(config: DataPlanePortConfig): Promise<void> {
+    const existing = this.#ports.get(config.key);
+    if (existing === undefined) {
+      const entry: HostPort = {
+        config,
+        port: this.#engine.addPort(config.key, config.settings, { deliver, flush: () => entry.stream?.flush() }),
+        stream: undefined,
+      };
+      function deliver(buffer: Buffer, start: number, end: number): ReturnType<FrameSink["deliver"]> {
+        return entry.stream === undefined ? "linkDown" : entry.stream.deliver(buffer, start, end);
+      }
+      this.#ports.set(config.key, entry);
+      this.#engine.setGate(entry.port, config.initialGate ?? "open");
+      this.#dial(entry);
+      return;
+    }
+    const before = existing.config;
+    existing.config = config;
+    if (!isDeepStrictEqual(before.settings, config.settings)) {
+      this.#engine.configurePort(existing.port, config.settings);
+    }
+    if (before.socketPath !== config.socketPath) {
+      const old = existing.stream;
+      existing.stream = undefined;
+      existing.port.linkUp = false;
+      await old?.close();
+      this.#dial(existing);
+    }
+  }
+
+  #dial(entry: HostPort): void {
+    const { port, config } = entry;
+    if (config.socketPath === undefined) return;
+    const { portQueueBytes, redialMs, redialLargestMs } = this.#options;
+    const stream = new StreamPort({
+      path: config.socketPath,
+      ...(portQueueBytes === undefined ? {} : { queueBytes: portQueueBytes }),
+      ...(redialMs === undefined ? {} : { redialMs }),
+      ...(redialLargestMs === undefined ? {} : { redialLargestMs }),
+      onFrame: (buffer, start, end) => this.#engine.receiveFromPort(port, buffer, start, end),
+      onTooLong: (length) => {
+        port.in.frame(length);
+        port.in.drop("tooLong");
+      },
+      onBatchEnd: () => this.#engine.flush(),
+      onLink: (up) => {
+        if (entry.stream !== stream || this.#ports.get(port.key) !== entry) return;
+        port.linkUp = up;
+        this.#options.onLink(this.#portStatus(entry));
+      },
+    });
+    entry.stream = stream;
+    stream.dial();
+  }
+
+  #portStatus({ config, port, stream }: HostPort): DataPlanePortStatus {
+    const reason = stream === undefined ? "no socket is configured" : stream.reason;
+    return {
+      key: port.key,
+      switch: this.key,
+      link: port.linkUp ? "up" : "down",
+      ...(port.linkUp || reason === undefined ? {} : { reason }),
+      gate: port.gate,
+      held: port.held.size,
+      dials: config.socketPath === undefined ? 0 : (stream?.dials ?? 0),
+    };
+  }
+
+  #port(key: string): SwitchPort {
+    const entry = this.#ports.get(key);
+    if (entry === undefined) throw new RangeError(`no port '${key}'`);
+    return entry.port;
+  }
+}

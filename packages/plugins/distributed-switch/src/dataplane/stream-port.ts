@@ -1,0 +1,157 @@
+import { createConnection, type Socket } from "node:net";
+import { LENGTH_PREFIX_BYTES } from "./ethernet-frame.ts";
+import { FrameSplitter } from "./frame-splitter.ts";
+import type { FrameSink } from "./switch-port.ts";
+
+export interface StreamPortOptions {
+  /** The Unix socket on which QEMU listens: `-netdev stream,server=on,addr.type=unix,addr.path=...`. */
+  readonly path: string;
+  readonly onFrame: (buffer: Buffer, start: number, end: number) => void;
+  readonly onTooLong: (length: number) => void;
+  /** Called after the last frame of a chunk. */
+  readonly onBatchEnd: () => void;
+  /** Called when the link comes up, and when it goes down with the reason. */
+  readonly onLink: (up: boolean, reason: string | undefined) => void;
+  /** How many octets may wait for the NIC. Defaults to 1 MiB. */
+  readonly queueBytes?: number;
+  /** The wait before the first redial; it doubles up to the largest. Defaults to `20`. */
+  readonly redialMs?: number;
+  /** Defaults to `1_000`. */
+  readonly redialLargestMs?: number;
+}
+
+/**
+ * The data plane's end of a NIC's stream socket. It dials and, when QEMU isn't there yet or goes away, dials again; since QEMU listens,
+ * a restarted data plane finds its NICs again and the guest only misses the frames of that time.
+ *
+ * QEMU serves one connection at a time and lets others wait in the socket's backlog: "up" means connected, not served.
+ */
+export class StreamPort implements FrameSink {
+  readonly path: string;
+  readonly #options: StreamPortOptions;
+  readonly #queueBytes: number;
+  #socket: Socket | undefined;
+  #up = false;
+  #closed = false;
+  #redialTimer: NodeJS.Timeout | undefined;
+  #redialMs: number;
+  #reason: string | undefined = "not connected yet";
+  #dials = 0;
+  /** Runs of adjacent records waiting for `flush`; one run is one write. */
+  #pending: { buffer: Buffer; from: number; to: number }[] = [];
+  #pendingBytes = 0;
+
+  constructor(options: StreamPortOptions) {
+    this.path = options.path;
+    this.#options = options;
+    this.#queueBytes = options.queueBytes ?? 1024 * 1024;
+    this.#redialMs = options.redialMs ?? 20;
+  }
+
+  get up(): boolean {
+    return this.#up;
+  }
+
+  /** Why the link is down; undefined while it is up. */
+  get reason(): string | undefined {
+    return this.#reason;
+  }
+
+  /** Connection attempts so far. */
+  get dials(): number {
+    return this.#dials;
+  }
+
+  /** Octets that wait for the NIC. */
+  get queuedBytes(): number {
+    return (this.#socket?.writableLength ?? 0) + this.#pendingBytes;
+  }
+
+  dial(): void {
+    if (this.#closed) return;
+    this.#dials += 1;
+    let failure: string | undefined;
+    const splitter = new FrameSplitter(this.#options);
+    const socket = createConnection({ path: this.path });
+    this.#socket = socket;
+    socket.on("connect", () => {
+      this.#redialMs = this.#options.redialMs ?? 20;
+      this.#setLink(true, undefined);
+    });
+    socket.on("data", (chunk: Buffer) => {
+      if (this.#socket !== socket) return;
+      const framed = splitter.push(chunk);
+      this.#options.onBatchEnd();
+      if (framed) return;
+      failure = "framing lost: a length beyond any frame";
+      socket.destroy();
+    });
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      failure ??= error.code ?? error.message;
+    });
+    socket.on("close", () => {
+      if (this.#socket !== socket) return;
+      this.#socket = undefined;
+      this.#setLink(false, failure ?? "closed by the other end");
+      if (this.#closed) return;
+      this.#redialTimer = setTimeout(() => this.dial(), this.#redialMs);
+      this.#redialMs = Math.min(this.#redialMs * 2, this.#options.redialLargestMs ?? 1000);
+    });
+  }
+
+  deliver(buffer: Buffer, start: number, end: number): "queueFull" | "linkDown" | undefined {
+    const socket = this.#socket;
+    if (!this.#up || socket === undefined) return "linkDown";
+    const from = start - LENGTH_PREFIX_BYTES;
+    if (socket.writableLength + this.#pendingBytes + (end - from) > this.#queueBytes) return "queueFull";
+    this.#pendingBytes += end - from;
+    const last = this.#pending.at(-1);
+    if (last !== undefined && last.buffer === buffer && last.to === from) last.to = end;
+    else this.#pending.push({ buffer, from, to: end });
+    return undefined;
+  }
+
+  flush(): void {
+    const runs = this.#pending;
+    this.#pending = [];
+    this.#pendingBytes = 0;
+    const socket = this.#socket;
+    if (!this.#up || socket === undefined || runs.length === 0) return;
+    const [only] = runs;
+    if (runs.length === 1 && only !== undefined && socket.writableLength === 0) {
+      socket.write(only.buffer.subarray(only.from, only.to));
+      return;
+    }
+    socket.cork();
+    // What must wait is copied: a slow NIC would otherwise keep whole receive buffers of others alive by small slices of them.
+    const waits = socket.writableLength > 0;
+    for (const { buffer, from, to } of runs) {
+      const run = buffer.subarray(from, to);
+      socket.write(waits ? Buffer.from(run) : run);
+    }
+    socket.uncork();
+  }
+
+  /** Hangs up and never dials again. Resolves when the socket is closed. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#redialTimer);
+    const socket = this.#socket;
+    if (socket === undefined || socket.destroyed) return;
+    await new Promise<void>((resolve) => {
+      socket.once("close", () => resolve());
+      socket.destroy();
+    });
+  }
+
+  #setLink(up: boolean, reason: string | undefined): void {
+    const changed = this.#up !== up || this.#reason !== reason;
+    this.#up = up;
+    this.#reason = reason;
+    if (!up) {
+      this.#pending = [];
+      this.#pendingBytes = 0;
+    }
+    if (changed) this.#options.onLink(up, reason);
+  }
+}

@@ -1,0 +1,143 @@
+import { HoldQueue, type HoldQueueOptions } from "./hold-queue.ts";
+import { type MacAddress, parseMac } from "./mac-address.ts";
+import { type InDropReason, type OutDropReason, TrafficCounters, type TrafficStatistics } from "./traffic-counters.ts";
+import { VlanMembership, type VlanSetting } from "./vlan-membership.ts";
+
+/**
+ * What a port may do besides sending from and receiving at its own address. True accepts, false (the default of all three) rejects.
+ */
+export interface SecuritySetting {
+  /** Gets a copy of every frame of its VLANs on this host. Rejected: unicast to other addresses never reaches it. */
+  readonly promiscuous?: boolean | undefined;
+  /** May send from addresses that aren't its own. */
+  readonly forgedTransmits?: boolean | undefined;
+  /**
+   * The address that it sends from becomes an address of its own, in addition to the assigned one: the last one it used. The data
+   * plane can't see the guest's NIC, only its frames, so a changed address and a forged one look alike until this says which.
+   */
+  readonly macChanges?: boolean | undefined;
+}
+
+/** Learning of addresses behind a port, for nested hosts and bridges in a guest. Off by default. */
+export interface MacLearningSetting {
+  readonly enabled: boolean;
+  /** How many addresses may be behind the port. Defaults to `4096`. */
+  readonly limit?: number | undefined;
+  /** Whether unicast to addresses that nobody is known to have goes to this port. Defaults to `true`. */
+  readonly unknownUnicastFlooding?: boolean | undefined;
+}
+
+/** The effective settings of one port: inheritance between switch, port group and port is resolved before they come here. */
+export interface PortSettings {
+  /** The address assigned to the NIC, `52:54:00:12:34:56`. */
+  readonly macAddress: string;
+  readonly vlan: VlanSetting;
+  /** Passes nothing, both ways. Defaults to `false`. */
+  readonly blocked?: boolean | undefined;
+  readonly security?: SecuritySetting | undefined;
+  readonly macLearning?: MacLearningSetting | undefined;
+}
+
+/**
+ * The run-time gate of a port, for replication and migration. `hold` keeps what the VM sends until it is released or discarded, and
+ * lets what is sent to the VM through; `drop` passes nothing, both ways.
+ */
+export type Gate = "open" | "hold" | "drop";
+
+/**
+ * Where frames leave. `deliver` gets `buffer[start, end)`, with the frame's 32-bit big-endian length in the four bytes before `start`;
+ * the bytes are shared with other ports and must not be changed. It returns why it refused, or undefined. Frames need not leave before
+ * `flush`.
+ */
+export interface FrameSink {
+  deliver(buffer: Buffer, start: number, end: number): "queueFull" | "linkDown" | undefined;
+  flush(): void;
+}
+
+/**
+ * One port's counters. At any instant `in.frames = forwarded + held + in.dropped`; `out.frames + out.dropped` is what the switch sent
+ * towards the port. `in` is what the VM sent, `out` what it was sent.
+ */
+export interface SwitchPortStatistics {
+  readonly in: TrafficStatistics<InDropReason>;
+  readonly out: TrafficStatistics<OutDropReason>;
+  /** Frames from the VM that were switched to at least one place. */
+  readonly forwarded: number;
+  /** Frames from the VM that the gate keeps back now. */
+  readonly held: number;
+  /** Source addresses that were not learned because a table was full. Their frames were forwarded. */
+  readonly learningRefused: number;
+}
+
+/** A port's state inside `SwitchEngine`, which alone changes it; `linkUp` is set by whoever owns the socket. */
+export class SwitchPort {
+  readonly key: string;
+  readonly sink: FrameSink;
+  readonly in: TrafficCounters<InDropReason> = new TrafficCounters();
+  readonly out: TrafficCounters<OutDropReason> = new TrafficCounters();
+  readonly held: HoldQueue;
+  linkUp = false;
+  gate: Gate = "open";
+  forwarded = 0;
+  learningRefused = 0;
+  /** The number of the last frame sent to this port, so that no frame is sent twice. */
+  lastFrame = 0;
+  /** Whether the sink was given something since it was last flushed. */
+  dirty = false;
+  settings: PortSettings;
+  membership!: VlanMembership;
+  blocked!: boolean;
+  promiscuous!: boolean;
+  forgedTransmits!: boolean;
+  macChanges!: boolean;
+  learns!: boolean;
+  learningLimit!: number;
+  floods!: boolean;
+  assignedMac!: MacAddress;
+  /** The address that the guest changed to, or the assigned one. */
+  effectiveMac!: MacAddress;
+
+  constructor(key: string, settings: PortSettings, sink: FrameSink, hold: HoldQueueOptions = {}) {
+    this.key = key;
+    this.sink = sink;
+    this.held = new HoldQueue(hold);
+    this.settings = settings;
+    this.configure(settings);
+  }
+
+  /** Throws a `RangeError` for a `macAddress` that isn't one. */
+  configure(settings: PortSettings): void {
+    const assigned = parseMac(settings.macAddress);
+    if (assigned === undefined) throw new RangeError(`port '${this.key}': '${settings.macAddress}' is no MAC address`);
+    this.settings = settings;
+    this.membership = new VlanMembership(settings.vlan);
+    this.blocked = settings.blocked ?? false;
+    this.promiscuous = settings.security?.promiscuous ?? false;
+    this.forgedTransmits = settings.security?.forgedTransmits ?? false;
+    this.macChanges = settings.security?.macChanges ?? false;
+    this.learns = settings.macLearning?.enabled ?? false;
+    this.learningLimit = settings.macLearning?.limit ?? 4096;
+    this.floods = this.learns && (settings.macLearning?.unknownUnicastFlooding ?? true);
+    if (assigned !== this.assignedMac || !this.macChanges) this.effectiveMac = assigned;
+    this.assignedMac = assigned;
+  }
+
+  owns(mac: MacAddress): boolean {
+    return mac === this.assignedMac || mac === this.effectiveMac;
+  }
+
+  /** Whether frames to this port's own addresses should come here, rather than to wherever else the addresses were seen. */
+  get attracts(): boolean {
+    return this.linkUp && !this.blocked && this.gate !== "drop";
+  }
+
+  statistics(): SwitchPortStatistics {
+    return {
+      in: this.in.statistics(),
+      out: this.out.statistics(),
+      forwarded: this.forwarded,
+      held: this.held.size,
+      learningRefused: this.learningRefused,
+    };
+  }
+}

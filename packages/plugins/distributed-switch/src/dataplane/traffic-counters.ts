@@ -1,0 +1,82 @@
+import { BROADCAST_MAC, isGroupMac, type MacAddress } from "./mac-address.ts";
+
+/** Why a frame arriving from a NIC or a tunnel went nowhere. */
+export type InDropReason =
+  | "blocked"
+  | "gateDrop"
+  | "holdFull"
+  | "holdDiscarded"
+  | "runt"
+  | "tooLong"
+  | "invalidSource"
+  | "linkLocal"
+  | "taggedOnAccess"
+  | "untaggedOnTrunk"
+  | "vlanNotAllowed"
+  | "unsupportedTag"
+  | "forgedTransmit"
+  | "toItself"
+  | "splitHorizon"
+  | "noDestination";
+
+/** Why a frame that the switch sent towards a NIC or a peer didn't leave. */
+export type OutDropReason = "blocked" | "gateDrop" | "linkDown" | "queueFull" | "tunnelMtu";
+
+/** One direction's counters, as data. `drops` lists only reasons that occurred. */
+export interface TrafficStatistics<Reason extends string> {
+  readonly frames: number;
+  readonly octets: number;
+  readonly broadcast: number;
+  readonly multicast: number;
+  readonly dropped: number;
+  readonly drops: Readonly<Partial<Record<Reason, number>>>;
+}
+
+/**
+ * Counts one direction of a port or a peer. Octets are those of Ethernet frames without preamble and check sequence, tags included,
+ * length prefixes and tunnel headers not.
+ */
+export class TrafficCounters<Reason extends string> {
+  #frames = 0;
+  #octets = 0;
+  #broadcast = 0;
+  #multicast = 0;
+  #dropped = 0;
+  readonly #drops = new Map<Reason, number>();
+
+  /** Counts a frame of `octets` octets; call `cast` too when its destination is known. */
+  frame(octets: number): void {
+    this.#frames += 1;
+    this.#octets += octets;
+  }
+
+  cast(destination: MacAddress): void {
+    if (destination === BROADCAST_MAC) this.#broadcast += 1;
+    else if (isGroupMac(destination)) this.#multicast += 1;
+  }
+
+  drop(reason: Reason, count: number = 1): void {
+    if (count === 0) return;
+    this.#dropped += count;
+    this.#drops.set(reason, (this.#drops.get(reason) ?? 0) + count);
+  }
+
+  get frames(): number {
+    return this.#frames;
+  }
+
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  statistics(): TrafficStatistics<Reason> {
+    return {
+      frames: this.#frames,
+      octets: this.#octets,
+      broadcast: this.#broadcast,
+      multicast: this.#multicast,
+      dropped: this.#dropped,
+      drops: Object.fromEntries(this.#drops) as Partial<Record<Reason, number>>,
+    };
+  }
+}
