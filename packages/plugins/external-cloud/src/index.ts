@@ -1,1 +1,6 @@
-export {};
+// The plugin
+export { default } from "./plugin.ts";
+export type { ExternalCloudConfig } from "./plugin.ts";
+
+// For tests and for other plugins
+export { ExternalCloudConnector } from "./external-cloud-connector.ts";

@@ -7,7 +7,6 @@ import type { DescribeInput, Description } from "../../extension-point/descripti
 import { defineExtensionPoint, type ExtensionPoint } from "../../extension-point/extension-point.ts";
 import { unary } from "../../extension-point/operation.ts";
 import { type Timestamp, timestamp } from "../../schema/quantity.ts";
-import { schemaOf } from "../../schema/schema-of.ts";
 import {
   type CloudEventsFacet,
   type CloudPowerFacet,
@@ -35,8 +34,10 @@ import {
   type CredentialReport,
   cloudImage,
   cloudInstance,
+  cloudNetwork,
   cloudOperation,
   createInstance,
+  credentialReport,
   type InstanceObservation,
   instanceObservation,
   type Offering,
@@ -99,13 +100,7 @@ export const cloudConnector: ExtensionPoint<CloudConnector> = defineExtensionPoi
     checkCredentials: unary({
       summary: "Tells who the credentials are and what they lack.",
       input: z.object({}),
-      output: schemaOf<CredentialReport>()(
-        z.object({
-          identity: z.string(),
-          expiresAt: timestamp.exactOptional(),
-          missingPermissions: z.array(z.string()),
-        }),
-      ),
+      output: credentialReport,
       idempotent: true,
       errors: account,
     }),
@@ -126,7 +121,7 @@ export const cloudConnector: ExtensionPoint<CloudConnector> = defineExtensionPoi
     listNetworks: unary({
       summary: "Lists networks.",
       input: z.object(pageRequestShape),
-      output: pageOf(schemaOf<CloudNetwork>()(z.object({ networkId: identifier, name: z.string() }))),
+      output: pageOf(cloudNetwork),
       idempotent: true,
       errors: [...account, "ABORTED"],
     }),

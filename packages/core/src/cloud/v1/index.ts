@@ -13,6 +13,16 @@ export type {
   StretchedNetworkFacet,
   VappFacet,
 } from "./facets.ts";
+export {
+  cloudImage,
+  cloudInstance,
+  cloudNetwork,
+  cloudOperation,
+  cloudStamp,
+  createInstance,
+  credentialReport,
+  offering,
+} from "./instance.ts";
 export type {
   CloudImage,
   CloudInstance,

@@ -161,3 +161,13 @@ export const cloudOperation: z.ZodType<CloudOperation> = schemaOf<CloudOperation
     fault: z.string().exactOptional(),
   }),
 );
+
+/** Schema of {@link CloudNetwork}. */
+export const cloudNetwork: z.ZodType<CloudNetwork> = schemaOf<CloudNetwork>()(
+  z.object({ networkId: identifier, name: z.string() }),
+);
+
+/** Schema of {@link CredentialReport}. */
+export const credentialReport: z.ZodType<CredentialReport> = schemaOf<CredentialReport>()(
+  z.object({ identity: z.string(), expiresAt: timestamp.exactOptional(), missingPermissions: z.array(z.string()) }),
+);
