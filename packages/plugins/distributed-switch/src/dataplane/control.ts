@@ -50,7 +50,8 @@ export class DataPlane {
 
   /**
    * Makes the data plane what `config` says. Ports whose configuration is unchanged keep their connection, gate and counters; a changed
-   * setting doesn't bounce a port either, only another socket path does. Either all is taken over or, when this rejects, nothing.
+   * setting doesn't bounce a port either, only another socket path does. A switch whose `vniBase` or `macAgeingMs` changes is made anew, ports
+   * and counters included. Either all is taken over or, when this rejects, nothing.
    */
   apply(config: DataPlaneConfig, options: { readonly signal?: AbortSignal } = {}): Promise<{ generation: number }> {
     const applied = this.#last.then(async () => {
