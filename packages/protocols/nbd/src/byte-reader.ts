@@ -75,6 +75,15 @@ export class ByteReader {
     this.#carry = EMPTY;
   }
 
+  /** Finds up to `n` bytes of the chunk in `buffer` from `at`, passes over them, and tells how many they are. */
+  take(n: number): number {
+    const taken = Math.min(n, this.#chunk.length - this.#chunkAt);
+    this.buffer = this.#chunk;
+    this.at = this.#chunkAt;
+    this.#chunkAt += taken;
+    return taken;
+  }
+
   /** Passes over up to `n` bytes and tells how many are still to pass over. */
   skip(n: number): number {
     const take = Math.min(n, this.#chunk.length - this.#chunkAt);

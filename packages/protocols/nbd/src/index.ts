@@ -8,3 +8,13 @@ export { NbdError, type NbdErrorCode, type NbdErrorOptions } from "./nbd-error.t
 export type { NbdExportOptions } from "./nbd-export.ts";
 export { type CloseOptions, type DrainOptions, NbdServer, type NbdServerOptions } from "./nbd-server.ts";
 export type { NbdCommand, NbdConnection, NbdRequest, RequestInterceptor } from "./request-interceptor.ts";
+
+// Client
+export {
+  type NbdAddress,
+  NbdClient,
+  type NbdConnectOptions,
+  type NbdRequestOptions,
+  type NbdWriteOptions,
+  type NbdWriteZeroesOptions,
+} from "./nbd-client.ts";

@@ -1,0 +1,217 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, watch } from "node:fs";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { openFileDisk } from "../test/file-disk.ts";
+import { createMemoryDisk, type MemoryDisk } from "../test/memory-disk.ts";
+import { runTool, toolsPresent } from "../test/tool.ts";
+import { NbdClient, NbdServer } from "./index.ts";
+
+const MIB = 1024 * 1024;
+
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "nbd-peers-"));
+});
+
+afterEach(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+describe("our server, judged by other clients", () => {
+  let server: NbdServer;
+  let disk: MemoryDisk;
+  let uri: string;
+
+  beforeEach(async () => {
+    server = new NbdServer();
+    disk = createMemoryDisk(64 * MIB);
+    server.addExport({ name: "d", backend: disk, description: "a disk in memory" });
+    server.addExport({ name: "ro", backend: createMemoryDisk(MIB), readOnly: true });
+    const path = join(folder, "s");
+    await server.listenUnix(path);
+    uri = `nbd+unix:///d?socket=${path}`;
+  });
+
+  afterEach(async () => {
+    await server.close();
+  });
+
+  test.skipIf(!toolsPresent("nbdinfo"))("nbdinfo lists exports and what they can do", async () => {
+    const { exports: list } = JSON.parse(await runTool("nbdinfo", "--list", "--json", uri)) as {
+      readonly exports: readonly Record<string, unknown>[];
+    };
+    expect(list).toMatchObject([
+      {
+        "export-name": "d",
+        description: "a disk in memory",
+        "export-size": 64 * MIB,
+        contexts: ["base:allocation"],
+        is_read_only: false,
+        can_df: true,
+        can_flush: true,
+        can_fua: true,
+        can_multi_conn: true,
+        can_trim: true,
+        can_zero: true,
+        can_cache: false,
+        can_fast_zero: false,
+        block_size_maximum: 32 * MIB,
+      },
+      { "export-name": "ro", is_read_only: true, can_trim: false, can_zero: false },
+    ]);
+  });
+
+  test.skipIf(!toolsPresent("nbdinfo", "qemu-io"))("qemu-io and nbdinfo agree on data, zeroes and holes", async () => {
+    const steps = ["write -P 7 1M 2M", "write -z 2M 64k", "discard 3M 64k", "write -f -P 9 8M 4k", "flush"];
+    const checks = ["read -P 7 1M 1M", "read -P 0 2M 64k", "read -P 9 8M 4k", "read -P 0 32M 32M", "aio_write 40M 1M"];
+    const commands = [...steps, ...checks].flatMap((command) => ["-c", command]);
+    expect(await runTool("qemu-io", "-f", "raw", ...commands, uri)).not.toContain("verification failed");
+    const map = JSON.parse(await runTool("nbdinfo", "--map", "--json", uri)) as readonly Record<string, unknown>[];
+    expect(map.slice(0, 4)).toMatchObject([
+      { offset: 0, length: MIB, type: 3 },
+      { offset: MIB, length: MIB, type: 0 },
+      { offset: 2 * MIB, length: 65536, type: 2 },
+      { offset: 2 * MIB + 65536, length: MIB - 65536, type: 0 },
+    ]);
+    const ro = uri.replace("/d?", "/ro?");
+    await expect(runTool("qemu-io", "-f", "raw", "-c", "write 0 4k", ro)).rejects.toThrow();
+    expect(await runTool("qemu-io", "-r", "-f", "raw", "-c", "read -P 0 0 1M", ro)).toContain("read 1048576/1048576");
+  });
+
+  test.skipIf(!toolsPresent("nbdcopy", "qemu-img"))("nbdcopy and qemu-img copy in both directions", async () => {
+    const source = Buffer.alloc(64 * MIB);
+    for (let at = 0; at < source.length; at += 3 * MIB) source.fill(`block ${at} `, at, at + MIB);
+    const file = join(folder, "in.img");
+    const back = join(folder, "out.img");
+    await writeFile(file, source);
+    await runTool("nbdcopy", "--connections=4", file, uri);
+    expect(disk.bytes.equals(source)).toBe(true);
+    await runTool("nbdcopy", "--connections=4", uri, back);
+    expect((await readFile(back)).equals(source)).toBe(true);
+    expect(await runTool("qemu-img", "compare", "-f", "raw", "-F", "raw", file, uri)).toContain("identical");
+    disk.bytes.fill(1);
+    await runTool("qemu-img", "convert", "-n", "-W", "-m", "8", "-f", "raw", "-O", "raw", file, uri);
+    expect(disk.bytes.equals(source)).toBe(true);
+  });
+
+  test.skipIf(!toolsPresent("fio"))("fio verifies random writes on a file, over TCP too", async () => {
+    const file = openFileDisk(join(folder, "disk.raw"), 32 * MIB);
+    try {
+      server.addExport({ name: "file", backend: file });
+      const port = await server.listenTcp(0);
+      for (const target of [uri.replace("/d?", "/file?"), `nbd://127.0.0.1:${port}/file`]) {
+        const out = await runTool(
+          "fio",
+          ...["--name=v", "--ioengine=nbd", `--uri=${target}`, "--rw=randrw", "--bsrange=512-128k", "--iodepth=16"],
+          ...["--size=32m", "--io_size=24m", "--verify=crc32c", "--verify_fatal=1", "--fsync=64", "--randseed=5"],
+          "--output-format=json",
+        );
+        const { jobs } = JSON.parse(out.slice(out.indexOf("{"))) as {
+          readonly jobs: readonly { readonly error: number }[];
+        };
+        expect(jobs.map(({ error }) => error)).toEqual([0]);
+      }
+    } finally {
+      await server.close();
+      file.close();
+    }
+  });
+});
+
+describe("our client, judged by other servers", () => {
+  let child: ChildProcess | undefined;
+
+  afterEach(async () => {
+    if (child?.exitCode === null && child.signalCode === null) {
+      const gone = once(child, "exit");
+      child.kill("SIGKILL");
+      await gone;
+    }
+    child = undefined;
+  });
+
+  async function start(name: string, ...args: readonly string[]): Promise<string> {
+    const path = join(folder, "s");
+    const watcher = watch(folder);
+    child = spawn(name, args, { stdio: "ignore" });
+    while (!existsSync(path)) await once(watcher, "change");
+    watcher.close();
+    return path;
+  }
+
+  async function connect(path: string, exportName: string): Promise<NbdClient> {
+    // The socket's file is there a moment before its server listens.
+    for (;;) {
+      try {
+        return await NbdClient.connect(path, { exportName });
+      } catch (error) {
+        if ((error as { readonly code?: string }).code !== "NBD_CONNECT_FAILED") throw error;
+        if (child?.exitCode !== null) throw error;
+      }
+    }
+  }
+
+  async function exercise(client: NbdClient): Promise<void> {
+    const data = Buffer.alloc(40 * MIB, "pattern ");
+    await client.write(data, MIB + 512);
+    await client.writeZeroes(2 * MIB, MIB);
+    await client.write(Buffer.alloc(4096, 3), 60 * MIB, { fua: true });
+    await client.flush();
+    data.fill(0, MIB - 512, 2 * MIB - 512);
+    const back = Buffer.alloc(data.length);
+    await client.read(back, MIB + 512);
+    expect(back.equals(data)).toBe(true);
+    const extents = await client.extents(0, client.sizeBytes);
+    expect(extents.reduce((sum, { length }) => sum + length, 0)).toBe(64 * MIB);
+    expect(extents[0]?.kind).toBe("hole");
+    await client.trim(0, 64 * MIB);
+    await client.close();
+  }
+
+  test.skipIf(!toolsPresent("nbdkit"))("nbdkit", async () => {
+    const client = await connect(await start("nbdkit", "-f", "-U", join(folder, "s"), "memory", "64M"), "");
+    expect(client).toMatchObject({ sizeBytes: 64 * MIB, canMultiConnect: true, canTrim: true, canBlockStatus: true });
+    await exercise(client);
+  });
+
+  test.skipIf(!toolsPresent("qemu-nbd", "qemu-img"))("qemu-nbd", async () => {
+    const image = join(folder, "d.qcow2");
+    await runTool("qemu-img", "create", "-q", "-f", "qcow2", image, "64M");
+    const path = await start(
+      "qemu-nbd",
+      "-t",
+      "-f",
+      "qcow2",
+      "--discard=unmap",
+      "-x",
+      "q",
+      "-k",
+      join(folder, "s"),
+      image,
+    );
+    await expect(connect(path, "wrong")).rejects.toMatchObject({ code: "NBD_EXPORT_UNKNOWN" });
+    const gone = once(child as ChildProcess, "exit");
+    const client = await connect(path, "q");
+    expect(client).toMatchObject({ sizeBytes: 64 * MIB, canBlockStatus: true });
+    await exercise(client);
+    child?.kill("SIGTERM");
+    await gone;
+    await runTool("qemu-img", "check", "-q", image);
+  });
+
+  test.skipIf(!toolsPresent("nbdkit"))("an error that nbdkit injects arrives with its name", async () => {
+    const args = ["-f", "-U", join(folder, "s"), "--filter=error", "memory", "64M", "error-pwrite=ENOSPC"];
+    const client = await connect(await start("nbdkit", ...args, "error-pwrite-rate=100%"), "");
+    await expect(client.write(Buffer.alloc(512), 0)).rejects.toMatchObject({
+      code: "NBD_REQUEST_FAILED",
+      errno: "ENOSPC",
+    });
+    await client.read(Buffer.alloc(512), 0);
+    await client.close();
+  });
+});
