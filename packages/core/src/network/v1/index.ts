@@ -46,4 +46,13 @@ export type {
   VlanSetting,
 } from "./switch-spec.ts";
 // Desired state
-export { macAddress, switchSpec, vlanId } from "./switch-spec.ts";
+export {
+  macAddress,
+  portSetting,
+  securitySetting,
+  shapingSetting,
+  switchSpec,
+  teamingSetting,
+  vlanId,
+  vlanSetting,
+} from "./switch-spec.ts";

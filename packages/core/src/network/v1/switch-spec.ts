@@ -149,36 +149,59 @@ export const vlanId: z.ZodType<number> = z.int().min(1).max(4094);
 /** Schema of a MAC address: lower-case, colons. */
 export const macAddress: z.ZodType<string> = z.string().regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/);
 
+/** Schema of {@link VlanSetting}. */
+export const vlanSetting: z.ZodType<VlanSetting> = schemaOf<VlanSetting>()(
+  z.discriminatedUnion("kind", [
+    z.object({ kind: z.literal("none") }),
+    z.object({ kind: z.literal("access"), id: vlanId }),
+    z.object({
+      kind: z.literal("trunk"),
+      ranges: z.array(z.object({ from: vlanId, to: vlanId })),
+      native: vlanId.exactOptional(),
+    }),
+    z.object({
+      kind: z.literal("pvlan"),
+      primary: vlanId,
+      secondary: vlanId,
+      role: z.enum(["promiscuous", "isolated", "community"]),
+    }),
+  ]),
+);
+
+/** Schema of {@link SecuritySetting}. */
+export const securitySetting: z.ZodType<SecuritySetting> = schemaOf<SecuritySetting>()(
+  z.object({ promiscuous: z.boolean(), forgedTransmits: z.boolean(), macChanges: z.boolean() }),
+);
+
+/** Schema of {@link TeamingSetting}. */
+export const teamingSetting: z.ZodType<TeamingSetting> = schemaOf<TeamingSetting>()(
+  z.object({
+    policy: z.enum(["failoverOrder", "originatingPort", "sourceMac", "lacp"]),
+    active: z.array(z.string()),
+    standby: z.array(z.string()),
+    failback: z.boolean(),
+  }),
+);
+
+/** Schema of {@link ShapingSetting}. */
+export const shapingSetting: z.ZodType<ShapingSetting> = schemaOf<ShapingSetting>()(
+  z.object({
+    averageBitsPerSecond: z.number().positive(),
+    peakBitsPerSecond: z.number().positive(),
+    burstBytes: z.number().positive(),
+    packetsPerSecond: z.number().nonnegative(),
+  }),
+);
+
 /** Schema of {@link PortSetting}. */
 export const portSetting: z.ZodType<PortSetting> = schemaOf<PortSetting>()(
   z.object({
-    vlan: z.discriminatedUnion("kind", [
-      z.object({ kind: z.literal("none") }),
-      z.object({ kind: z.literal("access"), id: vlanId }),
-      z.object({
-        kind: z.literal("trunk"),
-        ranges: z.array(z.object({ from: vlanId, to: vlanId })),
-        native: vlanId.exactOptional(),
-      }),
-      z.object({
-        kind: z.literal("pvlan"),
-        primary: vlanId,
-        secondary: vlanId,
-        role: z.enum(["promiscuous", "isolated", "community"]),
-      }),
-    ]),
+    vlan: vlanSetting,
     blocked: z.boolean(),
-    security: z.object({ promiscuous: z.boolean(), forgedTransmits: z.boolean(), macChanges: z.boolean() }),
-    teaming: z
-      .object({
-        policy: z.enum(["failoverOrder", "originatingPort", "sourceMac", "lacp"]),
-        active: z.array(z.string()),
-        standby: z.array(z.string()),
-        failback: z.boolean(),
-      })
-      .exactOptional(),
-    shapingIn: shaping().exactOptional(),
-    shapingOut: shaping().exactOptional(),
+    security: securitySetting,
+    teaming: teamingSetting.exactOptional(),
+    shapingIn: shapingSetting.exactOptional(),
+    shapingOut: shapingSetting.exactOptional(),
     filters: z
       .array(
         z.object({
@@ -200,15 +223,6 @@ export const portSetting: z.ZodType<PortSetting> = schemaOf<PortSetting>()(
       .exactOptional(),
   }),
 );
-
-function shaping() {
-  return z.object({
-    averageBitsPerSecond: z.number().positive(),
-    peakBitsPerSecond: z.number().positive(),
-    burstBytes: z.number().positive(),
-    packetsPerSecond: z.number().nonnegative(),
-  });
-}
 
 /** Schema of {@link SwitchSpec}. */
 export const switchSpec: z.ZodType<SwitchSpec> = schemaOf<SwitchSpec>()(

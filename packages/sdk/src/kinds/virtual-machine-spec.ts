@@ -1,0 +1,94 @@
+import { type Bytes, bytes, objectName, schemaOf } from "@vdc-os/core";
+import { macAddress } from "@vdc-os/core/network/v1";
+import { z } from "zod";
+import type { PortPolicy } from "./switch-spec.ts";
+
+/** A disk of a VM: a volume that it owns, or one that it is given. */
+export type VmDiskSpec =
+  /** A linked clone of a volume. It is the VM's own, and goes with it. */
+  | { readonly kind: "clone"; readonly volume: string }
+  /** A new empty volume. It is the VM's own, and goes with it. */
+  | { readonly kind: "empty"; readonly storage: string; readonly capacityBytes: Bytes }
+  /** A volume that stays when the VM goes. */
+  | { readonly kind: "volume"; readonly volume: string };
+
+/** A NIC of a VM. */
+export interface VmNicSpec {
+  readonly switch: string;
+  readonly portGroup: string;
+  /** Defaults to a locally administered address that follows from the VM's uid. */
+  readonly mac?: string;
+  /** Settings of its own, where the port group lets it. */
+  readonly policy?: Pick<PortPolicy, "blocked">;
+}
+
+/** What a VM must be. */
+export interface VirtualMachineSpec {
+  /** The image it boots from. Its volume, if it has one, is cloned as the first disk. */
+  readonly image: string;
+  readonly cpus: number;
+  readonly memoryBytes: Bytes;
+  /** Words that are added to the image's kernel command line. */
+  readonly commandLine: string;
+  /** Disks after the image's own. */
+  readonly disks: readonly VmDiskSpec[];
+  readonly nics: readonly VmNicSpec[];
+  /** The host it must run on. Defaults to where the scheduler puts it. */
+  readonly host?: string;
+  readonly power: "on" | "off";
+}
+
+/** What a VM is. */
+export interface VirtualMachineStatus {
+  readonly host?: string;
+  readonly vmId?: string;
+  readonly state?: string;
+  /** Why it was placed there. */
+  readonly placement?: string;
+  /** The owner's generation of its disks, ports and of the VM itself. Higher after each start. */
+  readonly generation?: number;
+  readonly startedAt?: number;
+  readonly disks?: readonly { readonly id: string; readonly volume: string; readonly owned: boolean }[];
+  readonly nics?: readonly { readonly id: string; readonly portKey: string; readonly mac: string }[];
+}
+
+/** Schema of {@link VirtualMachineSpec}. */
+export const virtualMachineSpec: z.ZodType<VirtualMachineSpec> = schemaOf<VirtualMachineSpec>()(
+  z.object({
+    image: objectName,
+    cpus: z.int().min(1).max(1024),
+    memoryBytes: bytes,
+    commandLine: z.string().max(4096),
+    disks: z.array(
+      z.discriminatedUnion("kind", [
+        z.object({ kind: z.literal("clone"), volume: objectName }),
+        z.object({ kind: z.literal("empty"), storage: z.string(), capacityBytes: bytes }),
+        z.object({ kind: z.literal("volume"), volume: objectName }),
+      ]),
+    ),
+    nics: z.array(
+      z.object({
+        switch: objectName,
+        portGroup: objectName,
+        mac: macAddress.exactOptional(),
+        policy: z.object({ blocked: z.boolean().exactOptional() }).exactOptional(),
+      }),
+    ),
+    host: z.string().exactOptional(),
+    power: z.enum(["on", "off"]),
+  }),
+);
+
+/** Schema of {@link VirtualMachineStatus}. */
+export const virtualMachineStatus: z.ZodType<VirtualMachineStatus> = schemaOf<VirtualMachineStatus>()(
+  z.object({
+    host: z.string().exactOptional(),
+    vmId: z.string().exactOptional(),
+    state: z.string().exactOptional(),
+    placement: z.string().exactOptional(),
+    generation: z.int().exactOptional(),
+    startedAt: z.number().exactOptional(),
+    disks: z.array(z.object({ id: z.string(), volume: z.string(), owned: z.boolean() })).exactOptional(),
+    nics: z.array(z.object({ id: z.string(), portKey: z.string(), mac: z.string() })).exactOptional(),
+  }),
+);
