@@ -20,6 +20,15 @@ export interface HookToken<Kind extends HookKind, Input, Output> {
 /** The function that is hooked. Synchronous results stay synchronous. */
 export type HookFunction<Input, Output> = (input: Input) => Output | undefined | Promise<Output | undefined>;
 
+/** What running a hook gives, by its kind. Synchronous when every function that ran was. */
+export type HookResult<Kind extends HookKind, Output> = Kind extends "notify"
+  ? void | Promise<void>
+  : Kind extends "first"
+    ? Output | undefined | Promise<Output | undefined>
+    : Kind extends "collect"
+      ? readonly Output[] | Promise<readonly Output[]>
+      : Output | Promise<Output>;
+
 /** Defines a hook. Anyone may. */
 export function defineHook<Input, Output = void>(): <Kind extends HookKind>(options: {
   readonly id: string;

@@ -2,7 +2,7 @@ import type { Clock } from "../context/clock.ts";
 import type { Logger } from "../context/logger.ts";
 import type { CallOptions, OperationContext, Random } from "../context/operation-context.ts";
 import type { EventToken } from "../event/event-token.ts";
-import type { HookFunction, HookKind, HookToken } from "../event/hook-token.ts";
+import type { HookFunction, HookKind, HookResult, HookToken } from "../event/hook-token.ts";
 import type { Contract } from "../extension-point/contract.ts";
 import type { ExtensionPoint } from "../extension-point/extension-point.ts";
 
@@ -64,6 +64,12 @@ export interface PluginContext<Requires = unknown, Uses = unknown> {
     run: HookFunction<Input, Output>,
     options?: HookOptions,
   ): void;
+
+  /** Runs what others hooked to a hook of this plugin's. */
+  runHook<Kind extends HookKind, Input, Output>(
+    hook: HookToken<Kind, Input, Output>,
+    input: Input,
+  ): HookResult<Kind, Output>;
 
   /** A context for calls that the plugin makes of its own accord, bound to its signal. */
   operation(options?: CallOptions): OperationContext;

@@ -1,0 +1,185 @@
+import { attributeError, VdcError } from "../error/vdc-error.ts";
+import type { Watched } from "./deadline-watch.ts";
+import type { KernelServices } from "./kernel-services.ts";
+import { phaseTimeout } from "./plugin-instance.ts";
+import type { PluginRegistration } from "./plugin-registration.ts";
+import { PluginScope } from "./plugin-scope.ts";
+import type { ReleaseReport } from "./release.ts";
+
+/** Options of {@link PluginStart}. */
+export interface PluginStartOptions {
+  readonly registration: PluginRegistration;
+  readonly services: KernelServices;
+  readonly onDegraded: (scope: PluginScope, reason: string | undefined) => void;
+  /** Called once: with a scope when the plugin is up; without one when it is not, after what it had acquired was released. */
+  readonly onSettled: (start: PluginStart) => void;
+}
+
+/**
+ * Brings one plugin up: checks its config, then runs its `setup`, each within its deadline. Written with callbacks: an async function
+ * for each of ten thousand plugins costs more than most of their setups.
+ */
+export class PluginStart implements Watched {
+  deadline = 0;
+  settled = true;
+  scope: PluginScope | undefined;
+  error: VdcError | undefined;
+  release: ReleaseReport | undefined;
+  configMs = 0;
+  startMs = 0;
+  readonly #options: PluginStartOptions;
+  #phase: "config" | "start" | "over" = "config";
+  #began = 0;
+
+  constructor(options: PluginStartOptions) {
+    this.#options = options;
+  }
+
+  /** Begins. `now` is the clock's monotonic time, read by the caller. Returns the time at which this call returns. */
+  run(now: number): number {
+    this.#began = now;
+    const { plugin, config } = this.#options.registration;
+    const schema = plugin.manifest.config;
+    if (schema === undefined) {
+      if (config === undefined) return this.#setup(undefined, now);
+      this.#configInvalid([{ message: "the plugin takes no config" }]);
+      return this.#now();
+    }
+    try {
+      const result = schema["~standard"].validate(config);
+      if (result instanceof Promise) {
+        this.#watch(this.#options.registration.deadlines.config);
+        result.then(
+          (settled) => this.#phase === "config" && this.#configured(settled),
+          (error: unknown) => this.#phase === "config" && this.#fail(error),
+        );
+      } else {
+        this.#configured(result);
+      }
+    } catch (error) {
+      this.#fail(error);
+    }
+    return this.#now();
+  }
+
+  /** Gives up, from outside: the kernel is told to stop. */
+  cancel(error: VdcError): void {
+    if (this.#phase !== "over") this.#fail(error);
+  }
+
+  /** For the watch: the deadline of the phase has passed. */
+  expire(): void {
+    if (this.#phase === "over") return;
+    const { id, deadlines } = this.#options.registration;
+    this.#fail(phaseTimeout(id, this.#phase, deadlines[this.#phase]));
+  }
+
+  #now(): number {
+    return this.#options.services.clock.monotonic();
+  }
+
+  #watch(timeoutMs: number): void {
+    this.deadline = this.#began + timeoutMs;
+    this.settled = false;
+    this.#options.services.watch.add(this);
+  }
+
+  #configured(result: ConfigResult): void {
+    this.#options.services.watch.settle(this);
+    if ("issues" in result && result.issues !== undefined) {
+      this.#configInvalid(result.issues);
+      return;
+    }
+    const now = this.#now();
+    this.configMs = now - this.#began;
+    this.#setup((result as { readonly value: unknown }).value, now);
+  }
+
+  #configInvalid(issues: readonly ConfigIssue[]): void {
+    const { id } = this.#options.registration;
+    const text = issues.map(({ path, message }) => `'${pathText(path)}': ${message}`).join("; ");
+    this.#fail(
+      new VdcError("INVALID_ARGUMENT", `the config of plugin '${id}' is wrong: ${text}`, {
+        reason: "VDC_PLUGIN_CONFIG_INVALID",
+        plugin: id,
+        details: { issues: issues.map(({ path, message }) => ({ path: pathText(path), message })) },
+      }),
+    );
+  }
+
+  #setup(config: unknown, now: number): number {
+    const { registration, services, onDegraded } = this.#options;
+    this.#phase = "start";
+    this.#began = now;
+    const scope = new PluginScope({ registration, services, onDegraded });
+    this.scope = scope;
+    let result: void | Promise<void>;
+    try {
+      result = registration.plugin.setup(scope, config);
+    } catch (error) {
+      this.#fail(error);
+      return this.#now();
+    }
+    const returned = this.#now();
+    if (typeof result?.then === "function") {
+      this.#watch(registration.deadlines.start);
+      result.then(
+        () => this.#phase === "start" && this.#finish(this.#now()),
+        (error: unknown) => this.#phase === "start" && this.#fail(error),
+      );
+    } else {
+      this.#finish(returned);
+    }
+    return returned;
+  }
+
+  #finish(now: number): void {
+    const missing = (this.scope as PluginScope).missingProvisions();
+    if (missing.length > 0) {
+      const { id } = this.#options.registration;
+      this.#fail(
+        new VdcError("INTERNAL", `plugin '${id}' declares ${missing.join(", ")} and its setup did not provide it`, {
+          reason: "VDC_PROVISION_MISSING",
+          plugin: id,
+        }),
+      );
+      return;
+    }
+    this.#phase = "over";
+    this.startMs = now - this.#began;
+    this.#options.services.watch.settle(this);
+    this.#options.onSettled(this);
+  }
+
+  #fail(cause: unknown): void {
+    const error = attributeError(cause, this.#options.registration.id);
+    const elapsed = this.#now() - this.#began;
+    if (this.#phase === "config") this.configMs = elapsed;
+    else this.startMs = elapsed;
+    this.#phase = "over";
+    this.error = error;
+    this.#options.services.watch.settle(this);
+    const { scope } = this;
+    this.scope = undefined;
+    if (scope === undefined) {
+      this.#options.onSettled(this);
+      return;
+    }
+    scope.close(error).then((release) => {
+      this.release = release;
+      this.#options.onSettled(this);
+    });
+  }
+}
+
+interface ConfigIssue {
+  readonly message: string;
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
+}
+
+/** A Standard Schema result: the one thing the kernel needs to know of a schema library. */
+type ConfigResult = { readonly value: unknown } | { readonly issues?: readonly ConfigIssue[] | undefined };
+
+function pathText(path: ConfigIssue["path"]): string {
+  return ["config", ...(path ?? [])].map((part) => String(typeof part === "object" ? part.key : part)).join(".");
+}
