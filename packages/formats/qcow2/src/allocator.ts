@@ -11,15 +11,17 @@ export interface Allocation {
 }
 
 /** How far the file is extended at a time: one truncate for many clusters. The unused tail goes away on close. */
-const EXTEND_BYTES: number = 4 * 1024 * 1024;
+const EXTEND_CLUSTERS = 64;
 
 /** The length of the image's file, extended in steps. */
 export class FileLength {
   readonly #file: ImageFile;
+  readonly #step: number;
   #bytes: number;
 
-  constructor(file: ImageFile) {
+  constructor(file: ImageFile, clusterSize: number) {
     this.#file = file;
+    this.#step = EXTEND_CLUSTERS * clusterSize;
     this.#bytes = file.status().sizeBytes;
   }
 
@@ -29,7 +31,7 @@ export class FileLength {
 
   ensure(bytes: number): void {
     if (bytes <= this.#bytes) return;
-    const target = Math.ceil(bytes / EXTEND_BYTES) * EXTEND_BYTES;
+    const target = Math.ceil(bytes / this.#step) * this.#step;
     this.#file.truncateSync(target);
     this.#bytes = target;
   }

@@ -51,7 +51,7 @@ export function loadImageCore(options: ImageCoreOptions): ImageCore {
   const { geometry } = header;
   const { clusterSize } = geometry;
   const l1 = readTable(file, header.l1Offset, header.l1Entries * 8);
-  const length = new FileLength(file);
+  const length = new FileLength(file, clusterSize);
   let writer: ImageWriter | undefined;
   const needWriter = (): ImageWriter => {
     if (!writer) throw new Qcow2Error("READ_ONLY", `'${file.path}' was opened read-only`);

@@ -147,7 +147,7 @@ async function runScenario(run: Scenario): Promise<void> {
 }
 
 describe("an image against a flat model", () => {
-  test("reads, maps and checks as the model says, also in QEMU's eyes", async () => {
+  test("reads, maps and checks as the model says, also in QEMU's eyes", { timeout: 900_000 }, async () => {
     const numRuns = process.env.VDC_DEEP ? 1500 : 60;
     await fc.assert(fc.asyncProperty(scenario, runScenario), { seed: 20240611, numRuns });
   });
