@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -73,7 +74,6 @@ describe("listening", () => {
     await expect(other.listenUnix(file)).rejects.toMatchObject({ code: "NBD_INVALID_ARGUMENT" });
     await other.close();
     const dead = join(folder, "dead");
-    const { spawnSync } = await import("node:child_process");
     spawnSync(process.execPath, [
       "-e",
       `require("net").createServer().listen(${JSON.stringify(dead)}, () => process.kill(process.pid, 9))`,
