@@ -1,8 +1,8 @@
 // Providers of another process
 export type { ProviderSource, ServedProvider } from "./call-server.ts";
+// Data-plane processes
+export { connectDataPlane, type DataPlaneConnection } from "./connect-data-plane.ts";
 export { connectProviders } from "./connect-providers.ts";
-export { RemoteConnection, type RemoteConnectionOptions } from "./remote-connection.ts";
-export { ProviderDirectory, serveProviders } from "./serve-providers.ts";
 // The wire
 export {
   type ByteStream,
@@ -11,4 +11,19 @@ export {
   type NotificationHandler,
   type RequestHandler,
 } from "./json-rpc-link.ts";
+export { type ProcessLock, takeProcessLock } from "./process-lock.ts";
+export { RemoteConnection, type RemoteConnectionOptions } from "./remote-connection.ts";
+export {
+  type DataPlane,
+  type DataPlaneCall,
+  type DataPlaneEnvironment,
+  type DataPlaneMethod,
+  dataPlaneEnvironment,
+  dataPlaneVariables,
+  type ServeDataPlaneOptions,
+  serveDataPlane,
+} from "./serve-data-plane.ts";
+export { ProviderDirectory, serveProviders } from "./serve-providers.ts";
+export { connectUnix, listenUnix, type UnixServer } from "./unix-server.ts";
+export { checkUnixSocketPath, maxUnixSocketPathBytes } from "./unix-socket-path.ts";
 export { type CallMeta, type PeerInfo, type ProviderInfo, wireProtocol } from "./wire-protocol.ts";
