@@ -1,9 +1,10 @@
 import { type BlockResult, isPending } from "./block-backend.ts";
 import { encodeBlockStatus } from "./block-status.ts";
 import type { ByteReader } from "./byte-reader.ts";
-import { errnoNumber, errnoOf, type NbdErrno } from "./errno.ts";
+import { errnoOf, type NbdErrno } from "./errno.ts";
 import type { NbdExport } from "./nbd-export.ts";
 import type { NegotiatedExport } from "./option-haggling.ts";
+import { type AnsweredRequest, ReplyEncoder } from "./reply-encoder.ts";
 import type { ReplyWriter } from "./reply-writer.ts";
 import type { NbdCommand, NbdConnection, NbdRequest } from "./request-interceptor.ts";
 import * as wire from "./wire-constants.ts";
@@ -24,10 +25,8 @@ export interface TransmissionOptions {
 /** Why `run` stopped: the chunk is used up, a limit is reached, the client said goodbye, or it broke the protocol. */
 export type TransmissionStop = "more" | "blocked" | "disconnect" | "drop";
 
-/** A request with the cookie ("handle") under which its answer is sent. */
-interface Request extends NbdRequest {
-  readonly cookieHigh: number;
-  readonly cookieLow: number;
+/** A request as it is executed and answered. */
+interface Request extends NbdRequest, AnsweredRequest {
   readonly flags: number;
 }
 
@@ -64,6 +63,7 @@ export class Transmission {
   readonly #options: TransmissionOptions;
   readonly #reader: ByteReader;
   readonly #writer: ReplyWriter;
+  readonly #replies: ReplyEncoder;
   readonly #target: NbdExport;
   readonly #structured: boolean;
   #inFlight = 0;
@@ -79,6 +79,7 @@ export class Transmission {
     this.#writer = options.writer;
     this.#target = options.negotiated.target;
     this.#structured = options.negotiated.structured;
+    this.#replies = new ReplyEncoder(options.writer, this.#structured);
   }
 
   /** Requests that are neither answered nor dropped. */
@@ -272,7 +273,7 @@ export class Transmission {
       this.#done(request);
       return;
     }
-    const headBytes = this.#structured ? wire.STRUCTURED_REPLY_BYTES + 8 : wire.SIMPLE_REPLY_BYTES;
+    const headBytes = this.#replies.readHeadBytes;
     const writer = this.#writer;
     const at = writer.reserve(headBytes + length);
     const { buffer } = writer;
@@ -285,7 +286,7 @@ export class Transmission {
       return;
     }
     if (!isPending(result)) {
-      this.#readHead(request, buffer, at);
+      this.#replies.readHead(request, buffer, at);
       writer.commit(headBytes + length);
       this.#after(request, undefined);
       return;
@@ -295,7 +296,7 @@ export class Transmission {
       request,
       result,
       () => {
-        this.#readHead(request, buffer, at);
+        this.#replies.readHead(request, buffer, at);
         writer.send(region);
         this.#after(request, undefined);
       },
@@ -311,12 +312,12 @@ export class Transmission {
       if (isPending(extents)) {
         const encoding = extents.then((list) => encodeBlockStatus(list, length, isOne));
         this.#await(request, encoding, (payload) => {
-          this.#chunk(request, wire.REPLY_BLOCK_STATUS, payload);
+          this.#replies.chunk(request, wire.REPLY_BLOCK_STATUS, payload);
           this.#after(request, undefined);
         });
         return;
       }
-      this.#chunk(request, wire.REPLY_BLOCK_STATUS, encodeBlockStatus(extents, length, isOne));
+      this.#replies.chunk(request, wire.REPLY_BLOCK_STATUS, encodeBlockStatus(extents, length, isOne));
     } catch (error) {
       this.#refuse(request, error);
       return;
@@ -354,8 +355,7 @@ export class Transmission {
   }
 
   #done(request: Request): void {
-    if (request.command === "read" && this.#structured) this.#chunk(request, wire.REPLY_NONE, undefined);
-    else this.#simple(request, 0);
+    this.#replies.done(request);
     this.#after(request, undefined);
   }
 
@@ -378,62 +378,6 @@ export class Transmission {
   }
 
   #fail(request: Request, needsChunk: boolean, errno: NbdErrno): void {
-    if (!this.#structured || !needsChunk) {
-      this.#simple(request, errnoNumber(errno));
-      return;
-    }
-    const payload = Buffer.alloc(6);
-    payload.writeUInt32BE(errnoNumber(errno));
-    this.#chunk(request, wire.REPLY_ERROR, payload);
+    this.#replies.error(request, errno, needsChunk);
   }
-
-  #simple(request: Request, errno: number): void {
-    const writer = this.#writer;
-    const at = writer.reserve(wire.SIMPLE_REPLY_BYTES);
-    const { buffer } = writer;
-    buffer.writeUInt32BE(wire.SIMPLE_REPLY_MAGIC, at);
-    buffer.writeUInt32BE(errno, at + 4);
-    buffer.writeUInt32BE(request.cookieHigh, at + 8);
-    buffer.writeUInt32BE(request.cookieLow, at + 12);
-    writer.commit(wire.SIMPLE_REPLY_BYTES);
-  }
-
-  #chunk(request: Request, type: number, payload: Buffer | undefined): void {
-    const bytes = wire.STRUCTURED_REPLY_BYTES + (payload?.length ?? 0);
-    const writer = this.#writer;
-    const at = writer.reserve(bytes);
-    chunkHead(request, { buffer: writer.buffer, at, type, payloadBytes: payload?.length ?? 0 });
-    payload?.copy(writer.buffer, at + wire.STRUCTURED_REPLY_BYTES);
-    writer.commit(bytes);
-  }
-
-  #readHead(request: Request, buffer: Buffer, at: number): void {
-    if (this.#structured) {
-      chunkHead(request, { buffer, at, type: wire.REPLY_OFFSET_DATA, payloadBytes: request.length + 8 });
-      buffer.writeUInt32BE(Math.floor(request.offset / 0x1_0000_0000), at + wire.STRUCTURED_REPLY_BYTES);
-      buffer.writeUInt32BE(request.offset % 0x1_0000_0000, at + wire.STRUCTURED_REPLY_BYTES + 4);
-      return;
-    }
-    buffer.writeUInt32BE(wire.SIMPLE_REPLY_MAGIC, at);
-    buffer.writeUInt32BE(0, at + 4);
-    buffer.writeUInt32BE(request.cookieHigh, at + 8);
-    buffer.writeUInt32BE(request.cookieLow, at + 12);
-  }
-}
-
-interface ChunkHead {
-  readonly buffer: Buffer;
-  readonly at: number;
-  readonly type: number;
-  readonly payloadBytes: number;
-}
-
-/** Every reply of this server is one chunk, so each of them is the last. */
-function chunkHead(request: Request, { buffer, at, type, payloadBytes }: ChunkHead): void {
-  buffer.writeUInt32BE(wire.STRUCTURED_REPLY_MAGIC, at);
-  buffer.writeUInt16BE(wire.REPLY_FLAG_DONE, at + 4);
-  buffer.writeUInt16BE(type, at + 6);
-  buffer.writeUInt32BE(request.cookieHigh, at + 8);
-  buffer.writeUInt32BE(request.cookieLow, at + 12);
-  buffer.writeUInt32BE(payloadBytes, at + 16);
 }
