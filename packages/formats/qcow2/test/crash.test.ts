@@ -7,7 +7,9 @@ import { applyEvent, type DiskEvent, RecordingFile, recordingLayer } from "./rec
 
 type Action =
   | { readonly op: "write" | "zero" | "discard"; readonly at: number; readonly length: number }
-  | { readonly op: "flush" | "flushSync" | "startFlush" }
+  | { readonly op: "flush" }
+  | { readonly op: "flushSync" }
+  | { readonly op: "startFlush" }
   | { readonly op: "grow"; readonly by: number };
 
 const SIZE = 40 * 1024;
@@ -100,16 +102,16 @@ async function runCrash(
     let stamp = 1;
     let pending: Promise<void>[] = [];
     for (const step of run.actions) {
-      if (step.op === "flush" || step.op === "flushSync") {
+      if (step.op === "startFlush") {
+        pending.push(image.flush());
+        await Promise.resolve();
+      } else if (step.op === "flush" || step.op === "flushSync") {
         await Promise.all(pending);
         pending = [];
         if (step.op === "flush") await image.flush();
         else image.flushSync();
         allowed = current.map((value) => new Set([value]));
         note();
-      } else if (step.op === "startFlush") {
-        pending.push(image.flush());
-        await Promise.resolve();
       } else if (step.op === "grow") {
         const before = current.length;
         current = [...current, ...Array.from({ length: step.by }, () => 0)];

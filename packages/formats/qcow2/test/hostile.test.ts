@@ -1,0 +1,122 @@
+import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import fc from "fast-check";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { backingFolder, createImage, inspect, Qcow2Error, Qcow2Image } from "../src/index.ts";
+import { temporaryFolder } from "./qemu-tools.ts";
+import { RecordingFile, recordingLayer } from "./recording-layer.ts";
+
+let folder: ReturnType<typeof temporaryFolder>;
+beforeEach(() => {
+  folder = temporaryFolder();
+});
+afterEach(() => folder.remove());
+
+async function codeOf(work: Promise<unknown>): Promise<string> {
+  try {
+    await work;
+    return "none";
+  } catch (error) {
+    if (error instanceof Qcow2Error) return error.code;
+    throw error;
+  }
+}
+
+describe("headers of unknown origin", () => {
+  test("a changed header gives a working image or a coded error, never anything else", async () => {
+    const path = folder.file("a.qcow2");
+    await createImage({ path, virtualSizeBytes: 1 << 20, clusterSizeBytes: 4096 });
+    await using image = await Qcow2Image.open(path);
+    await image.write(Buffer.alloc(300_000, 7), 1000);
+    await image.flush();
+    const good = readFileSync(path);
+    const change = fc.record({
+      at: fc.oneof(fc.nat(120), fc.nat(good.length - 1)),
+      bytes: fc.oneof(fc.uint8Array({ minLength: 1, maxLength: 8 }), fc.constant(new Uint8Array(8).fill(255))),
+    });
+    const property = fc.asyncProperty(
+      fc.array(change, { minLength: 1, maxLength: 5 }),
+      fc.boolean(),
+      async (changes, readOnly) => {
+        const bytes = Buffer.from(good);
+        for (const { at, bytes: patch } of changes) bytes.set(patch.subarray(0, bytes.length - at), at);
+        const fileLayer = recordingLayer(new Map([["x", new RecordingFile(bytes)]]));
+        const started = performance.now();
+        try {
+          const opened = await Qcow2Image.open("x", { fileLayer, readOnly, lock: false });
+          const buffer = Buffer.alloc(65536);
+          for (let at = 0; at + buffer.length <= Math.min(opened.sizeBytes, 1 << 20); at += buffer.length) {
+            await opened.read(buffer, at);
+          }
+          await opened.check();
+          if (!readOnly && opened.sizeBytes >= 65536) await opened.write(buffer, opened.sizeBytes - 65536);
+          await opened.close();
+        } catch (error) {
+          if (!(error instanceof Qcow2Error)) throw error;
+        }
+        expect(performance.now() - started).toBeLessThan(10_000);
+      },
+    );
+    await fc.assert(property, { seed: 99, numRuns: process.env.VDC_DEEP ? 20_000 : 400 });
+  }, 300_000);
+
+  test("features that are not supported are refused by name", async () => {
+    const path = folder.file("a.qcow2");
+    await createImage({ path, virtualSizeBytes: 1 << 20 });
+    const bits = [
+      [2, "external data file"],
+      [4, "extended L2"],
+      [9, "unnamed bit 9"],
+    ] as const;
+    for (const [bit, name] of bits) {
+      const bytes = readFileSync(path);
+      bytes.writeUInt32BE(1 << bit, 76);
+      writeFileSync(folder.file("b.qcow2"), bytes);
+      await expect(Qcow2Image.open(folder.file("b.qcow2"))).rejects.toMatchObject({ code: "UNSUPPORTED_FEATURE" });
+      await expect(Qcow2Image.open(folder.file("b.qcow2"))).rejects.toThrow(name);
+      expect((await inspect(folder.file("b.qcow2"))).unsupported.join()).toContain(name);
+    }
+    const encrypted = readFileSync(path);
+    encrypted.writeUInt32BE(2, 32);
+    writeFileSync(folder.file("c.qcow2"), encrypted);
+    expect(await codeOf(Qcow2Image.open(folder.file("c.qcow2")))).toBe("ENCRYPTED");
+    writeFileSync(folder.file("luks"), "LUKS\xba\xbe and more");
+    expect(await codeOf(inspect(folder.file("luks")))).toBe("ENCRYPTED");
+    writeFileSync(folder.file("raw"), Buffer.alloc(4096));
+    expect(await codeOf(inspect(folder.file("raw")))).toBe("NOT_QCOW2");
+    expect(await codeOf(inspect(folder.path))).toBe("NOT_REGULAR_FILE");
+  });
+});
+
+describe("backing references", () => {
+  const open = (path: string): Promise<Qcow2Image> =>
+    Qcow2Image.open(path, { resolveBacking: backingFolder(folder.path) });
+  /** A name of the same length is patched in, since `createImage` refuses to write a hostile one. */
+  const overlay = async (name: string): Promise<string> => {
+    const path = folder.file("top.qcow2");
+    const placeholder = "x".repeat(name.length);
+    await createImage({ path, virtualSizeBytes: 1 << 20, backing: { path: placeholder, format: "qcow2" } });
+    const bytes = readFileSync(path);
+    bytes.write(name, bytes.indexOf(placeholder));
+    writeFileSync(path, bytes);
+    return path;
+  };
+
+  test.each([
+    ['json:{"driver":"file","filename":"/etc/passwd"}', "BACKING_REFUSED"],
+    ["nbd://localhost", "BACKING_REFUSED"],
+    ["../outside", "BACKING_REFUSED"],
+    ["/etc/passwd", "BACKING_REFUSED"],
+    [".", "BACKING_REFUSED"],
+    ["absent", "BACKING_MISSING"],
+    ["top.qcow2", "BACKING_LOOP"],
+  ])("'%s' gives %s", async (name, code) => {
+    expect(await codeOf(open(await overlay(name)))).toBe(code);
+  });
+
+  test("a symbolic link is not followed, and without a resolver nothing is", async () => {
+    await createImage({ path: folder.file("base"), virtualSizeBytes: 1 << 20 });
+    symlinkSync(folder.file("base"), folder.file("link"));
+    expect(await codeOf(open(await overlay("link")))).toBe("BACKING_REFUSED");
+    expect(await codeOf(Qcow2Image.open(folder.file("top.qcow2")))).toBe("BACKING_REFUSED");
+  });
+});
