@@ -27,7 +27,7 @@ export interface CreateImageOptions {
  * Errors: `ALREADY_EXISTS`, `INVALID_ARGUMENT`, `TOO_LARGE`, `NO_SPACE`.
  */
 export function createImageSync(options: CreateImageOptions): void {
-  const { path, virtualSizeBytes, backing } = options;
+  const { path, virtualSizeBytes, backing, durable = true } = options;
   assertVirtualSize(virtualSizeBytes);
   const clusterSize = options.clusterSizeBytes ?? 65536;
   const clusterBits = clusterBitsOf(clusterSize);
@@ -78,11 +78,11 @@ export function createImageSync(options: CreateImageOptions): void {
       );
       file.writeSync(table, clusterSize);
       file.writeSync(counts, firstBlock * clusterSize);
-      if (options.durable !== false) file.syncSync();
+      if (durable) file.syncSync();
     } finally {
       file.closeSync();
     }
-    layer.publishSync(temporary, path);
+    layer.publishSync(temporary, path, { durable });
   } catch (error) {
     try {
       layer.removeSync(temporary);

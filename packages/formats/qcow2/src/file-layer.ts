@@ -50,8 +50,8 @@ export interface OpenFileOptions {
 export interface FileLayer {
   /** Opens a regular file without following a symbolic link in its last component; never blocks on a FIFO. */
   openSync(path: string, options: OpenFileOptions): ImageFile;
-  /** Gives a fully written temporary file its name: atomic, durable, and refused when the name is taken. */
-  publishSync(temporaryPath: string, path: string): void;
+  /** Gives a fully written temporary file its name: atomic, durable when asked, and refused when the name is taken. */
+  publishSync(temporaryPath: string, path: string, options: { readonly durable: boolean }): void;
   removeSync(path: string): void;
 }
 
@@ -136,12 +136,12 @@ export const nodeFileLayer: FileLayer = {
     return new NodeFile(path, fd);
   },
 
-  publishSync(temporaryPath, path) {
+  publishSync(temporaryPath, path, { durable }) {
     try {
       // A hard link fails when the name is taken, which rename would silently replace.
       linkSync(temporaryPath, path);
       unlinkSync(temporaryPath);
-      syncFolder(dirname(path));
+      if (durable) syncFolder(dirname(path));
     } catch (error) {
       throw toQcow2Error(error, `cannot create '${path}'`);
     }

@@ -7,7 +7,8 @@ import { Qcow2Error, toQcow2Error } from "./qcow2-error.ts";
 export interface ImageLock {
   /** The last owner went away without closing: what it had in flight may have leaked clusters. */
   readonly previousOwnerCrashed: boolean;
-  release(): void;
+  /** Gives the claim up. Unless `clean`, the next writer learns that this one did not finish. */
+  release(clean: boolean): void;
 }
 
 interface Owner {
@@ -104,8 +105,11 @@ export function lockForWriting(imagePath: string): ImageLock {
   }
   return {
     previousOwnerCrashed,
-    release: () => {
-      if (parseOwner(readText(path))?.token === token) unlinkSync(path);
+    release: (clean) => {
+      if (parseOwner(readText(path))?.token !== token) return;
+      // A boot that never was: a claim of nobody alive, as a crash leaves it.
+      if (clean) unlinkSync(path);
+      else writeFileSync(path, `0\nunclean\n\n${token}\n`);
     },
   };
 }

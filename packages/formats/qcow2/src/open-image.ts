@@ -59,7 +59,7 @@ export function openImageFile(path: string, write: boolean, options: OpenImageOp
     }
     return { file, header, lock };
   } catch (error) {
-    lock?.release();
+    lock?.release(true);
     file.closeSync();
     throw error;
   }

@@ -44,6 +44,7 @@ export class Qcow2Image implements BlockSource {
   readonly #options: OpenImageOptions;
   readonly #context: ChainContext;
   #closed = false;
+  #closing: Promise<void> | undefined;
 
   private constructor(core: ImageCore, lock: ImageLock | undefined, options: OpenImageOptions, context: ChainContext) {
     this.path = core.file.path;
@@ -93,7 +94,8 @@ export class Qcow2Image implements BlockSource {
     } catch (error) {
       void backing?.close();
       opened.file.closeSync();
-      opened.lock?.release();
+      // A crash of the last writer must not be forgotten because this opening failed.
+      opened.lock?.release(!opened.lock.previousOwnerCrashed);
       throw error;
     }
   }
@@ -258,30 +260,38 @@ export class Qcow2Image implements BlockSource {
   }
 
   /** Flushes, gives the unused tail of the file back, and closes the chain. Closing twice is no error. */
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    const { writer } = this.#core;
-    try {
-      if (writer) {
-        await writer.barrier.flush();
-        // The first barrier freed clusters; the second makes their counts durable, so that the tail may go.
-        await writer.barrier.flush();
-        writer.allocator.trimTail();
-      }
-    } finally {
-      await this.#abandon();
-    }
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
-  async #abandon(): Promise<void> {
+  async #close(): Promise<void> {
+    const { writer } = this.#core;
+    let clean = false;
+    try {
+      if (writer && !this.#closed) {
+        await writer.barrier.flush();
+        // From here on synchronously, so that no write can come between. This barrier makes the counts of what the first one freed
+        // durable; only then may the tail go.
+        writer.barrier.flushSync();
+        writer.barrier.flushSync();
+        writer.allocator.trimTail();
+      }
+      clean = true;
+    } finally {
+      await this.#abandon(clean);
+    }
+  }
+
+  async #abandon(clean = false): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     this.#core.file.closeSync();
-    this.#lock?.release();
+    this.#lock?.release(clean);
     await this.#core.backing?.close();
   }
 
