@@ -20,7 +20,13 @@ export {
 } from "./error/vdc-error.ts";
 // Events and hooks
 export { defineEvent, type EventToken } from "./event/event-token.ts";
-export { defineHook, type HookFunction, type HookKind, type HookToken } from "./event/hook-token.ts";
+export {
+  type ListenerFailure,
+  listenerFailed,
+  type PluginStateChange,
+  pluginStateChanged,
+} from "./event/kernel-events.ts";
+export { defineHook, type HookFunction, type HookKind, type HookResult, type HookToken } from "./event/hook-token.ts";
 // Extension points
 export type {
   Call,
@@ -65,6 +71,18 @@ export {
   universalErrorCodes,
   watch,
 } from "./extension-point/operation.ts";
+export {
+  type ContractAdapter,
+  type ContractAdapterOptions,
+  contractAdapter,
+} from "./extension-point/contract-adapter.ts";
+export {
+  type ContractJsonSchema,
+  contractJsonSchema,
+  type OperationJsonSchema,
+} from "./extension-point/contract-json-schema.ts";
+export { isContractCompatible } from "./extension-point/is-contract-compatible.ts";
+export { coreVersion } from "./core-version.ts";
 // Plugins
 export {
   definePlugin,
@@ -73,9 +91,19 @@ export {
   pluginFormat,
   pluginFormatOf,
 } from "./plugin/define-plugin.ts";
+export { type PluginState, pluginStates } from "./plugin/plugin-state.ts";
 export type { PluginManifest, ProviderName, Provision, Requirement, Requirements } from "./plugin/manifest.ts";
 export type { HookOptions, PluginContext } from "./plugin/plugin-context.ts";
-export { all, fromConfig, type HandleOf, one, provides, type ProvidersOf, type Required, type Used } from "./plugin/requirement.ts";
+export {
+  all,
+  fromConfig,
+  type HandleOf,
+  one,
+  provides,
+  type ProvidersOf,
+  type Required,
+  type Used,
+} from "./plugin/requirement.ts";
 // Data that crosses a contract
 export { type Json, type JsonObject, json, jsonObject } from "./schema/json.ts";
 export {
@@ -104,3 +132,6 @@ export {
 } from "./contract/ownership.ts";
 export { type Page, pageOf, type PageRequest, pageRequestShape } from "./contract/page.ts";
 export { type WatchItem, watchItemOf } from "./contract/watch-item.ts";
+
+// Tasks
+export type { Task, TaskContext, TaskOptions, TaskSnapshot, TaskState } from "./task/task.ts";

@@ -156,10 +156,12 @@ class Boundary {
       details: {
         point: provider.point.id,
         provider: provider.name,
+        ...(provider.plugin === undefined ? {} : { plugin: provider.plugin }),
         operation: this.#path,
         issues: issues.map(({ path, message }) => ({ path: path.map(String), message })),
       },
-      ...(provider.plugin === undefined ? {} : { plugin: provider.plugin }),
+      // What the provider sent is its fault; what it was sent is not.
+      ...(provider.plugin === undefined || side === "input" ? {} : { plugin: provider.plugin }),
     });
   }
 }

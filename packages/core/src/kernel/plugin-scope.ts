@@ -191,8 +191,8 @@ export class PluginScope implements PluginContext {
   }
 
   /**
-   * Closes the scope, once: the signal aborts, the context is sealed, and everything is released in reverse order, one after the
-   * other. Whoever closes it again gets the same report.
+   * Closes the scope, once: the signal aborts, the context is sealed, the calls in flight get their time to end, and everything is
+   * released in reverse order, one after the other. Whoever closes it again gets the same report.
    */
   close(reason: VdcError): Promise<ReleaseReport> {
     this.#closing ??= this.#close(reason);
@@ -203,9 +203,22 @@ export class PluginScope implements PluginContext {
     this.#abortReason = reason;
     this.#controller?.abort(reason);
     this.#sealed = true;
+    if (this.#providers !== undefined) await this.#endCalls(this.#providers, reason);
     const acquired = this.#acquired ?? nothing;
     this.#acquired = undefined;
     return releaseAll(acquired, this.#releaseOptions());
+  }
+
+  async #endCalls(providers: readonly Provider[], reason: VdcError): Promise<void> {
+    for (const provider of providers) provider.abort(reason);
+    const { drain } = this.#registration.deadlines;
+    await Promise.all(providers.map((provider) => provider.drain(drain)));
+    const ended = new VdcError("UNAVAILABLE", `plugin '${this.id}' was stopped while the call was in flight`, {
+      reason: "VDC_PLUGIN_STOPPED",
+      plugin: this.id,
+      cause: reason,
+    });
+    for (const provider of providers) provider.end(ended);
   }
 
   #releaseOptions(): { readonly plugin: string; readonly clock: Clock; readonly timeoutMs: number } {
@@ -236,11 +249,8 @@ export class PluginScope implements PluginContext {
       keys.map((key) => {
         const { point, name, all } = requirements[key] as Requirements[string];
         const token = point as ExtensionPoint<Contract>;
-        if (all) {
-          const own = new Set(this.providers.filter((other) => other.point.id === point.id).map((other) => other.name));
-          const names = providers.names(point.id).filter((other) => !own.has(other));
-          return [key, names.map((other) => providers.handle(token, other))];
-        }
+        // A plugin that both provides a point and uses all of it does not see itself.
+        if (all) return [key, providers.directory(token, (other) => this.#isDeclared(point, other))];
         const wanted = name === undefined ? undefined : providerName(this.#registration, name);
         const present = wanted === undefined ? providers.names(point.id).length === 1 : providers.get(point.id, wanted);
         return [key, hard || present ? providers.handle(token, wanted) : undefined];

@@ -11,6 +11,8 @@ export interface PluginStartOptions {
   readonly registration: PluginRegistration;
   readonly services: KernelServices;
   readonly onDegraded: (scope: PluginScope, reason: string | undefined) => void;
+  /** Runs between the config check and `setup`: when a plugin is exchanged, its predecessor is stopped here. Bounds its own time. */
+  readonly beforeSetup?: () => Promise<void>;
   /** Called once: with a scope when the plugin is up; without one when it is not, after what it had acquired was released. */
   readonly onSettled: (start: PluginStart) => void;
 }
@@ -41,12 +43,13 @@ export class PluginStart implements Watched {
     const { plugin, config } = this.#options.registration;
     const schema = plugin.manifest.config;
     if (schema === undefined) {
-      if (config === undefined) return this.#setup(undefined, now);
-      this.#configInvalid([{ message: "the plugin takes no config" }]);
+      if (config !== undefined) this.#configInvalid([{ message: "the plugin takes no config" }]);
+      else if (this.#options.beforeSetup !== undefined) this.#setupAfter(this.#options.beforeSetup, undefined);
+      else return this.#setup(undefined, now);
       return this.#now();
     }
     try {
-      const result = schema["~standard"].validate(config);
+      const result = schema["~standard"].validate(config ?? {});
       if (result instanceof Promise) {
         this.#watch(this.#options.registration.deadlines.config);
         result.then(
@@ -92,7 +95,19 @@ export class PluginStart implements Watched {
     }
     const now = this.#now();
     this.configMs = now - this.#began;
-    this.#setup((result as { readonly value: unknown }).value, now);
+    const config = (result as { readonly value: unknown }).value;
+    const { beforeSetup } = this.#options;
+    if (beforeSetup === undefined) this.#setup(config, now);
+    else this.#setupAfter(beforeSetup, config);
+  }
+
+  #setupAfter(beforeSetup: () => Promise<void>, config: unknown): void {
+    this.#phase = "start";
+    this.#began = this.#now();
+    beforeSetup().then(
+      () => this.#phase === "start" && this.#setup(config, this.#now()),
+      (error: unknown) => this.#phase === "start" && this.#fail(error),
+    );
   }
 
   #configInvalid(issues: readonly ConfigIssue[]): void {

@@ -7,7 +7,7 @@ import {
   extensionPointFormat,
   extensionPointFormatOf,
 } from "../extension-point/extension-point.ts";
-import type { Handle } from "../extension-point/handle.ts";
+import type { Handle, Providers } from "../extension-point/handle.ts";
 import { isContractCompatible } from "../extension-point/is-contract-compatible.ts";
 import type { OperationDefinition } from "../extension-point/operation.ts";
 import { coreVersion } from "../core-version.ts";
@@ -56,6 +56,25 @@ export class ProviderRegistry {
       targets.push(target);
     }
     return target.handle as Handle<T>;
+  }
+
+  /** A live directory of a point's providers, without those that `hides` says are not for its user. */
+  directory<T extends Contract>(
+    point: ExtensionPoint<T>,
+    hides: (name: string) => boolean = () => false,
+  ): Providers<T> {
+    assertExtensionPoint(point);
+    const names = (): readonly string[] => this.names(point.id).filter((name) => !hides(name));
+    const has = (name: string): boolean => this.get(point.id, name) !== undefined && !hides(name);
+    const get = (name: string): Handle<T> => {
+      if (has(name)) return this.handle(point, name);
+      const there = names();
+      const list = there.length === 0 ? "there is none" : `there is '${there.join("', '")}'`;
+      throw new VdcError("NOT_FOUND", `'${point.id}' has no provider '${name}': ${list}`, {
+        details: { point: point.id, provider: name, there },
+      });
+    };
+    return { get, has, names };
   }
 
   /** The names of a point's providers, sorted. */

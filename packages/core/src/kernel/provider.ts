@@ -45,7 +45,7 @@ export class Provider {
   /** Streams that never end of their own accord: a drain does not wait for them. */
   readonly watches: Set<(error: VdcError) => void> = new Set();
   #controller: AbortController | undefined;
-  #ended: VdcError | undefined;
+  #aborted: VdcError | undefined;
   #idle: (() => void)[] = [];
   #context: OperationContext | undefined;
 
@@ -61,7 +61,7 @@ export class Provider {
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
-      if (this.#ended !== undefined) this.#controller.abort(this.#ended);
+      if (this.#aborted !== undefined) this.#controller.abort(this.#aborted);
     }
     return this.#controller.signal;
   }
@@ -101,12 +101,16 @@ export class Provider {
     return this.active;
   }
 
+  /** Asks the calls in flight to stop, without giving up on them: their signal aborts. */
+  abort(error: VdcError): void {
+    this.#aborted ??= error;
+    this.#controller?.abort(error);
+  }
+
   /** Ends this generation: its signal aborts, and calls that are still on it reject with the error. */
   end(error: VdcError): void {
-    if (this.#ended !== undefined) return;
-    this.#ended = error;
     this.retired = true;
-    this.#controller?.abort(error);
+    this.abort(error);
     for (const reject of [...this.watches, ...this.guards]) reject(error);
   }
 

@@ -1,0 +1,184 @@
+import { VdcError } from "../error/vdc-error.ts";
+import type { KernelServices } from "./kernel-services.ts";
+import type { PlannedPlugin } from "./plan.ts";
+import { type PluginInstance, publish } from "./plugin-instance.ts";
+import type { PluginScope } from "./plugin-scope.ts";
+import { PluginStart } from "./plugin-start.ts";
+
+/** Options of {@link Startup}. */
+export interface StartupOptions {
+  /** What to start, each after what it depends on. What it depends on and is not here must have been started before. */
+  readonly order: readonly PlannedPlugin[];
+  readonly instances: ReadonlyMap<string, PluginInstance>;
+  readonly services: KernelServices;
+  /** A plugin that the kernel cannot do without has failed, or is blocked by one that has. */
+  readonly onRequiredFailed: (error: VdcError) => void;
+}
+
+interface Node {
+  readonly instance: PluginInstance;
+  readonly planned: PlannedPlugin;
+  /** How many of those that it comes after have not been settled. */
+  open: number;
+  dependents: Node[] | undefined;
+  start: PluginStart | undefined;
+}
+
+/** Starts plugins: each as soon as everything before it is settled, so that independent ones run side by side. */
+export class Startup {
+  /** Resolves when every plugin is ready, failed or blocked. Never rejects. */
+  readonly done: Promise<void>;
+  readonly #options: StartupOptions;
+  readonly #nodes: Node[] = [];
+  readonly #queue: Node[] = [];
+  #remaining: number;
+  #pumping = false;
+  #cancelled: VdcError | undefined;
+  #resolve: () => void = () => undefined;
+
+  constructor(options: StartupOptions) {
+    this.#options = options;
+    this.#remaining = options.order.length;
+    this.done = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+  }
+
+  /** Why it was given up. `undefined` when it was not. */
+  get cancelled(): VdcError | undefined {
+    return this.#cancelled;
+  }
+
+  /** Begins. */
+  run(): this {
+    this.#link();
+    if (this.#remaining === 0) this.#finish();
+    else this.#pump();
+    return this;
+  }
+
+  /** Gives up: what is starting fails with the error, what has not begun stays as it is. */
+  cancel(error: VdcError): void {
+    if (this.#cancelled !== undefined) return;
+    this.#cancelled = error;
+    for (const { start } of this.#nodes) start?.cancel(error);
+    this.#pump();
+  }
+
+  #link(): void {
+    const { order, instances } = this.#options;
+    let byId: Map<string, Node> | undefined;
+    for (const planned of order) {
+      const instance = instances.get(planned.id) as PluginInstance;
+      const node: Node = { instance, planned, open: 0, dependents: undefined, start: undefined };
+      this.#nodes.push(node);
+      if (planned.requires.length + planned.follows.length > 0) {
+        // The order is topological: whatever it depends on is here already.
+        byId ??= new Map(this.#nodes.map((other) => [other.planned.id, other]));
+        for (const id of planned.requires) open(node, byId.get(id));
+        for (const id of planned.follows) open(node, byId.get(id));
+      }
+      byId?.set(planned.id, node);
+      if (node.open === 0) this.#queue.push(node);
+    }
+  }
+
+  /** Launches whatever is free. A plugin that is ready at once frees others: they join the queue, so that no chain fills the stack. */
+  #pump(): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    let now = this.#options.services.clock.monotonic();
+    for (let index = 0; index < this.#queue.length; index++) now = this.#launch(this.#queue[index] as Node, now);
+    this.#queue.length = 0;
+    this.#pumping = false;
+  }
+
+  #launch(node: Node, now: number): number {
+    const { instance, planned } = node;
+    const { instances, services } = this.#options;
+    if (this.#cancelled !== undefined) {
+      this.#settle(node);
+      return now;
+    }
+    const missing = planned.requires.filter((id) => instances.get(id)?.running !== true);
+    if (missing.length > 0) {
+      const reasons = missing.map((id) => `'${id}', which is ${instances.get(id)?.state ?? "not there"}`);
+      instance.moveTo("blocked", `requires plugin ${reasons.join(", and ")}`, missing);
+      this.#failed(node, new VdcError("FAILED_PRECONDITION", `plugin '${planned.id}' is blocked: ${instance.reason}`));
+      return now;
+    }
+    instance.cause = undefined;
+    instance.moveTo("starting", "it is its turn");
+    node.start = new PluginStart({
+      registration: instance.registration,
+      services,
+      onDegraded: (scope, reason) => noteDegradation(instance, scope, reason),
+      onSettled: (start) => this.#started(node, start),
+    });
+    return node.start.run(now);
+  }
+
+  #started(node: Node, start: PluginStart): void {
+    const { instance } = node;
+    node.start = undefined;
+    adoptTimes(instance, start);
+    if (start.scope === undefined) {
+      instance.fail(start.error as VdcError);
+      this.#failed(node, start.error as VdcError);
+      return;
+    }
+    adopt(instance, start.scope, this.#options.services);
+    this.#settle(node);
+  }
+
+  #failed(node: Node, error: VdcError): void {
+    if (node.instance.registration.policy === "required" && this.#cancelled === undefined) {
+      this.#options.onRequiredFailed(error);
+    }
+    this.#settle(node);
+  }
+
+  #settle(node: Node): void {
+    this.#remaining--;
+    for (const dependent of node.dependents ?? []) {
+      dependent.open--;
+      if (dependent.open === 0) this.#queue.push(dependent);
+    }
+    if (this.#remaining === 0) this.#finish();
+    else if (this.#queue.length > 0) this.#pump();
+  }
+
+  #finish(): void {
+    this.#options.services.watch.rest();
+    this.#resolve();
+  }
+}
+
+function open(node: Node, dependency: Node | undefined): void {
+  if (dependency === undefined) return;
+  node.open++;
+  dependency.dependents ??= [];
+  dependency.dependents.push(node);
+}
+
+/** Takes over the times of a start. */
+export function adoptTimes(instance: PluginInstance, start: PluginStart): void {
+  instance.configMs = start.configMs;
+  instance.startMs = start.startMs;
+  instance.release = start.release;
+}
+
+/** Makes a plugin that is up reachable. */
+export function adopt(instance: PluginInstance, scope: PluginScope, services: KernelServices): void {
+  instance.scope = scope;
+  publish(scope, services);
+  if (scope.degradation === undefined) instance.moveTo("ready", "its setup has finished");
+  else instance.moveTo("degraded", scope.degradation);
+}
+
+/** What a running plugin says of its health becomes its state. */
+export function noteDegradation(instance: PluginInstance, scope: PluginScope, reason: string | undefined): void {
+  if (instance.scope !== scope || !instance.running) return;
+  if (reason !== undefined) instance.moveTo("degraded", reason);
+  else if (instance.state === "degraded") instance.moveTo("ready", "it says that it is well again");
+}
