@@ -35,6 +35,7 @@ const stampName = "ready.json";
  * @returns {Promise<Toolchain>}
  */
 export async function provideToolchain() {
+  removeAbandoned();
   const manifest = JSON.parse(readFileSync(join(rootDirectory, "scripts/toolchain/package.json"), "utf8"));
   const pinned = manifest.optionalDependencies;
   const platform = `${process.platform}-${process.arch}`;
@@ -93,7 +94,6 @@ function isReady(directory, paths) {
 
 /** Installs beside the final place and moves the finished folder there in one step. */
 async function install({ directory, paths, npmArguments, nodeVersion, lockfile = false }) {
-  removeAbandoned();
   const partial = `${directory}.partial-${process.pid}`;
   mkdirSync(partial, { recursive: true });
   const removePartial = () => rmSync(partial, { recursive: true, force: true });
@@ -169,9 +169,12 @@ function npmEnvironment() {
 function toolchainEnvironment(node, pnpm) {
   const quiet = "--disable-warning=ExperimentalWarning";
   const options = process.env.NODE_OPTIONS ?? "";
+  // Reports that go to a file or to another program are read as plain text.
+  const plain = process.stdout.isTTY !== true && process.env.FORCE_COLOR === undefined;
   const path = [dirname(node), dirname(pnpm), join(rootDirectory, "node_modules/.bin"), process.env.PATH ?? ""];
   return {
     ...process.env,
+    ...(plain ? { NO_COLOR: "1" } : {}),
     PATH: path.join(delimiter),
     NODE_OPTIONS: options.includes(quiet) ? options : `${options} ${quiet}`.trim(),
   };

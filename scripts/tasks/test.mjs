@@ -1,8 +1,8 @@
 // The whole verdict on a working tree: format and lint, types, tests, build. Later steps run even when an earlier one
 // failed, so that one run shows everything. The last line is made for machines: `N passed, N failed, N skipped`.
-import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { runInForeground } from "../setup/child-process.mjs";
 import { cacheDirectory, rootDirectory } from "../setup/paths.mjs";
 
 const reportPath = join(cacheDirectory, "test-report.json");
@@ -10,18 +10,15 @@ const filters = process.argv.slice(2);
 const counts = { passed: 0, failed: 0, skipped: 0 };
 const failures = [];
 
-/** One step, with its output on this terminal. */
-function run(name, script, args = []) {
+/** One step, with its output on this terminal. An interrupted step ends the whole run. */
+async function run(name, script, args = []) {
   const startedAt = performance.now();
-  const { status, signal } = spawnSync(process.execPath, [join(rootDirectory, script), ...args], {
-    cwd: rootDirectory,
-    stdio: "inherit",
-  });
-  if (signal !== null) process.exit(1);
+  const code = await runInForeground(process.execPath, [join(rootDirectory, script), ...args], { cwd: rootDirectory });
+  if (code > 128) process.exit(code);
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
-  console.log(`${name}: ${status === 0 ? "passed" : "failed"} in ${seconds} s`);
-  if (status !== 0) failures.push(name);
-  return status === 0;
+  console.log(`${name}: ${code === 0 ? "passed" : "failed"} in ${seconds} s`);
+  if (code !== 0) failures.push(name);
+  return code === 0;
 }
 
 function countTests() {
@@ -45,17 +42,17 @@ function countTests() {
 // With file names given, only these tests run: the way to work on one package.
 const whole = filters.length === 0;
 if (whole) {
-  if (!run("Format and lint", "node_modules/@biomejs/biome/bin/biome", ["ci", "."])) counts.failed += 1;
-  if (!run("Types", "node_modules/typescript/bin/tsc", ["-p", "."])) counts.failed += 1;
+  if (!(await run("Format and lint", "node_modules/@biomejs/biome/bin/biome", ["ci", "."]))) counts.failed += 1;
+  if (!(await run("Types", "node_modules/typescript/bin/tsc", ["-p", "."]))) counts.failed += 1;
 }
 
 mkdirSync(cacheDirectory, { recursive: true });
 rmSync(reportPath, { force: true });
 const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${reportPath}`];
-run("Tests", "node_modules/vitest/vitest.mjs", ["run", ...reporters, ...filters]);
+await run("Tests", "node_modules/vitest/vitest.mjs", ["run", ...reporters, ...filters]);
 countTests();
 
-if (whole && !run("Build", "scripts/tasks/build.mjs")) counts.failed += 1;
+if (whole && !(await run("Build", "scripts/tasks/build.mjs"))) counts.failed += 1;
 
 if (failures.length > 0) console.log(`Failed: ${failures.join(", ")}`);
 console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
