@@ -1,1 +1,35 @@
-export {};
+// Running a suite
+export { type RunRequirementOptions, runRequirement } from "./suite/run-requirement.ts";
+export { runSuite, type RunSuiteOptions } from "./suite/run-suite.ts";
+export type { Transport } from "./suite/transport.ts";
+
+// The report
+export {
+  type RequirementResult,
+  type RequirementStatus,
+  type SuiteReport,
+  type Verdict,
+  verdictOf,
+} from "./suite/report.ts";
+
+// Writing a suite
+export { must, mustEqual, mustReject, RequirementFailure, takeUntil } from "./suite/must.ts";
+export {
+  type DefineSuiteOptions,
+  defineSuite,
+  type Instance,
+  type Requirement,
+  type RequirementLevel,
+  type Suite,
+  type SuiteTest,
+} from "./suite/suite.ts";
+
+// Proving a suite
+export {
+  type Mutant,
+  type MutantResult,
+  mutationTable,
+  provesSuite,
+  type ProvesSuiteOptions,
+  type SuiteProof,
+} from "./suite/proves-suite.ts";
