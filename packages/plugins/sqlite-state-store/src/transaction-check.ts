@@ -4,7 +4,7 @@ import type { Transaction } from "@vdc-os/core/state/v1";
 /** The most characters that a key has. */
 export const maxKeyLength = 512;
 /** The most bytes that a value has as JSON text in UTF-8. */
-export const maxValueBytes = 1024 * 1024;
+export const maxValueBytes: number = 1024 * 1024;
 /** The most operations that a transaction has. */
 export const maxOperations = 512;
 
