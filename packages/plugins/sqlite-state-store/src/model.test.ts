@@ -86,6 +86,15 @@ interface Side {
   pageToken: { readonly prefix: string; readonly token: string } | undefined;
 }
 
+async function changesAfter(store: StateStore, prefix: string, afterRevision: number): Promise<readonly StateEvent[]> {
+  const events: StateEvent[] = [];
+  for await (const event of store.watch({ prefix, afterRevision }, context)) {
+    events.push(event);
+    if (event.type === "progress") break;
+  }
+  return events;
+}
+
 /** What a step answers, with what differs between stores by design taken out. */
 async function perform(side: Side, step: Step): Promise<unknown> {
   const { store, leases } = side;
@@ -121,13 +130,7 @@ async function perform(side: Side, step: Step): Promise<unknown> {
       }
       case "watch": {
         const { revision } = await store.get({ key: "none" }, context);
-        const events: StateEvent[] = [];
-        const afterRevision = Math.max(0, revision - step.back);
-        for await (const event of store.watch({ prefix: step.prefix, afterRevision }, context)) {
-          events.push(event);
-          if (event.type === "progress") break;
-        }
-        return events;
+        return changesAfter(store, step.prefix, Math.max(0, revision - step.back));
       }
       case "grant":
         leases.push((await store.grantLease({ ttlMs: 1_000 }, context)).lease);
@@ -140,7 +143,13 @@ async function perform(side: Side, step: Step): Promise<unknown> {
         return side.clock.advance(step.ms);
       case "compact": {
         const { revision } = await store.get({ key: "none" }, context);
-        return store.facets?.history?.compact({ revision: Math.max(0, revision - step.back) }, context);
+        const oldest = Math.max(0, revision - step.back);
+        await store.facets?.history?.compact({ revision: oldest }, context);
+        // The edge: the oldest revision that is kept, and the one before it.
+        return [
+          await changesAfter(store, "", Math.max(0, oldest - 1)),
+          await changesAfter(store, "", Math.max(0, oldest - 2)),
+        ];
       }
       case "reopen":
         return undefined;
