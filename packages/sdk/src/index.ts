@@ -1,1 +1,100 @@
-export {};
+// Objects and their kinds
+export {
+  type Condition,
+  type ConditionChange,
+  type ConditionStatus,
+  failedCondition,
+  findCondition,
+  isConditionTrue,
+  readyCondition,
+} from "./resource/condition.ts";
+export {
+  type AnyKind,
+  type Conversion,
+  type ConvertibleContent,
+  defineKind,
+  type Kind,
+  type KindOptions,
+  type Problem,
+  type ResourceOf,
+} from "./resource/kind.ts";
+export type { FieldConflict, FieldOwners } from "./resource/field-owner.ts";
+export type { FieldPath } from "./resource/field-path.ts";
+export {
+  hasLabels,
+  isBeingDeleted,
+  type Metadata,
+  type ObjectKey,
+  ownedBy,
+  type OwnerReference,
+  type PendingTask,
+  referenceTo,
+  type Resource,
+  type ResourceReference,
+  type TaskAction,
+} from "./resource/resource.ts";
+// Admission
+export type {
+  AdmissionProblem,
+  AdmissionStep,
+  Policy,
+  PolicyDecision,
+} from "./admission/admission.ts";
+export type { Quotas, Usage } from "./admission/quota.ts";
+// The store
+export { ObjectCache, type ObjectCacheOptions, type ObjectChange, type ObjectListener } from "./store/object-cache.ts";
+export type { StatusChange } from "./store/resource-change.ts";
+export { ResourceStore, type ResourceStoreOptions } from "./store/resource-store.ts";
+export type {
+  Accepted,
+  ApplyOptions,
+  CreateOptions,
+  DeleteOptions,
+  ListOptions,
+  MetadataChange,
+  NewObject,
+  PartialSpec,
+  ReadOptions,
+  ResourceEvent,
+  ResourcePage,
+  UpdateOptions,
+  UpdateStatusOptions,
+} from "./store/resource-store-options.ts";
+export type { StateAccess } from "./store/state-access.ts";
+// Tasks
+export { defaultTaskRetention, type TaskRetention } from "./task/expired-tasks.ts";
+export type { TaskHandle, WaitOptions } from "./task/task-handle.ts";
+export { type BeginTaskOptions, type TaskFilter, TaskManager, type TaskManagerOptions } from "./task/task-manager.ts";
+export { isFinished, type TaskOutcome, type TaskRecord, type TaskState } from "./task/task-record.ts";
+// Controllers
+export {
+  type ControlPlane,
+  type ControlPlaneOptions,
+  type ControlPlaneStatus,
+  createControlPlane,
+  type StopOptions,
+} from "./controller/control-plane.ts";
+export {
+  type Controller,
+  type ControllerOptions,
+  type ControllerWatch,
+  defineController,
+  type ReconcileContext,
+  type ReconcileResult,
+  watchKind,
+  watchOwned,
+} from "./controller/define-controller.ts";
+export type { KeyFailure, WorkerStatus } from "./controller/keyed-worker.ts";
+export { type EventSink, type ResourceChange, resourceChanged, taskChanged } from "./controller/resource-events.ts";
+export type { WorkQueueDepth } from "./controller/work-queue.ts";
+// The intent journal
+export { externalNameOf } from "./journal/external-name.ts";
+export {
+  findOrphans,
+  type FindOrphansInput,
+  type ObservedExternal,
+  type SweepFinding,
+  type SweepPlan,
+} from "./journal/find-orphans.ts";
+export { type BeginIntentOptions, type Intent, IntentJournal } from "./journal/intent-journal.ts";
+export { sweep, type SweepOptions, type SweepReport, type SweepTarget } from "./journal/sweep.ts";
