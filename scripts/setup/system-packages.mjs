@@ -85,7 +85,8 @@ export async function provideSystemPackages(task) {
         return runQuietly(file, rest);
       };
       const lockWait = ["-o", "DPkg::Lock::Timeout=120"];
-      await apt("update");
+      // One unreachable source does not matter if the others have the packages; the installation will tell.
+      await apt("update").catch(() => {});
       await apt(...lockWait, "install", "-y", "--no-install-recommends", ...names);
     });
   } catch (error) {
