@@ -1,5 +1,5 @@
 import {
-  CallContext,
+  type CallContext,
   cancelSourcesOf,
   createOperationContext,
   deadlineError,
@@ -201,30 +201,31 @@ class UnaryBinding implements Binding {
 
   invoke(input: unknown, options: CallOptions | OperationContext | undefined): Promise<unknown> {
     if (this.#plain) {
-      if (options === undefined) return this.#call(input, this.#provider.context).then(this.#succeed, this.#fail);
-      if (options instanceof CallContext && !options.cancellable) {
-        return this.#call(input, options).then(this.#succeed, this.#fail);
-      }
+      if (options === undefined) return this.#call(input, this.#provider.context);
+      // A look at one property instead of `instanceof`: contexts of others do not have it, and take the guarded path.
+      if ((options as CallContext).cancellable === false) return this.#call(input, options as CallContext);
     }
     return this.#invokeGuarded(input, options);
   }
 
+  /** Calls the provider, counted. A method that throws or answers at once is treated like one that rejects or resolves. */
   #call(input: unknown, context: OperationContext): Promise<unknown> {
     this.#provider.active++;
+    let result: unknown;
     try {
-      const result = this.#method.call(this.#target, input, context);
-      return result instanceof Promise ? result : Promise.resolve(result);
+      result = this.#method.call(this.#target, input, context);
     } catch (error) {
-      return Promise.reject(error);
+      result = Promise.reject(error);
     }
+    return result instanceof Promise
+      ? result.then(this.#succeed, this.#fail)
+      : Promise.resolve(result).then(this.#succeed, this.#fail);
   }
 
   async #invokeGuarded(rawInput: unknown, options: CallOptions | OperationContext | undefined): Promise<unknown> {
     const input = this.#boundary.input(rawInput);
     const { context, own } = contextOf(this.#provider, options);
-    const call = isCancellable(context)
-      ? this.#race(input, context)
-      : this.#call(input, context).then(this.#succeed, this.#fail);
+    const call = isCancellable(context) ? this.#race(input, context) : this.#call(input, context);
     try {
       return this.#boundary.output(await call);
     } finally {
@@ -241,7 +242,6 @@ class UnaryBinding implements Binding {
       });
       if (ending.over) return;
       this.#call(input, context)
-        .then(this.#succeed, this.#fail)
         .then(resolve, reject)
         .finally(() => ending.release());
     });

@@ -30,8 +30,10 @@ export function makePlan(input: PlanInput): Plan {
   const adapters = input.adapters ?? none;
   const nodes: Node[] = [];
   const byId = new Map<string, Node>();
+  // Ten thousand plugins say the same few core versions: each is looked at once.
+  const cores = new Map<string, boolean>();
   for (const registration of input.plugins) {
-    const node = makeNode(registration);
+    const node = makeNode(registration, cores);
     nodes.push(node);
     if (byId.has(registration.id)) {
       reject(
@@ -50,7 +52,7 @@ export function makePlan(input: PlanInput): Plan {
   return sort(nodes);
 }
 
-function makeNode(registration: PluginRegistration): Node {
+function makeNode(registration: PluginRegistration, cores: Map<string, boolean>): Node {
   const node: Node = {
     registration,
     provisions: none,
@@ -72,7 +74,12 @@ function makeNode(registration: PluginRegistration): Node {
     return node;
   }
   const { manifest } = plugin;
-  if (!isContractCompatible(manifest.core, coreVersion)) {
+  let compatible = cores.get(manifest.core);
+  if (compatible === undefined) {
+    compatible = isContractCompatible(manifest.core, coreVersion);
+    cores.set(manifest.core, compatible);
+  }
+  if (!compatible) {
     const message = `plugin '${id}' needs @vdc-os/core ${manifest.core}, and this is ${coreVersion}`;
     reject(node, "incompatible-core", message);
   }

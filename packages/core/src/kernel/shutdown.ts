@@ -13,6 +13,8 @@ export async function shutDown(
   reason: string,
 ): Promise<StopReport> {
   const began = services.clock.monotonic();
+  // One for all, and frozen, so that nobody attributes it: making an error for each plugin costs more than stopping it.
+  const cause = Object.freeze(new VdcError("CANCELLED", reason));
   const reports: PluginStopReport[] = [];
   const byId = new Map(running.map((instance) => [instance.id, instance]));
   const dependents = new Map<PluginInstance, PluginInstance[]>();
@@ -31,7 +33,7 @@ export async function shutDown(
     const before = (dependents.get(instance) ?? []).map((dependent) => stopping.get(dependent));
     const stop = async (): Promise<void> => {
       if (before.length > 0) await Promise.all(before);
-      reports.push(await stopInstance(instance, services, reason));
+      reports.push(await stopInstance(instance, services, cause));
     };
     stopping.set(instance, stop());
   }
@@ -47,8 +49,9 @@ function dependenciesOf({ planned }: PluginInstance): readonly string[] {
 export async function stopInstance(
   instance: PluginInstance,
   services: KernelServices,
-  reason: string,
+  cause: VdcError,
 ): Promise<PluginStopReport> {
+  const { message: reason } = cause;
   const { id, scope } = instance;
   const began = services.clock.monotonic();
   instance.moveTo("stopping", reason);
@@ -57,9 +60,7 @@ export async function stopInstance(
     return { id, durationMs: 0, slow: [], errors: [] };
   }
   withdraw(scope, services);
-  const report = await scope.close(
-    new VdcError("CANCELLED", `plugin '${id}' is being stopped: ${reason}`, { plugin: id }),
-  );
+  const report = await scope.close(cause);
   instance.scope = undefined;
   for (const { label, error } of report.errors) {
     services.logger.error(`plugin '${id}' could not release '${label}'`, { plugin: id, error: error.message });

@@ -1,0 +1,175 @@
+/**
+ * What the kernel costs, against doing the same by hand in the same process.
+ *
+ * `node bench/kernel.ts` prints a line for each goal; `--json` prints data; `--gate` exits with 1 when a goal is missed.
+ */
+import { createOperationContext, defineEvent, definePlugin, type Plugin } from "../src/index.ts";
+import { EventBus, Kernel, use } from "../src/kernel.ts";
+import { z } from "zod";
+import { defineGreeter, type Greeter, PlainGreeter } from "./greeter.ts";
+import { compare, type Outcome, timed } from "./measure.ts";
+import { comparePipe } from "./pipe.ts";
+
+const input = { name: "bench" };
+
+/** A call through a handle to a provider in this process, against calling its method. */
+async function compareCall(): Promise<Outcome> {
+  const kernel = new Kernel({ validation: "none" });
+  // Several points, and several implementations, so that neither side runs on a call site that has seen one shape alone.
+  const pairs = Array.from({ length: 4 }, (_, index) => {
+    const point = defineGreeter(`bench.greeter-${String.fromCharCode(97 + index)}`);
+    const direct: Greeter = new PlainGreeter("hello");
+    kernel.provide(point, "plain", direct);
+    return { direct, handle: kernel.get(point, "plain") };
+  });
+  const context = createOperationContext();
+  const calls = 50_000;
+  const outcome = await compare({
+    name: "call through a handle, validation off",
+    goal: 1.5,
+    rounds: 25,
+    peer: () =>
+      timed(async () => {
+        for (let call = 0; call < calls; call++)
+          await (pairs[call & 3] as (typeof pairs)[0]).direct.greet(input, context);
+      }),
+    ours: () =>
+      timed(async () => {
+        for (let call = 0; call < calls; call++)
+          await (pairs[call & 3] as (typeof pairs)[0]).handle.greet(input, context);
+      }),
+  });
+  await kernel.stop();
+  return outcome;
+}
+
+/** A guarded dispatch to three listeners, against a loop over three functions. */
+async function compareDispatch(): Promise<Outcome> {
+  const event = defineEvent<{ readonly value: number }>({
+    id: "bench.event",
+    version: "1.0",
+    summary: "Something happened.",
+    payload: z.object({ value: z.number() }),
+  });
+  const bus = new EventBus({ onListenerError: () => undefined });
+  let sum = 0;
+  const listeners = [1, 2, 3].map((factor) => (payload: { readonly value: number }): void => {
+    sum += payload.value * factor;
+  });
+  for (const listener of listeners) bus.on(event, listener, { plugin: "bench" });
+  const payload = { value: 1 };
+  const dispatches = 200_000;
+  const outcome = await compare({
+    name: "guarded dispatch to 3 listeners",
+    goal: 2,
+    rounds: 40,
+    peer: () =>
+      timed(() => {
+        for (let count = 0; count < dispatches; count++) {
+          for (let index = 0; index < listeners.length; index++) (listeners[index] as (typeof listeners)[0])(payload);
+        }
+      }),
+    ours: () =>
+      timed(() => {
+        for (let count = 0; count < dispatches; count++) bus.emit(event, payload);
+      }),
+  });
+  if (sum === 0) throw new Error("nothing was dispatched");
+  return outcome;
+}
+
+const noop = (): void => undefined;
+
+/** Plugins that do what nearly every plugin does, and nothing else: own one thing. */
+function trivialPlugins(count: number): readonly Plugin[] {
+  return Array.from({ length: count }, (_, index) =>
+    definePlugin({
+      name: `plugin-${index}`,
+      version: "1.0.0",
+      core: "0.1",
+      summary: "Owns one thing.",
+      async setup(context) {
+        context.defer("nothing", noop);
+      },
+    }),
+  );
+}
+
+/** `kernel.start()` of plugins that were registered before. */
+async function timeStart(plugins: readonly Plugin[]): Promise<number> {
+  const kernel = new Kernel({ plugins: plugins.map((plugin) => use(plugin)) });
+  const ms = await timed(() => kernel.start());
+  await kernel.stop();
+  return ms;
+}
+
+/** Awaiting the same `setup` functions by hand, each with a context that only keeps a list. */
+function timeBareSetups(plugins: readonly Plugin[]): Promise<number> {
+  return timed(async () => {
+    for (const plugin of plugins) {
+      const owned: unknown[] = [];
+      const context = { defer: (label: string, dispose: () => void) => owned.push({ label, dispose }) };
+      await plugin.setup(context as never, undefined);
+    }
+  });
+}
+
+async function sum(times: number, run: () => Promise<number>): Promise<number> {
+  let total = 0;
+  for (let index = 0; index < times; index++) total += await run();
+  return total;
+}
+
+/** Starting a hundred trivial plugins, against awaiting their bare `setup` functions. */
+function compareStart(): Promise<Outcome> {
+  const plugins = trivialPlugins(100);
+  // A single start takes microseconds: twenty of them are one round.
+  return compare({
+    name: "start of 100 trivial plugins",
+    goal: 5,
+    rounds: 60,
+    peer: () => sum(20, () => timeBareSetups(plugins)),
+    ours: () => sum(20, () => timeStart(plugins)),
+  });
+}
+
+/** The cost for each plugin with ten thousand of them, against that with a hundred. */
+function compareScale(): Promise<Outcome> {
+  const few = trivialPlugins(100);
+  const many = trivialPlugins(10_000);
+  return compare({
+    name: "cost per plugin at 10,000 against 100",
+    goal: 1.5,
+    rounds: 15,
+    // The same number of plugins on both sides.
+    peer: () => sum(100, () => timeStart(few)),
+    ours: () => timeStart(many),
+  });
+}
+
+function line({ name, ratio, goal, ok, ms }: Outcome): string {
+  const text = `${ratio.median.toFixed(2)} (${ratio.min.toFixed(2)}-${ratio.max.toFixed(2)})`;
+  return `${name}: ${text}, goal ${goal}, ${ok ? "ok" : "short"}  [${ms.ours.toFixed(2)} ms against ${ms.peer.toFixed(2)} ms a round]`;
+}
+
+const flags = new Set(process.argv.slice(2));
+const only = process.argv
+  .slice(2)
+  .find((argument) => argument.startsWith("--only="))
+  ?.slice("--only=".length);
+const goals = {
+  call: compareCall,
+  dispatch: compareDispatch,
+  start: compareStart,
+  scale: compareScale,
+  pipe: comparePipe,
+};
+const outcomes: Outcome[] = [];
+for (const [name, run] of Object.entries(goals)) {
+  if (only !== undefined && only !== name) continue;
+  const outcome = await run();
+  outcomes.push(outcome);
+  if (!flags.has("--json")) console.log(line(outcome));
+}
+if (flags.has("--json")) console.log(JSON.stringify(outcomes, undefined, 2));
+if (flags.has("--gate") && outcomes.some(({ ok }) => !ok)) process.exitCode = 1;
