@@ -11,6 +11,7 @@ export {
   type NotificationHandler,
   type RequestHandler,
 } from "./json-rpc-link.ts";
+export { KernelProviders, type ProviderLookup } from "./kernel-providers.ts";
 export { type ProcessLock, takeProcessLock } from "./process-lock.ts";
 export { RemoteConnection, type RemoteConnectionOptions } from "./remote-connection.ts";
 export {

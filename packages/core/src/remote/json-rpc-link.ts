@@ -185,7 +185,7 @@ export class JsonRpcLink {
 
   /** Whether the peer answers. Rejects with `DEADLINE_EXCEEDED` when it does not in time. */
   async ping(options: { readonly timeoutMs: number }): Promise<void> {
-    await this.request("ping", [], AbortSignal.timeout(options.timeoutMs));
+    await this.request("ping", [], AbortSignal.timeout(Math.ceil(options.timeoutMs)));
   }
 
   /** Ends the connection in order: what was written is sent first, for at most a second. */

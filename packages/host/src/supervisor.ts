@@ -1,0 +1,233 @@
+import { type Json, isVdcError, type Logger, VdcError } from "@vdc-os/core";
+import type { EnsureProcess, ProcessStatus } from "@vdc-os/core/host/v1";
+import type { HostDirectory } from "./host-directory.ts";
+import { type ProcessRecord, readRecords, removeRecord, writeRecord } from "./process-record.ts";
+import {
+  findOwnedProcesses,
+  isRunning,
+  killOwnedProcesses,
+  type OwnedProcess,
+  type ProcessIdentity,
+} from "./process-table.ts";
+import { SupervisedProcess, type SupervisionContext } from "./supervised-process.ts";
+
+/** Options of {@link Supervisor}. */
+export interface SupervisorOptions {
+  readonly directory: HostDirectory;
+  readonly hostId: string;
+  readonly bootId: string;
+  readonly logger: Logger;
+  readonly resolveFrom: string;
+  /** The pause before a process that ended is started again, in milliseconds; it doubles with each failure. Defaults to 200. */
+  readonly firstBackOffMs?: number | undefined;
+  /** Defaults to 10_000. */
+  readonly maxBackOffMs?: number | undefined;
+}
+
+/** A change of a process. */
+export interface ProcessChange {
+  readonly type: "added" | "modified" | "deleted";
+  readonly object: ProcessStatus;
+}
+
+/**
+ * Supervises a host's data-plane processes.
+ *
+ * The process table is the truth, the records are the intent: {@link Supervisor.open} brings the two together after any crash. What runs
+ * and is wanted is adopted, what is wanted and does not run is started, what runs and is not wanted is killed.
+ */
+export class Supervisor {
+  readonly #context: SupervisionContext;
+  readonly #processes: Map<string, SupervisedProcess> = new Map();
+  readonly #listeners: Set<(change: ProcessChange) => void> = new Set();
+  #closed = false;
+
+  private constructor(options: SupervisorOptions) {
+    this.#context = {
+      ...options,
+      firstBackOffMs: options.firstBackOffMs ?? 200,
+      maxBackOffMs: options.maxBackOffMs ?? 10_000,
+      onChange: (process, type) => this.#changed(process, type),
+    };
+  }
+
+  static async open(options: SupervisorOptions): Promise<Supervisor> {
+    const supervisor = new Supervisor(options);
+    await supervisor.#converge();
+    return supervisor;
+  }
+
+  async ensure(input: EnsureProcess, signal: AbortSignal): Promise<ProcessStatus> {
+    this.#assertOpen();
+    const spec = JSON.parse(JSON.stringify(input)) as EnsureProcess;
+    let supervised = this.#processes.get(spec.processId);
+    if (supervised !== undefined && supervised.spec.owner.datacenter !== spec.owner.datacenter) {
+      throw new VdcError(
+        "FAILED_PRECONDITION",
+        `process '${spec.processId}' belongs to datacenter '${supervised.spec.owner.datacenter}'`,
+        {
+          reason: "VDC_PROCESS_OF_ANOTHER_OWNER",
+        },
+      );
+    }
+    const isNew = supervised === undefined;
+    if (supervised === undefined) {
+      supervised = new SupervisedProcess(this.#context, { format: 1, spec, wanted: "running", restarts: 0 });
+      this.#processes.set(spec.processId, supervised);
+    }
+    try {
+      return await supervised.ensure(spec, signal);
+    } catch (error) {
+      if (isVdcError(error, "ABORTED")) {
+        if (this.#processes.get(spec.processId) === supervised) this.#processes.delete(spec.processId);
+        signal.throwIfAborted();
+        return this.ensure(input, signal);
+      }
+      // What was refused before anything was recorded leaves no trace.
+      if (isNew && supervised.spawn === undefined) this.#processes.delete(spec.processId);
+      throw error;
+    }
+  }
+
+  async remove(processId: string, graceMs?: number): Promise<void> {
+    this.#assertOpen();
+    const supervised = this.#processes.get(processId);
+    if (supervised === undefined) return;
+    await supervised.remove(graceMs);
+    if (this.#processes.get(processId) === supervised) this.#processes.delete(processId);
+  }
+
+  list(datacenter?: string): readonly ProcessStatus[] {
+    return [...this.#processes.values()]
+      .map((supervised) => supervised.status())
+      .filter((status) => datacenter === undefined || status.owner.datacenter === datacenter)
+      .sort((a, b) => (a.processId < b.processId ? -1 : 1));
+  }
+
+  async request(processId: string, method: string, params: Json, signal: AbortSignal): Promise<Json> {
+    return this.#find(processId).request(method, params, signal);
+  }
+
+  /** The path of a process's log. Throws `NOT_FOUND` for an unknown process. */
+  logOf(processId: string): string {
+    return this.#context.directory.log(this.#find(processId).processId);
+  }
+
+  /** Hears of every change, until the returned function is called. */
+  listen(listener: (change: ProcessChange) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Ends the supervision. The processes go on, or are removed first. */
+  async close(options: { readonly removeProcesses: boolean; readonly graceMs?: number }): Promise<void> {
+    if (this.#closed) return;
+    if (options.removeProcesses) {
+      await Promise.all([...this.#processes.keys()].map((processId) => this.remove(processId, options.graceMs)));
+    }
+    this.#closed = true;
+    for (const supervised of this.#processes.values()) supervised.release();
+    await Promise.all([...this.#processes.values()].map((supervised) => supervised.idle()));
+  }
+
+  async #converge(): Promise<void> {
+    const { directory, bootId } = this.#context;
+    const records = await readRecords(directory);
+    const owned = (await findOwnedProcesses(directory.root)).filter((entry) => entry.owner !== undefined);
+    const known = new Set<string>();
+    for (const record of records) {
+      const { processId } = record.spec;
+      const main = await findMain(record, owned, bootId);
+      const wanted = record.wanted === "running";
+      if (wanted && main !== undefined) {
+        if (record.spawn !== undefined) known.add(record.spawn);
+        const supervised = new SupervisedProcess(this.#context, record);
+        this.#processes.set(processId, supervised);
+        await supervised.adopt(main);
+        continue;
+      }
+      await killOwnedProcesses(directory.root, (entry) => entry.processId === processId);
+      if (main !== undefined) await killIfRunning(main);
+      await this.#settle(record);
+    }
+    await killOwnedProcesses(
+      directory.root,
+      (entry) =>
+        entry.owner !== undefined &&
+        !(entry.spawn !== undefined && (known.has(entry.spawn) || this.#isSupervised(entry))),
+    );
+  }
+
+  /** Whether it was started by this supervisor, since {@link Supervisor.open} began. */
+  #isSupervised(entry: OwnedProcess): boolean {
+    return entry.processId !== undefined && this.#processes.get(entry.processId)?.spawn === entry.spawn;
+  }
+
+  /** A record whose process does not run. */
+  async #settle(record: ProcessRecord): Promise<void> {
+    const { spec } = record;
+    const always = (spec.restart ?? (spec.program.kind === "module" ? "always" : "never")) === "always";
+    // An intent that was never acknowledged, for a process that runs once: the caller asks again, or has changed its mind.
+    const abandoned = !always && record.pid === undefined && record.lastExit === undefined;
+    if (record.wanted === "removed" || abandoned) return removeRecord(this.#context.directory, spec.processId);
+    if (always && record.wanted === "running") {
+      const revived = { ...record, restarts: record.restarts + 1, lastExit: "ended while no runtime watched" };
+      const supervised = new SupervisedProcess(this.#context, revived);
+      this.#processes.set(spec.processId, supervised);
+      await supervised.revive().catch((error) => {
+        this.#context.logger.error("a process could not be started again", {
+          process: spec.processId,
+          error: String(error),
+        });
+      });
+      return;
+    }
+    const ended: ProcessRecord = {
+      ...record,
+      wanted: "ended",
+      lastExit: record.wanted === "ended" ? record.lastExit : "ended while no runtime watched",
+    };
+    await writeRecord(this.#context.directory, ended);
+    this.#processes.set(spec.processId, new SupervisedProcess(this.#context, ended));
+  }
+
+  #find(processId: string): SupervisedProcess {
+    const supervised = this.#processes.get(processId);
+    if (supervised === undefined)
+      throw new VdcError("NOT_FOUND", `host '${this.#context.hostId}' has no process '${processId}'`);
+    return supervised;
+  }
+
+  #changed(supervised: SupervisedProcess, type: ProcessChange["type"]): void {
+    for (const listener of this.#listeners) listener({ type, object: supervised.status() });
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new VdcError("UNAVAILABLE", `the runtime of host '${this.#context.hostId}' is stopping`);
+  }
+}
+
+async function findMain(
+  record: ProcessRecord,
+  owned: readonly OwnedProcess[],
+  bootId: string,
+): Promise<ProcessIdentity | undefined> {
+  const { pid, startTicks } = record;
+  if (record.bootId !== bootId) return undefined;
+  if (pid !== undefined && startTicks !== undefined) {
+    return (await isRunning({ pid, startTicks })) ? { pid, startTicks } : undefined;
+  }
+  // The runtime died between the spawn and the record: the session's leader with the recorded spawn is the process itself.
+  return owned.find((entry) => entry.sessionLeader && entry.spawn !== undefined && entry.spawn === record.spawn);
+}
+
+async function killIfRunning(identity: ProcessIdentity): Promise<void> {
+  while (await isRunning(identity)) {
+    try {
+      process.kill(identity.pid, "SIGKILL");
+    } catch {
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
