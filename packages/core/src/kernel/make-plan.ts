@@ -1,3 +1,4 @@
+import type { z } from "zod";
 import { coreVersion } from "../core-version.ts";
 import { type ContractAdapter, findAdapter } from "../extension-point/contract-adapter.ts";
 import { extensionPointFormat, extensionPointFormatOf } from "../extension-point/extension-point.ts";
@@ -123,9 +124,14 @@ export function providerName(registration: PluginRegistration, name: ProviderNam
   if (typeof name === "string") return name;
   const given = (registration.config as Record<string, unknown> | undefined)?.[name.fromConfig];
   if (typeof given === "string") return given;
+  const schema = registration.plugin.manifest.config;
   try {
-    const parsed = registration.plugin.manifest.config?.safeParse(registration.config ?? {});
-    const value = (parsed?.data as Record<string, unknown> | undefined)?.[name.fromConfig];
+    const parsed = schema?.safeParse(registration.config ?? {});
+    // Where another key is wrong the whole has no value; the config check will say so, and the name is still known.
+    const fields = (schema as { readonly shape?: Readonly<Record<string, z.ZodType>> } | undefined)?.shape;
+    const value = parsed?.success
+      ? (parsed.data as Record<string, unknown>)[name.fromConfig]
+      : fields?.[name.fromConfig]?.safeParse(given).data;
     return typeof value === "string" ? value : undefined;
   } catch {
     // An asynchronous schema: its defaults cannot be known before it runs.

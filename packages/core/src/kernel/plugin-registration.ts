@@ -62,7 +62,8 @@ export interface UseOptions {
  */
 export function use(plugin: Plugin, options: UseOptions = {}): PluginRegistration {
   return {
-    id: options.id ?? plugin.manifest.name,
+    // What is not a plugin at all has no manifest: the plan says so.
+    id: options.id ?? plugin.manifest?.name ?? "unknown",
     plugin,
     config: options.config,
     policy: options.policy ?? "required",
