@@ -1,1 +1,5 @@
-export {};
+// The suite
+export { type SecretInstance, secretSuite } from "./secret-suite.ts";
+
+// The reference that it is proved with, also as a fake for tests
+export { MemorySecretStore } from "./memory-secret-store.ts";

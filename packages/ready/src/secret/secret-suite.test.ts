@@ -1,0 +1,107 @@
+import { isVdcError } from "@vdc-os/core";
+import type { SecretStore } from "@vdc-os/core/secret/v1";
+import { describe } from "vitest";
+import type { Mutant } from "../suite/proves-suite.ts";
+import { describeProof, describeSuite } from "../suite/vitest.ts";
+import { MemorySecretStore } from "./memory-secret-store.ts";
+import { type SecretInstance, secretSuite } from "./secret-suite.ts";
+
+function create(): SecretInstance {
+  const implementation = new MemorySecretStore();
+  return { implementation, restart: async () => new MemorySecretStore(implementation) };
+}
+
+/** A mutant that answers some operations in another way. */
+function mutant(
+  breaks: string,
+  how: string,
+  change: (store: SecretStore) => Partial<SecretStore>,
+): Mutant<SecretStore, SecretInstance> {
+  return {
+    breaks,
+    how,
+    mutate(instance) {
+      const store = instance.implementation;
+      const implementation: SecretStore = {
+        describe: (input, context) => store.describe(input, context),
+        resolve: (input, context) => store.resolve(input, context),
+        put: (input, context) => store.put(input, context),
+        rotate: (input, context) => store.rotate(input, context),
+        remove: (input, context) => store.remove(input, context),
+        list: (input, context) => store.list(input, context),
+        ...change(store),
+      };
+      return { ...instance, implementation };
+    },
+  };
+}
+
+async function forgiving<T>(call: Promise<T>, otherwise: () => T | Promise<T>): Promise<T> {
+  try {
+    return await call;
+  } catch (error) {
+    if (!isVdcError(error)) throw error;
+    return otherwise();
+  }
+}
+
+const mutants: readonly Mutant<SecretStore, SecretInstance>[] = [
+  mutant("secret.resolve.value", "trims values", (store) => ({
+    put: ({ name, value }, context) => store.put({ name, value: value.trim() }, context),
+  })),
+  mutant("secret.resolve.version", "always resolves the newest version", (store) => ({
+    resolve: ({ name }, context) => store.resolve({ name }, context),
+  })),
+  mutant("secret.resolve.absent", "resolves what is absent to nothing", (store) => ({
+    resolve: (input, context) => forgiving(store.resolve(input, context), () => ({ value: "", version: 1 })),
+  })),
+  mutant("secret.put.idempotent", "makes a version for each put", (store) => ({
+    async put({ name, value }, context) {
+      await store.put({ name, value: `${value}.` }, context);
+      return store.put({ name, value }, context);
+    },
+  })),
+  mutant("secret.rotate.fresh", "rotates to values of one size", (store) => ({
+    rotate: ({ name }, context) => store.rotate({ name, bytes: 32 }, context),
+  })),
+  mutant("secret.rotate.absent", "creates what it should rotate", (store) => ({
+    rotate: (input, context) =>
+      forgiving(store.rotate(input, context), () => store.put({ name: input.name, value: "made up" }, context)),
+  })),
+  mutant("secret.remove.all", "fails to remove what is absent", (store) => ({
+    async remove({ name }, context) {
+      await store.resolve({ name }, context);
+      await store.remove({ name }, context);
+    },
+  })),
+  mutant("secret.list.names", "forgets the last name of a page", (store) => ({
+    async list(input, context) {
+      const page = await store.list(input, context);
+      return page.nextPageToken === undefined ? page : { ...page, items: page.items.slice(0, -1) };
+    },
+  })),
+  mutant("secret.value.hidden", "keeps the last value where printing shows it", (store) => {
+    const leaky: Partial<SecretStore> & { lastPut?: string } = {
+      put: (input, context) => {
+        shown.lastPut = input.value;
+        return store.put(input, context);
+      },
+      describe: async (input, context) => ({
+        ...(await store.describe(input, context)),
+        attributes: { lastPut: shown.lastPut ?? "" },
+      }),
+    };
+    const shown: { lastPut?: string } = {};
+    return leaky;
+  }),
+  {
+    breaks: "secret.durable.restart",
+    how: "keeps nothing",
+    mutate: (instance) => ({ ...instance, restart: async () => new MemorySecretStore() }),
+  },
+];
+
+describe("the secret suite", () => {
+  describeProof(secretSuite, { create, mutants });
+  describe("the reference", () => describeSuite(secretSuite, { create }));
+});
