@@ -82,6 +82,7 @@ export function findOrphans(input: FindOrphansInput): SweepPlan {
   return { ...plan, settled };
 }
 
-function isAbout(intent: Intent, external: ObservedExternal): boolean {
+/** Whether an intent speaks of this thing. */
+export function isAbout(intent: Intent, external: ObservedExternal): boolean {
   return intent.provider === external.provider && intent.externalName === external.externalName;
 }

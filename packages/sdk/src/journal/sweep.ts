@@ -2,8 +2,8 @@ import { type Clock, isVdcError, type Logger, toVdcError } from "@vdc-os/core";
 import type { Resource } from "../resource/resource.ts";
 import { objectsPrefix } from "../resource/resource-key.ts";
 import { listEntries, type StateAccess } from "../store/state-access.ts";
-import { findOrphans, type ObservedExternal, type SweepFinding } from "./find-orphans.ts";
-import type { IntentJournal } from "./intent-journal.ts";
+import { findOrphans, isAbout, type ObservedExternal, type SweepFinding } from "./find-orphans.ts";
+import type { Intent, IntentJournal } from "./intent-journal.ts";
 
 /** One provider, as a sweep sees it. */
 export interface SweepTarget {
@@ -89,8 +89,13 @@ export async function sweep(options: SweepOptions): Promise<SweepReport> {
       else failed.push({ external, reason: toVdcError(error).message });
     }
   }
-  const asked = new Set(targets.map(({ provider }) => provider));
-  for (const { provider } of unreachable) asked.delete(provider);
-  for (const intent of plan.settled) if (!dryRun && asked.has(intent.provider)) await journal.done(intent, { signal });
+  if (!dryRun) {
+    const unasked = new Set(unreachable.map(({ provider }) => provider));
+    const isKnownGone = (intent: Intent): boolean => byProvider.has(intent.provider) && !unasked.has(intent.provider);
+    const isRemoved = (intent: Intent): boolean =>
+      !objects.has(intent.target.uid) && removed.some(({ external }) => isAbout(intent, external));
+    const settled = [...plan.settled.filter(isKnownGone), ...pending.filter(isRemoved)];
+    for (const intent of settled) await journal.done(intent, { signal });
+  }
   return { removed, failed, deferred: plan.deferred, foreign: plan.foreign, unreachable };
 }
