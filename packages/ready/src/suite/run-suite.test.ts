@@ -1,0 +1,213 @@
+import {
+  type DescribeInput,
+  type Description,
+  defineExtensionPoint,
+  describeOperation,
+  type ExtensionPoint,
+  type OperationContext,
+  unary,
+  VdcError,
+} from "@vdc-os/core";
+import { describe, expect, it } from "vitest";
+import { z } from "zod";
+import { must, mustEqual } from "./must.ts";
+import { provesSuite } from "./proves-suite.ts";
+import { runSuite } from "./run-suite.ts";
+import { defineSuite, type Instance, type Requirement } from "./suite.ts";
+
+interface Greeter {
+  describe(input: DescribeInput, context: OperationContext): Promise<Description>;
+  greet(input: { readonly name: string }, context: OperationContext): Promise<{ readonly text: string }>;
+  readonly facets?: {
+    readonly farewell?: {
+      leave(input: { readonly name: string }, context: OperationContext): Promise<{ readonly text: string }>;
+    };
+  };
+}
+
+const input = z.object({ name: z.string() });
+const output = z.object({ text: z.string() });
+
+const greeter: ExtensionPoint<Greeter> = defineExtensionPoint<Greeter>()({
+  id: "test.greeter",
+  version: "1.0",
+  summary: "Greets.",
+  operations: {
+    describe: describeOperation,
+    greet: unary({ summary: "Greets.", input, output, idempotent: true, errors: ["NOT_FOUND"] }),
+  },
+  facets: { farewell: { leave: unary({ summary: "Leaves.", input, output, idempotent: true, errors: [] }) } },
+});
+
+const describeAs = (facets: Description["facets"]) => async (): Promise<Description> => ({
+  implementation: { name: "greeter", version: "1.0.0", simulated: true },
+  facets,
+  attributes: {},
+});
+
+const good: Greeter = { describe: describeAs({}), greet: async ({ name }) => ({ text: `hello ${name}` }) };
+
+const greets: Requirement<Greeter> = {
+  id: "greeter.greet.name",
+  title: "a greeting has the name",
+  clause: "greet",
+  level: "core",
+  async run(test) {
+    const { text } = await test.provider.greet({ name: "Ada" }, test.operation());
+    must(text.includes("Ada"), `a greeting must have the name, and is '${text}'`);
+  },
+};
+
+const leaves: Requirement<Greeter> = {
+  id: "greeter.farewell.name",
+  title: "a farewell has the name",
+  clause: "farewell",
+  level: "extended",
+  facet: "farewell",
+  async run(test) {
+    mustEqual(
+      await test.facet("farewell").leave({ name: "Ada" }, test.operation()),
+      { text: "bye Ada" },
+      "the farewell",
+    );
+  },
+};
+
+const suite = defineSuite<Greeter, Instance<Greeter>>({
+  name: "greeter",
+  point: greeter,
+  requirements: [greets, leaves],
+});
+
+const available = { farewell: { status: "available", limits: {}, evidence: "said so" } } as const;
+
+async function statuses(implementation: Greeter, transports?: readonly ("direct" | "pipe")[]): Promise<unknown> {
+  const { results, verdict } = await runSuite(suite, { create: () => ({ implementation }), transports });
+  return { verdict, results: results.map(({ transport, id, status }) => `${transport} ${id.split(".")[1]} ${status}`) };
+}
+
+describe("runSuite", () => {
+  it("tries each requirement over each transport, and a facet only where it is available", async () => {
+    expect(await statuses(good)).toEqual({
+      verdict: "success",
+      results: [
+        "direct greet pass",
+        "direct farewell not-applicable",
+        "pipe greet pass",
+        "pipe farewell not-applicable",
+      ],
+    });
+    const leave = async ({ name }: { readonly name: string }): Promise<{ readonly text: string }> => ({
+      text: `bye ${name}`,
+    });
+    expect(await statuses({ ...good, describe: describeAs(available), facets: { farewell: { leave } } })).toEqual({
+      verdict: "success",
+      results: ["direct greet pass", "direct farewell pass", "pipe greet pass", "pipe farewell pass"],
+    });
+  });
+
+  it("fails what claims a facet that it does not have", async () => {
+    expect(await statuses({ ...good, describe: describeAs(available) }, ["direct"])).toEqual({
+      verdict: "failure",
+      results: ["direct greet pass", "direct farewell fail"],
+    });
+  });
+
+  it.each([
+    ["a result that its schema refuses", async () => ({ text: 7 }) as unknown as { text: string }, "schema"],
+    ["an error that is no VdcError", () => Promise.reject(new Error("oh")), "no VdcError"],
+    ["a code that the contract does not allow", () => Promise.reject(new VdcError("DATA_LOSS", "oh")), "DATA_LOSS"],
+    ["silence", () => new Promise<never>(() => {}), "did not finish"],
+  ])("fails %s", async (_what, greet, message) => {
+    const create = (): Instance<Greeter> => ({ implementation: { ...good, greet } });
+    const { results } = await runSuite(suite, {
+      create,
+      transports: ["direct"],
+      only: "greeter.greet",
+      timeoutMs: 200,
+    });
+    expect(results).toMatchObject([{ status: "fail", message: expect.stringContaining(message) }]);
+  });
+
+  it("tells an error of the factory from a failure, and a skip from a pass", async () => {
+    const broken = await runSuite(suite, {
+      transports: ["direct"],
+      create: () => {
+        throw new Error("no array to test on");
+      },
+    });
+    expect(broken).toMatchObject({
+      verdict: "failure",
+      results: [{ status: "error", message: "no array to test on" }, {}],
+    });
+
+    const undisposable = await runSuite(suite, {
+      transports: ["direct"],
+      only: "greeter.greet",
+      create: () => ({ implementation: good, dispose: () => Promise.reject(new Error("stuck")) }),
+    });
+    expect(undisposable.results).toMatchObject([{ status: "error", message: expect.stringContaining("stuck") }]);
+
+    const skipping = defineSuite<Greeter, Instance<Greeter>>({
+      name: "greeter",
+      point: greeter,
+      requirements: [
+        greets,
+        { ...greets, id: "greeter.greet.later", run: async (test) => test.skip("nothing to try it on") },
+      ],
+    });
+    expect(await runSuite(skipping, { create: () => ({ implementation: good }) })).toMatchObject({
+      verdict: "partial",
+    });
+  });
+
+  it("releases each instance once, also after a failure", async () => {
+    const released: number[] = [];
+    let made = 0;
+    await runSuite(suite, {
+      create: () => {
+        made += 1;
+        const own = made;
+        const implementation = own === 1 ? { ...good, greet: async () => ({ text: "who?" }) } : good;
+        return { implementation, dispose: () => void released.push(own) };
+      },
+    });
+    expect(released).toEqual([1, 2, 3, 4]);
+  });
+});
+
+describe("provesSuite", () => {
+  it("finds requirements that catch nothing, and mutants of nothing", async () => {
+    const blind = defineSuite<Greeter, Instance<Greeter>>({
+      name: "greeter",
+      point: greeter,
+      requirements: [greets, { ...greets, id: "greeter.greet.blind", run: async () => {} }],
+    });
+    const rude = async (instance: Instance<Greeter>): Promise<Instance<Greeter>> => ({
+      ...instance,
+      implementation: { ...good, greet: async () => ({ text: "you" }) },
+    });
+    const { holes } = await provesSuite(blind, {
+      create: () => ({ implementation: good }),
+      mutants: [
+        { breaks: "greeter.greet.name", how: "is rude", mutate: rude },
+        { breaks: "greeter.greet.blind", how: "is rude", mutate: rude },
+        { breaks: "greeter.greet.gone", how: "is rude", mutate: rude },
+      ],
+    });
+    expect(holes).toEqual([
+      "'greeter.greet.blind' does not catch 'is rude': pass, it passed",
+      "a mutant breaks 'greeter.greet.gone', which is no requirement",
+    ]);
+  });
+});
+
+describe("defineSuite", () => {
+  it("refuses ids that are taken, malformed or another suite's", () => {
+    const define = (...requirements: readonly Requirement<Greeter>[]): unknown =>
+      defineSuite<Greeter, Instance<Greeter>>({ name: "greeter", point: greeter, requirements });
+    expect(() => define(greets, greets)).toThrow("twice");
+    expect(() => define({ ...greets, id: "other.greet" })).toThrow("begin with 'greeter.'");
+    expect(() => define({ ...greets, id: "greeter" })).toThrow(TypeError);
+  });
+});
