@@ -1,3 +1,13 @@
+// The plugin
+export { type DistributedSwitchConfig, distributedSwitchConfig } from "./control/plugin-config.ts";
+export { default } from "./plugin.ts";
+
+// The control side, for use without a kernel
+export type { DesiredStateStore } from "./control/desired-state.ts";
+export type { HostDirectory, SwitchHostRuntime } from "./control/host-member.ts";
+export { openSwitchControl, type OpenSwitchControlOptions } from "./control/open-switch-control.ts";
+export type { SwitchControl } from "./control/switch-control.ts";
+
 // The data plane: one per host, driven by plain data.
 
 export type { DataPlaneOptions, GateStatus } from "./dataplane/control.ts";

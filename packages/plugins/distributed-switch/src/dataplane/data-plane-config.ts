@@ -72,6 +72,8 @@ const vlanSetting = z.discriminatedUnion("kind", [
   }),
 ]);
 
+const macText = z.string().refine((text) => parseMac(text) !== undefined, "must be a MAC address");
+
 const portSettings = z.object({
   macAddress: z.string().refine((text) => {
     const mac = parseMac(text);
@@ -108,7 +110,14 @@ export const dataPlaneConfigSchema: z.ZodType<DataPlaneConfig> = z.object({
         .refine((base) => base % VNIS_PER_SWITCH === 0, `must be a multiple of ${VNIS_PER_SWITCH}`),
       maxMtu: z.int().min(68).max(MAX_MTU).optional(),
       macAgeingMs: z.int().min(1).optional(),
-      peers: z.array(udpAddress.extend({ key, port: peerPort, anySourcePort: z.boolean().optional() })),
+      peers: z.array(
+        udpAddress.extend({
+          key,
+          port: peerPort,
+          anySourcePort: z.boolean().optional(),
+          refuses: z.array(macText).optional(),
+        }),
+      ),
       ports: z.array(
         z.object({
           key,

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { type DataPlanePortConfig, type DataPlaneSwitchConfig, DEFAULT_MTU } from "./data-plane-config.ts";
 import type { DataPlanePortStatistics, DataPlanePortStatus, DataPlaneSwitchStatus } from "./data-plane-status.ts";
+import { parseMac } from "./mac-address.ts";
 import { StreamPort } from "./stream-port.ts";
 import { SwitchEngine } from "./switch-engine.ts";
 import type { FrameSink, Gate, SwitchPort } from "./switch-port.ts";
@@ -81,6 +82,12 @@ export class HostSwitch {
   ): Promise<void> {
     this.#engine.maxMtu = config.maxMtu ?? DEFAULT_MTU;
     for (const gone of this.#tunnel.configure(config.peers, underlay)) this.#engine.removePeer(gone);
+    for (const { key, refuses = [] } of config.peers) {
+      for (const text of refuses) {
+        const mac = parseMac(text);
+        if (mac !== undefined) this.#engine.forgetAtPeer(key, mac);
+      }
+    }
     await Promise.all(config.ports.map((port) => this.#configurePort(port)));
   }
 

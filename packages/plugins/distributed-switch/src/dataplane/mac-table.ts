@@ -88,6 +88,14 @@ export class MacTable<Location> {
     return this.#removeWhere((entry) => entry.location === location);
   }
 
+  /** Forgets one address, in every VLAN, if it was last seen at this location. */
+  forgetAddress(mac: MacAddress, location: Location): void {
+    for (const [vlan, addresses] of this.#vlans) {
+      const entry = addresses.get(mac);
+      if (entry?.location === location) this.#remove(vlan, addresses, mac, entry);
+    }
+  }
+
   /** Removes what has aged. Returns how many. */
   sweep(): number {
     const now = this.#now();

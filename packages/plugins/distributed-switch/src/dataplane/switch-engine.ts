@@ -123,6 +123,11 @@ export class SwitchEngine {
     this.#table.forget(peer);
   }
 
+  /** Forgets that a peer has this address: what is sent there goes to every host until it is learned anew. */
+  forgetAtPeer(peer: string, mac: MacAddress): void {
+    this.#table.forgetAddress(mac, peer);
+  }
+
   /** Sets the gate. To `open` releases what was held, in order; to `drop` discards it. */
   setGate(port: SwitchPort, gate: Gate): void {
     port.gate = gate;

@@ -1,5 +1,5 @@
 import { ETHERNET_HEADER_BYTES, LENGTH_PREFIX_BYTES } from "./ethernet-frame.ts";
-import { readMac } from "./mac-address.ts";
+import { type MacAddress, parseMac, readMac } from "./mac-address.ts";
 import { splitVni } from "./segment.ts";
 import type { FrameBytes, SwitchEngine, TunnelSink } from "./switch-engine.ts";
 import { type InDropReason, type OutDropReason, TrafficCounters, type TrafficStatistics } from "./traffic-counters.ts";
@@ -15,6 +15,11 @@ export interface TunnelPeer extends UdpAddress {
    * vSwitch's). Defaults to `false`: the source is `port`, as with this data plane's own.
    */
   readonly anySourcePort?: boolean | undefined;
+  /**
+   * Addresses whose frames are refused when they come from this peer, counted as `fenced`: their port has another owner now, and the
+   * peer can't be told. Defaults to none.
+   */
+  readonly refuses?: readonly string[] | undefined;
 }
 
 /** `in` is what came from the peer, `out` what was sent to it; octets are those of the frames inside. */
@@ -28,6 +33,7 @@ export interface TunnelPeerStatistics {
 
 interface Peer {
   config: TunnelPeer;
+  refuses: ReadonlySet<MacAddress> | undefined;
   readonly in: TrafficCounters<InDropReason>;
   readonly out: TrafficCounters<OutDropReason>;
   heardAt: number | undefined;
@@ -67,11 +73,15 @@ export class SwitchTunnel implements TunnelSink {
     for (const config of peers) {
       const peer: Peer = this.#peers.get(config.key) ?? {
         config,
+        refuses: undefined,
         in: new TrafficCounters(),
         out: new TrafficCounters(),
         heardAt: undefined,
       };
       peer.config = config;
+      peer.refuses = config.refuses?.length
+        ? new Set(config.refuses.flatMap((text) => parseMac(text) ?? []))
+        : undefined;
       this.#peers.set(config.key, peer);
       this.#bySource.set(sourceKey(config.address, config.anySourcePort === true ? undefined : config.port), peer);
     }
@@ -100,6 +110,10 @@ export class SwitchTunnel implements TunnelSink {
     peer.heardAt = this.#options.now();
     peer.in.frame(datagram.length - VXLAN_HEADER_BYTES);
     peer.in.cast(readMac(datagram, VXLAN_HEADER_BYTES));
+    if (peer.refuses?.has(readMac(datagram, VXLAN_HEADER_BYTES + 6)) === true) {
+      peer.in.drop("fenced");
+      return true;
+    }
     // The header is read: its last four bytes become the length prefix that the frame needs at a port, without a copy.
     datagram.writeUInt32BE(datagram.length - VXLAN_HEADER_BYTES, VXLAN_HEADER_BYTES - LENGTH_PREFIX_BYTES);
     const refusal =

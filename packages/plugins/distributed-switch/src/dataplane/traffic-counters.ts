@@ -17,6 +17,7 @@ export type InDropReason =
   | "forgedTransmit"
   | "toItself"
   | "splitHorizon"
+  | "fenced"
   | "noDestination";
 
 /** Why a frame that the switch sent towards a NIC or a peer didn't leave. */

@@ -1,0 +1,37 @@
+import type { Description, FacetAvailability } from "@vdc-os/core";
+import { tunnelOverheadBytes } from "./validate-switch.ts";
+
+const evidence = "built in: the data plane is this package's own";
+
+function available(limits: { readonly [name: string]: number } = {}): FacetAvailability {
+  return { status: "available", limits, evidence };
+}
+
+function unavailable(reason: string): FacetAvailability {
+  return { status: "unavailable", reason };
+}
+
+/** What this switch says of itself: the same for every host, since the data plane is the same everywhere. */
+export function describeSwitch({ underlayMtu }: { readonly underlayMtu: number }): Description {
+  return {
+    implementation: { name: "@vdc-os/plugin-distributed-switch", version: "0.1.0", simulated: false },
+    facets: {
+      gate: available({ heldFrames: 4096, heldBytes: 4 * 1024 * 1024 }),
+      securityPolicy: available(),
+      teaming: unavailable("hosts are joined by tunnels: there are no uplinks to team"),
+      pvlan: unavailable("private VLANs are not implemented"),
+      shaping: unavailable("ports have no rate limits"),
+      accessControl: unavailable("there are no filter rules"),
+      mirroring: unavailable("ports can't be mirrored"),
+      flowExport: unavailable("flows are not exported"),
+      discovery: unavailable("there are no uplinks to discover neighbours on"),
+      multicastSnooping: unavailable("multicast goes to every port of its VLAN"),
+      migration: unavailable("a port moves when it is connected on another host with a higher generation"),
+      healthCheck: unavailable("no probe frames are sent between hosts"),
+      configArchive: unavailable("a spec is kept by whoever applied it"),
+      capture: unavailable("frames can't be captured"),
+      explain: unavailable("decisions on frames can't be asked for"),
+    },
+    attributes: { fencing: "enforced", overheadBytes: tunnelOverheadBytes, attachments: ["qemu-stream"], underlayMtu },
+  };
+}

@@ -1,0 +1,110 @@
+import type { PortSetting, SwitchSpec } from "@vdc-os/core/network/v1";
+import type { PortSettings } from "../dataplane/switch-port.ts";
+import type { TunnelPeer } from "../dataplane/switch-tunnel.ts";
+import type { HostConfig, HostPort, HostSwitchPart } from "../process/host-config.ts";
+import type { DesiredState } from "./desired-state.ts";
+import type { HostRecord, PortRecord, SwitchRecord } from "./records.ts";
+import { shortHash } from "./state-key.ts";
+
+/** A host's configuration but for its generation: a pure function of the desired state. */
+export type HostConfigContent = Omit<HostConfig, "generation">;
+
+/** Names a port in the data planes, and its socket. */
+export function portId(switchId: string, portKey: string): string {
+  return `n-${shortHash(12, switchId, portKey)}`;
+}
+
+/** What a host's process should be. */
+export function hostConfigOf(
+  state: DesiredState,
+  own: HostRecord,
+  options: { readonly underlayMtu: number; readonly basePort: number },
+): HostConfigContent {
+  return {
+    vtep: { address: own.address, port: own.port ?? options.basePort },
+    underlayMtu: options.underlayMtu,
+    switches: [...state.switches.values()]
+      .filter(({ spec }) => isMember(spec, own.host))
+      .sort((a, b) => (a.spec.switchId < b.spec.switchId ? -1 : 1))
+      .map((record) => switchPart(state, record, own)),
+  };
+}
+
+/** Why a connected port is not in any host's configuration; undefined when it is. */
+export function misplaced(spec: SwitchSpec, port: PortRecord): string | undefined {
+  if (!isMember(spec, port.host)) return `host '${port.host}' is no longer a member of the switch`;
+  if (settingOf(spec, port) === undefined) return `there is no port group '${port.portGroup}' any more`;
+  return undefined;
+}
+
+/** The setting that a port should have: its own, or its group's. Undefined when the group is gone. */
+export function settingOf(spec: SwitchSpec, port: PortRecord): PortSetting | undefined {
+  const group = spec.portGroups.find(({ key }) => key === port.portGroup);
+  return group === undefined ? undefined : (port.setting ?? group.setting);
+}
+
+function isMember(spec: SwitchSpec, host: string): boolean {
+  return spec.members.some((member) => member.host === host);
+}
+
+function switchPart(state: DesiredState, record: SwitchRecord, own: HostRecord): HostSwitchPart {
+  const { spec, generation, vniBase } = record;
+  const ports = state.portsOf(spec.switchId);
+  return {
+    key: spec.switchId,
+    specGeneration: generation,
+    vniBase,
+    mtu: spec.mtu,
+    peers: spec.members.flatMap(({ host }) => peerOf(state, host, own, ports)),
+    ports: ports
+      .filter((port) => port.connected && port.host === own.host)
+      .sort((a, b) => (a.portKey < b.portKey ? -1 : 1))
+      .flatMap((port) => hostPort(spec, port)),
+  };
+}
+
+/** None for the host itself, and for one whose endpoint is not known yet. */
+function peerOf(
+  state: DesiredState,
+  host: string,
+  own: HostRecord,
+  ports: readonly PortRecord[],
+): readonly TunnelPeer[] {
+  const record = state.hosts.get(host);
+  if (host === own.host || record?.port === undefined) return [];
+  const refuses = [...new Set(ports.flatMap((port) => unconfirmed(port, host)))].sort();
+  return [{ key: host, address: record.address, port: record.port, ...(refuses.length > 0 ? { refuses } : {}) }];
+}
+
+/** Addresses that a host may still send from, and must not. */
+function unconfirmed(port: PortRecord, host: string): readonly string[] {
+  const macs = port.cuts.filter((cut) => cut.host === host).map(({ mac }) => mac);
+  return port.connected && port.host === host ? macs.filter((mac) => mac !== port.mac) : macs;
+}
+
+function hostPort(spec: SwitchSpec, port: PortRecord): readonly HostPort[] {
+  const setting = settingOf(spec, port);
+  if (setting === undefined) return [];
+  return [
+    {
+      id: portId(spec.switchId, port.portKey),
+      attachment: port.attachment,
+      generation: port.generation,
+      path: port.path,
+      gate: port.gate,
+      settings: dataPlaneSettings(setting, port.mac),
+    },
+  ];
+}
+
+/** A native VLAN belongs to the trunk, listed or not. */
+function dataPlaneSettings(setting: PortSetting, macAddress: string): PortSettings {
+  const { vlan, blocked, security } = setting;
+  const base = { macAddress, blocked, security: { ...security } };
+  // `validateSwitch` lets no private VLAN through; should one get here, the port must not become part of any other network.
+  if (vlan.kind === "pvlan") return { ...base, vlan: { kind: "trunk", ranges: [] }, blocked: true };
+  if (vlan.kind !== "trunk" || vlan.native === undefined) return { ...base, vlan };
+  const { native, ranges } = vlan;
+  const listed = ranges.some(({ from, to }) => from <= native && native <= to);
+  return { ...base, vlan: { ...vlan, ranges: listed ? ranges : [...ranges, { from: native, to: native }] } };
+}

@@ -1,0 +1,51 @@
+import type { OwnerStamp } from "@vdc-os/core";
+import type { PortGate, PortSetting, SwitchSpec } from "@vdc-os/core/network/v1";
+import type { PortCounters } from "../process/process-protocol.ts";
+
+/** A switch as it is kept. */
+export interface SwitchRecord {
+  readonly spec: SwitchSpec;
+  readonly generation: number;
+  /** Where its VNIs start. Given out once, and never changed. */
+  readonly vniBase: number;
+}
+
+/** An attachment that was ended, and whose host has not said yet that it is gone. */
+export interface PendingCut {
+  readonly host: string;
+  readonly attachment: number;
+  readonly generation: number;
+  readonly mac: string;
+}
+
+/** A port as it is kept: also after it was disconnected, since the highest generation must not be forgotten. */
+export interface PortRecord {
+  readonly switchId: string;
+  readonly portKey: string;
+  readonly portGroup: string;
+  readonly host: string;
+  readonly mac: string;
+  /** Of the owner, or of the last one. */
+  readonly generation: number;
+  /** Every generation below this is refused. */
+  readonly lowest: number;
+  /** Counts the attachments. */
+  readonly attachment: number;
+  readonly connected: boolean;
+  readonly gate: PortGate;
+  readonly path: string;
+  readonly owner?: OwnerStamp;
+  readonly setting?: PortSetting;
+  /** Counters of the attachments before this one. */
+  readonly carried: PortCounters;
+  readonly cuts: readonly PendingCut[];
+}
+
+/** A host that has a switch process, or is about to. */
+export interface HostRecord {
+  readonly host: string;
+  readonly address: string;
+  readonly directory: string;
+  /** The UDP port of its tunnel endpoint; absent until the process has told it. */
+  readonly port?: number;
+}

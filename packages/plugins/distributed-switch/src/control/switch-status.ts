@@ -1,0 +1,58 @@
+import type { MemberStatus, PortStatus, SwitchStatus } from "@vdc-os/core/network/v1";
+import { attachmentKey } from "../process/host-config.ts";
+import type { DesiredState } from "./desired-state.ts";
+import { misplaced, portId } from "./host-config.ts";
+import { type MemberView, memberState } from "./member-state.ts";
+import type { PortRecord, SwitchRecord } from "./records.ts";
+
+/** The switch as it is, as far as its hosts told. */
+export function statusOf(
+  state: DesiredState,
+  { spec, generation }: SwitchRecord,
+  viewOf: (host: string) => MemberView,
+): SwitchStatus {
+  const { switchId } = spec;
+  const members = spec.members.map(({ host }): MemberStatus => {
+    const view = viewOf(host);
+    const realizedGeneration = view.status?.switches.find(({ key }) => key === switchId)?.specGeneration ?? 0;
+    const unreached = spec.members.filter(
+      (peer) => peer.host !== host && state.hosts.get(peer.host)?.port === undefined,
+    );
+    const detail =
+      view.detail !== "" || unreached.length === 0
+        ? view.detail
+        : `no tunnel yet to ${unreached.map((peer) => `'${peer.host}'`).join(", ")}`;
+    return { host, state: memberState(view, realizedGeneration, generation), realizedGeneration, detail };
+  });
+  const ports = state
+    .portsOf(switchId)
+    .filter(({ connected }) => connected)
+    .sort((a, b) => (a.portKey < b.portKey ? -1 : 1))
+    .map((port): PortStatus => {
+      const view = viewOf(port.host);
+      const key = attachmentKey({ id: portId(switchId, port.portKey), attachment: port.attachment });
+      const now = view.status?.ports.find((each) => attachmentKey(each) === key);
+      const problem = misplaced(spec, port) ?? troubleOfHost(port, view) ?? unconfirmedOwner(port);
+      return {
+        portKey: port.portKey,
+        portGroup: port.portGroup,
+        host: port.host,
+        generation: port.generation,
+        link: view.trouble === "none" ? (now?.link ?? "down") : "down",
+        gate: now?.gate ?? port.gate,
+        ...(problem === undefined ? {} : { problem }),
+        learnedMacs: [],
+      };
+    });
+  return { switchId, desiredGeneration: generation, members, ports };
+}
+
+function troubleOfHost(port: PortRecord, view: MemberView): string | undefined {
+  return view.trouble === "none" || view.trouble === "unknown" ? undefined : `host '${port.host}': ${view.detail}`;
+}
+
+function unconfirmedOwner({ cuts, generation }: PortRecord): string | undefined {
+  const hosts = [...new Set(cuts.filter((cut) => cut.generation < generation).map(({ host }) => `'${host}'`))];
+  if (hosts.length === 0) return undefined;
+  return `an older owner on host ${hosts.join(", ")} is not confirmed to be gone; the other hosts refuse its frames`;
+}

@@ -1,0 +1,92 @@
+import { z } from "zod";
+import type { DataPlaneConfig } from "../dataplane/data-plane-config.ts";
+import type { Gate, PortSettings } from "../dataplane/switch-port.ts";
+import type { TunnelPeer } from "../dataplane/switch-tunnel.ts";
+
+/** A port on this host: one attachment of one owner. */
+export interface HostPort {
+  /** The port, the same on every host and for every owner. */
+  readonly id: string;
+  /** Counts the port's attachments: another one is another NIC, with counters of its own. */
+  readonly attachment: number;
+  /** The owner's generation. Calls that change the port must name it. */
+  readonly generation: number;
+  /** The Unix socket on which the VM monitor listens. */
+  readonly path: string;
+  readonly gate: Gate;
+  readonly settings: PortSettings;
+}
+
+/** A switch's part on this host. */
+export interface HostSwitchPart {
+  readonly key: string;
+  /** The generation of the spec that this comes from. */
+  readonly specGeneration: number;
+  readonly vniBase: number;
+  readonly mtu: number;
+  readonly peers: readonly TunnelPeer[];
+  readonly ports: readonly HostPort[];
+}
+
+/** All that a host's switch process should be. Plain data; the control side derives it from the desired state alone. */
+export interface HostConfig {
+  /** Grows with every change. */
+  readonly generation: number;
+  /** Port 0, and one that is taken, stand for any free port. */
+  readonly vtep: { readonly address: string; readonly port: number };
+  readonly underlayMtu: number;
+  readonly switches: readonly HostSwitchPart[];
+}
+
+const count = z.int().nonnegative();
+
+/** Checks what the data plane's own schema does not. */
+export const hostConfigSchema: z.ZodType<HostConfig> = z.object({
+  generation: z.int().positive(),
+  vtep: z.object({ address: z.string(), port: z.int().min(0).max(65535) }),
+  underlayMtu: z.int(),
+  switches: z.array(
+    z.object({
+      key: z.string(),
+      specGeneration: count,
+      vniBase: z.int(),
+      mtu: z.int(),
+      peers: z.array(z.custom<TunnelPeer>((value) => typeof value === "object" && value !== null)),
+      ports: z.array(
+        z.object({
+          id: z.string(),
+          attachment: count,
+          generation: z.int().positive(),
+          path: z.string(),
+          gate: z.enum(["open", "hold", "drop"]),
+          settings: z.custom<PortSettings>((value) => typeof value === "object" && value !== null),
+        }),
+      ),
+    }),
+  ),
+});
+
+/** Names an attachment in the data plane. */
+export function attachmentKey(port: { readonly id: string; readonly attachment: number }): string {
+  return `${port.id}.${port.attachment}`;
+}
+
+/** The data plane's configuration, listening on this port. */
+export function toDataPlaneConfig(config: HostConfig, port: number, generation: number): DataPlaneConfig {
+  return {
+    generation,
+    vtep: { listen: { address: config.vtep.address, port }, underlayMtu: config.underlayMtu },
+    switches: config.switches.map((each) => ({
+      key: each.key,
+      vniBase: each.vniBase,
+      maxMtu: each.mtu,
+      peers: each.peers,
+      ports: each.ports.map((own) => ({
+        key: attachmentKey(own),
+        socketPath: own.path,
+        settings: own.settings,
+        initialGate: own.gate,
+      })),
+    })),
+  };
+}

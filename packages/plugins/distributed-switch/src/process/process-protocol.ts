@@ -1,0 +1,48 @@
+import type { Gate } from "../dataplane/switch-port.ts";
+import type { UdpAddress } from "../dataplane/vxlan-endpoint.ts";
+
+/** What a switch process is started with. The same for as long as the process should live. */
+export interface SwitchProcessConfig {
+  /** A folder of the process's own: its last configuration and its counters, so that it serves again without the manager. */
+  readonly directory: string;
+}
+
+/** A port's part of a {@link ProcessStatus}. */
+export interface ProcessPortStatus {
+  readonly id: string;
+  readonly attachment: number;
+  readonly generation: number;
+  readonly link: "up" | "down";
+  readonly reason?: string;
+  readonly gate: Gate;
+  readonly held: number;
+}
+
+/** A switch process as it is now. */
+export interface ProcessStatus {
+  /** New at each start of the process. */
+  readonly instance: string;
+  /** Grows whenever something in the status changes, within an instance. */
+  readonly version: number;
+  /** Of the configuration in force; 0 for none. */
+  readonly generation: number;
+  readonly vtep?: UdpAddress;
+  readonly switches: readonly { readonly key: string; readonly specGeneration: number }[];
+  readonly ports: readonly ProcessPortStatus[];
+}
+
+/** Counters of one attachment, decimal. `drops` by the contract's reasons. */
+export interface PortCounters {
+  readonly framesIn: string;
+  readonly bytesIn: string;
+  readonly framesOut: string;
+  readonly bytesOut: string;
+  readonly drops: Readonly<Record<string, string>>;
+}
+
+/** Counters of one attachment, also of one that is gone and was not forgotten. */
+export interface AttachmentCounters {
+  readonly id: string;
+  readonly attachment: number;
+  readonly counters: PortCounters;
+}

@@ -1,0 +1,271 @@
+import { mkdir } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import { type Json, VdcError } from "@vdc-os/core";
+import { DataPlane, type DataPlaneOptions } from "../dataplane/control.ts";
+import { DataPlaneError } from "../dataplane/data-plane-error.ts";
+import { attachmentKey, type HostConfig, type HostPort, hostConfigSchema, toDataPlaneConfig } from "./host-config.ts";
+import { addCounters, noCounters, portCounters } from "./port-counters.ts";
+import type { AttachmentCounters, PortCounters, ProcessStatus, SwitchProcessConfig } from "./process-protocol.ts";
+import { StateFile } from "./state-file.ts";
+
+/** How many attachments that are gone keep their counters. */
+const retiredLimit = 4096;
+const longestWaitMs = 30_000;
+/** How often counters are written when nobody asks: what `kill -9` can cost of them. */
+const saveIntervalMs = 5_000;
+
+interface Call {
+  readonly signal: AbortSignal;
+}
+
+/** Options of {@link SwitchProcess.open}. */
+export interface SwitchProcessOptions {
+  readonly config: SwitchProcessConfig;
+  readonly dataPlane?: DataPlaneOptions;
+}
+
+/**
+ * What runs in a host's switch process: the data plane, and what makes it survive.
+ *
+ * It keeps its last configuration in a file and takes it up again when it starts, so that frames pass before a manager is back; and its
+ * counters, which it writes before it tells them, so that what was told never goes back. Calls that change a port name the owner's
+ * generation, and those of an older owner are refused. Calls run one after another, so each sees the result of the one before.
+ */
+export class SwitchProcess {
+  /** The control protocol. */
+  readonly methods: Readonly<Record<string, (params: Json, call: Call) => Promise<Json>>>;
+  readonly #plane: DataPlane;
+  readonly #configFile: StateFile;
+  readonly #countersFile: StateFile;
+  readonly #instance = crypto.randomUUID();
+  readonly #waiting = new Set<() => void>();
+  #config: HostConfig | undefined;
+  /** The data plane counts its own generations: a fallback to another port is a new one. */
+  #planeGeneration = 0;
+  #version = 1;
+  #saving: NodeJS.Timeout | undefined;
+  /** By attachment: what an earlier process counted, and what was counted until the attachment went. */
+  #base = new Map<string, PortCounters>();
+  #last: Promise<unknown> = Promise.resolve();
+
+  private constructor({ config: { directory }, dataPlane }: SwitchProcessOptions) {
+    this.#configFile = new StateFile(join(directory, "config.json"));
+    this.#countersFile = new StateFile(join(directory, "counters.json"));
+    this.#plane = new DataPlane({ ...dataPlane, onLink: () => this.#changed() });
+    const queued = (run: (params: Json) => Promise<unknown>) => (params: Json) => this.#queue(() => run(params));
+    this.methods = {
+      apply: queued((params) => this.#apply(params)),
+      status: async (params, { signal }) => {
+        await this.#waitForChange(params, signal);
+        return plain(await this.#status());
+      },
+      portStatistics: queued(() => this.#statistics()),
+      heldFrames: queued(async (params) => ({ frames: (await this.#portStatus(this.#port(params))).held })),
+      release: queued(async (params) => {
+        const { moved } = await this.#plane.release(
+          attachmentKey(this.#owned(params)),
+          (params as { frames: number }).frames,
+        );
+        return { released: moved };
+      }),
+      discard: queued(async (params) => {
+        const { moved } = await this.#plane.discard(attachmentKey(this.#owned(params)));
+        return { discarded: moved };
+      }),
+      effectiveSetting: queued(async (params) => this.#port(params).settings),
+    };
+  }
+
+  /** Starts with what the process before left. */
+  static async open(options: SwitchProcessOptions): Promise<SwitchProcess> {
+    const opened = new SwitchProcess(options);
+    await opened.#restore();
+    opened.#saving = setInterval(
+      () => void opened.#queue(() => opened.#statistics()).catch(() => undefined),
+      saveIntervalMs,
+    );
+    return opened;
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#saving);
+    await this.#queue(() => this.#statistics());
+    this.#changed();
+    await this.#plane.close();
+  }
+
+  /** For tests: ends as `kill -9` does, with nothing written. */
+  async crash(): Promise<void> {
+    clearInterval(this.#saving);
+    this.#changed();
+    await this.#plane.close();
+  }
+
+  async #restore(): Promise<void> {
+    const counters = await this.#countersFile.read();
+    if (typeof counters === "object" && counters !== null) {
+      this.#base = new Map(Object.entries(counters as Record<string, PortCounters>));
+    }
+    const left = hostConfigSchema.safeParse(await this.#configFile.read());
+    // A configuration that can't be taken up again waits for the manager, which will say what is wrong with it.
+    if (left.success) await this.#realise(left.data).catch(() => undefined);
+  }
+
+  async #apply(params: Json): Promise<{ generation: number }> {
+    const parsed = hostConfigSchema.safeParse(params);
+    if (!parsed.success)
+      throw new VdcError("INVALID_ARGUMENT", `the configuration is refused: ${parsed.error.message}`);
+    const config = parsed.data;
+    const realised = this.#config;
+    if (realised !== undefined && config.generation < realised.generation) {
+      throw new VdcError(
+        "FAILED_PRECONDITION",
+        `configuration ${config.generation} is older than ${realised.generation}, which is realised`,
+        { reason: "VDC_STALE_CONFIGURATION" },
+      );
+    }
+    if (isDeepStrictEqual(config, realised)) return { generation: config.generation };
+    const before = await this.#counters();
+    await this.#countersFile.write(Object.fromEntries(before));
+    await this.#realise(config);
+    this.#retire(before);
+    await this.#configFile.write(config);
+    this.#changed();
+    return { generation: config.generation };
+  }
+
+  async #realise(config: HostConfig): Promise<void> {
+    for (const folder of new Set(config.switches.flatMap(({ ports }) => ports.map(({ path }) => dirname(path))))) {
+      await mkdir(folder, { recursive: true, mode: 0o700 });
+    }
+    const { vtep } = await this.#plane.status();
+    // The port in use is kept for as long as the address is: peers know it.
+    const wanted = vtep?.listen.address === config.vtep.address ? vtep.listen.port : config.vtep.port;
+    const apply = async (port: number): Promise<void> => {
+      this.#planeGeneration += 1;
+      await this.#plane.apply(toDataPlaneConfig(config, port, this.#planeGeneration)).catch(rethrow);
+    };
+    try {
+      await apply(wanted);
+    } catch (error) {
+      if (wanted === 0 || !(error instanceof VdcError) || error.code !== "UNAVAILABLE") throw error;
+      // Somebody else has the port by now. Peers learn the new one through the manager.
+      await apply(0);
+    }
+    this.#config = config;
+    const gates = new Map((await this.#plane.status()).ports.map(({ key, gate }) => [key, gate]));
+    for (const port of config.switches.flatMap(({ ports }) => ports)) {
+      if (gates.get(attachmentKey(port)) !== port.gate) await this.#plane.setGate(attachmentKey(port), port.gate);
+    }
+  }
+
+  async #status(): Promise<ProcessStatus> {
+    const { vtep, ports } = await this.#plane.status();
+    const byKey = new Map(ports.map((port) => [port.key, port]));
+    const switches = this.#config?.switches ?? [];
+    return {
+      instance: this.#instance,
+      version: this.#version,
+      generation: this.#config?.generation ?? 0,
+      ...(vtep === undefined ? {} : { vtep: vtep.listen }),
+      switches: switches.map(({ key, specGeneration }) => ({ key, specGeneration })),
+      ports: switches.flatMap((each) =>
+        each.ports.flatMap((port) => {
+          const now = byKey.get(attachmentKey(port));
+          if (now === undefined) return [];
+          const { id, attachment, generation } = port;
+          const { link, reason, gate, held } = now;
+          return [{ id, attachment, generation, link, ...(reason === undefined ? {} : { reason }), gate, held }];
+        }),
+      ),
+    };
+  }
+
+  /** Answers at once unless the caller has seen this very status; then when it changes, or after `waitMs`. */
+  async #waitForChange(params: Json, signal: AbortSignal): Promise<void> {
+    const { instance, since, waitMs } = (params ?? {}) as { instance?: string; since?: number; waitMs?: number };
+    if (instance !== this.#instance || since !== this.#version || waitMs === undefined) return;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", done);
+        this.#waiting.delete(done);
+        resolve();
+      };
+      const timer = setTimeout(done, Math.min(waitMs, longestWaitMs));
+      signal.addEventListener("abort", done);
+      this.#waiting.add(done);
+    });
+  }
+
+  async #statistics(): Promise<AttachmentCounters[]> {
+    const all = await this.#counters();
+    await this.#countersFile.write(Object.fromEntries(all));
+    return [...all].map(([key, counters]) => {
+      const dot = key.lastIndexOf(".");
+      return { id: key.slice(0, dot), attachment: Number(key.slice(dot + 1)), counters };
+    });
+  }
+
+  async #counters(): Promise<Map<string, PortCounters>> {
+    const all = new Map(this.#base);
+    for (const statistics of await this.#plane.portStatistics()) {
+      all.set(statistics.key, addCounters(this.#base.get(statistics.key) ?? noCounters, portCounters(statistics)));
+    }
+    return all;
+  }
+
+  /** Keeps the counters of the attachments that are no longer there. */
+  #retire(before: ReadonlyMap<string, PortCounters>): void {
+    const live = new Set(this.#config?.switches.flatMap(({ ports }) => ports.map(attachmentKey)));
+    for (const [key, counters] of before) if (!live.has(key)) this.#base.set(key, counters);
+    const gone = [...this.#base.keys()].filter((key) => !live.has(key));
+    for (const key of gone.slice(0, Math.max(0, gone.length - retiredLimit))) this.#base.delete(key);
+  }
+
+  #port(params: Json): HostPort {
+    const { id } = params as { id: string };
+    for (const { ports } of this.#config?.switches ?? []) {
+      const port = ports.find((each) => each.id === id);
+      if (port !== undefined) return port;
+    }
+    throw new VdcError("NOT_FOUND", `there is no port '${id}' on this host`);
+  }
+
+  #owned(params: Json): HostPort {
+    const port = this.#port(params);
+    const { generation } = params as { generation: number };
+    if (generation === port.generation) return port;
+    throw new VdcError(
+      "FAILED_PRECONDITION",
+      `port '${port.id}' belongs to generation ${port.generation}, and the call is of ${generation}`,
+      { reason: "VDC_FENCED" },
+    );
+  }
+
+  async #portStatus(port: HostPort): Promise<{ readonly held: number }> {
+    const { ports } = await this.#plane.status();
+    return ports.find(({ key }) => key === attachmentKey(port)) ?? { held: 0 };
+  }
+
+  #changed(): void {
+    this.#version += 1;
+    for (const done of [...this.#waiting]) done();
+  }
+
+  #queue(run: () => Promise<unknown>): Promise<Json> {
+    const result = this.#last.then(run);
+    this.#last = result.catch(() => undefined);
+    return result.then(plain, rethrow);
+  }
+}
+
+function plain(value: unknown): Json {
+  return value as Json;
+}
+
+function rethrow(error: unknown): never {
+  if (!(error instanceof DataPlaneError)) throw error;
+  throw new VdcError(error.code, error.message, { details: { problems: [...error.details] }, cause: error });
+}
