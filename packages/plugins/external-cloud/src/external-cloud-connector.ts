@@ -15,19 +15,22 @@ import type {
 /** The version that the connector reports. */
 const version = "0.1.0";
 
+/** Gives the client for a call: with the token as it is now, so that a rotated one is used at once. */
+export type ClientOf = (context: OperationContext) => ApiClient | Promise<ApiClient>;
+
 /**
  * A cloud that is another VDC-OS datacenter, reached through its HTTP API. The owner stamp travels in the request that creates, and the
  * other side keeps it with the instance, so that an instance is found by its token after a crash or a lost answer.
  */
 export class ExternalCloudConnector implements CloudConnector {
-  readonly #client: ApiClient;
+  readonly #clientOf: ClientOf;
 
-  constructor(client: ApiClient) {
-    this.#client = client;
+  constructor(clientOf: ClientOf) {
+    this.#clientOf = clientOf;
   }
 
   async describe(_input: unknown, context: OperationContext): Promise<Description> {
-    const about = await this.#client.about({ signal: context.signal });
+    const about = await (await this.#clientOf(context)).about({ signal: context.signal });
     const evidence = `the API of datacenter '${about.name}' (VDC-OS ${about.version}) has no such call`;
     const absent = (what: string) =>
       ({
@@ -52,25 +55,31 @@ export class ExternalCloudConnector implements CloudConnector {
   }
 
   async checkCredentials(_input: unknown, context: OperationContext): Promise<CredentialReport> {
-    const about = await this.#client.about({ signal: context.signal });
+    const about = await (await this.#clientOf(context)).about({ signal: context.signal });
     return { identity: `token of datacenter '${about.name}'`, missingPermissions: [] };
   }
 
-  listOfferings(input: PageRequest & { readonly region?: string }, context: OperationContext): Promise<Page<Offering>> {
+  async listOfferings(
+    input: PageRequest & { readonly region?: string },
+    context: OperationContext,
+  ): Promise<Page<Offering>> {
     const { region: _, ...page } = input;
-    return this.#client.listSizes(page, { signal: context.signal });
+    return (await this.#clientOf(context)).listSizes(page, { signal: context.signal });
   }
 
-  listImages(input: PageRequest & { readonly name?: string }, context: OperationContext): Promise<Page<CloudImage>> {
-    return this.#client.listImages(input, { signal: context.signal });
+  async listImages(
+    input: PageRequest & { readonly name?: string },
+    context: OperationContext,
+  ): Promise<Page<CloudImage>> {
+    return (await this.#clientOf(context)).listImages(input, { signal: context.signal });
   }
 
-  listNetworks(input: PageRequest, context: OperationContext): Promise<Page<CloudNetwork>> {
-    return this.#client.listNetworks(input, { signal: context.signal });
+  async listNetworks(input: PageRequest, context: OperationContext): Promise<Page<CloudNetwork>> {
+    return (await this.#clientOf(context)).listNetworks(input, { signal: context.signal });
   }
 
-  createInstance(input: CreateInstance, context: OperationContext): Promise<CloudInstance> {
-    return this.#client.createInstance(input, { signal: context.signal });
+  async createInstance(input: CreateInstance, context: OperationContext): Promise<CloudInstance> {
+    return (await this.#clientOf(context)).createInstance(input, { signal: context.signal });
   }
 
   async observeInstance(
@@ -79,29 +88,29 @@ export class ExternalCloudConnector implements CloudConnector {
   ): Promise<InstanceObservation> {
     const options = { signal: context.signal };
     if ("instanceId" in input.by) {
-      const instance = await this.#client.getInstance(input.by.instanceId, options);
+      const instance = await (await this.#clientOf(context)).getInstance(input.by.instanceId, options);
       return instance === undefined ? { state: "absent" } : { state: "present", instance };
     }
-    const { items } = await this.#client.listInstances({ token: input.by.token, limit: 2 }, options);
+    const { items } = await (await this.#clientOf(context)).listInstances({ token: input.by.token, limit: 2 }, options);
     const [instance] = items;
     if (instance === undefined) return { state: "absent" };
     if (items.length === 1) return { state: "present", instance };
     return { state: "ambiguous", instances: items, reason: `${items.length} instances carry the token` };
   }
 
-  removeInstance(input: { readonly instanceId: string }, context: OperationContext): Promise<CloudOperation> {
-    return this.#client.removeInstance(input.instanceId, { signal: context.signal });
+  async removeInstance(input: { readonly instanceId: string }, context: OperationContext): Promise<CloudOperation> {
+    return (await this.#clientOf(context)).removeInstance(input.instanceId, { signal: context.signal });
   }
 
-  listInstances(
+  async listInstances(
     input: PageRequest & { readonly ownerDatacenter?: string; readonly changedSince?: number },
     context: OperationContext,
   ): Promise<Page<CloudInstance>> {
-    return this.#client.listInstances(input, { signal: context.signal });
+    return (await this.#clientOf(context)).listInstances(input, { signal: context.signal });
   }
 
-  getOperation(input: { readonly operationId: string }, context: OperationContext): Promise<CloudOperation> {
-    return this.#client.getOperation(input.operationId, { signal: context.signal });
+  async getOperation(input: { readonly operationId: string }, context: OperationContext): Promise<CloudOperation> {
+    return (await this.#clientOf(context)).getOperation(input.operationId, { signal: context.signal });
   }
 }
 

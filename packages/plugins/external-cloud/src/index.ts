@@ -3,4 +3,4 @@ export { default } from "./plugin.ts";
 export type { ExternalCloudConfig } from "./plugin.ts";
 
 // For tests and for other plugins
-export { ExternalCloudConnector } from "./external-cloud-connector.ts";
+export { type ClientOf, ExternalCloudConnector } from "./external-cloud-connector.ts";

@@ -1,5 +1,5 @@
-import { createApiClient } from "@vdc-os/api-client";
-import { definePlugin, fromConfig, objectName, one, type Plugin, provides } from "@vdc-os/core";
+import { type ApiClient, createApiClient } from "@vdc-os/api-client";
+import { definePlugin, fromConfig, objectName, one, type OperationContext, type Plugin, provides } from "@vdc-os/core";
 import { cloudConnector } from "@vdc-os/core/cloud/v1";
 import { type SecretRef, secretRef, secretStore } from "@vdc-os/core/secret/v1";
 import { z } from "zod";
@@ -17,7 +17,7 @@ export interface ExternalCloudConfig {
 
 const config: z.ZodType<ExternalCloudConfig> = z.object({ name: objectName, baseUrl: z.url(), token: secretRef });
 
-/** Another VDC-OS datacenter as a cloud. The token is taken from the secret store, and is not kept elsewhere. */
+/** Another VDC-OS datacenter as a cloud. The token is taken from the secret store for each call, and is not kept. */
 const plugin: Plugin = definePlugin({
   name: "@vdc-os/plugin-external-cloud",
   version: "0.1.0",
@@ -26,11 +26,13 @@ const plugin: Plugin = definePlugin({
   provides: [provides(cloudConnector, { name: fromConfig("name") })],
   requires: { secrets: one(secretStore) },
   config,
-  async setup(context, { name, baseUrl, token }) {
+  setup(context, { name, baseUrl, token }) {
     checkAddress(baseUrl);
-    const { value } = await context.requires.secrets.resolve(token, { signal: context.signal });
-    const client = createApiClient({ baseUrl, token: value });
-    context.provide(cloudConnector, new ExternalCloudConnector(client), { name });
+    const clientOf = async (operation: OperationContext): Promise<ApiClient> => {
+      const { value } = await context.requires.secrets.resolve(token, operation);
+      return createApiClient({ baseUrl, token: value });
+    };
+    context.provide(cloudConnector, new ExternalCloudConnector(clientOf), { name });
   },
 });
 

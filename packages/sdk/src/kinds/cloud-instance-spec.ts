@@ -1,5 +1,6 @@
 import { schemaOf } from "@vdc-os/core";
 import { z } from "zod";
+import { defineKind, type Kind } from "../resource/kind.ts";
 
 /** What an instance in an outside cloud must be. */
 export interface CloudInstanceSpec {
@@ -31,7 +32,7 @@ export const cloudInstanceSpec: z.ZodType<CloudInstanceSpec> = schemaOf<CloudIns
     image: z.string(),
     size: z.string(),
     region: z.string().exactOptional(),
-    networks: z.array(z.string()),
+    networks: z.array(z.string()).default([]),
     userData: z.string().max(65536).exactOptional(),
   }),
 );
@@ -46,3 +47,24 @@ export const cloudInstanceStatus: z.ZodType<CloudInstanceStatus> = schemaOf<Clou
     fault: z.string().exactOptional(),
   }),
 );
+
+/** An instance as a caller asks for it. */
+export type CloudInstanceInput = Pick<CloudInstanceSpec, "cloud" | "image" | "size"> & Partial<CloudInstanceSpec>;
+
+/** The finalizer that holds an instance until the cloud has removed it. */
+export const cloudInstanceFinalizer = "vdc.cloud-instance";
+
+/** Instances in outside clouds. */
+export const cloudInstanceKind: Kind<CloudInstanceSpec, CloudInstanceStatus, CloudInstanceInput> = defineKind<
+  CloudInstanceSpec,
+  CloudInstanceStatus,
+  CloudInstanceInput
+>()({
+  kind: "CloudInstance",
+  apiVersion: "v1",
+  spec: cloudInstanceSpec,
+  status: cloudInstanceStatus,
+  initialStatus: {},
+  immutable: ["/cloud", "/image", "/size", "/region", "/networks", "/userData"],
+  finalizers: [cloudInstanceFinalizer],
+});

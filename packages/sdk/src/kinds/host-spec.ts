@@ -1,5 +1,6 @@
 import { bytes, type Bytes, schemaOf } from "@vdc-os/core";
 import { z } from "zod";
+import { defineKind, type Kind } from "../resource/kind.ts";
 
 /** What a host is to be used for. */
 export interface HostSpec {
@@ -37,3 +38,12 @@ export const hostStatus: z.ZodType<HostStatus> = schemaOf<HostStatus>()(
     monitorVersion: z.string().exactOptional(),
   }),
 );
+
+/** Hosts. */
+export const hostKind: Kind<HostSpec, HostStatus> = defineKind<HostSpec, HostStatus>()({
+  kind: "Host",
+  apiVersion: "v1",
+  spec: hostSpec,
+  status: hostStatus,
+  initialStatus: {},
+});

@@ -1,5 +1,6 @@
 import { objectName, schemaOf } from "@vdc-os/core";
 import { z } from "zod";
+import { defineKind, type Kind } from "../resource/kind.ts";
 
 /** What a golden image is made of: how it boots, and the volume that VMs clone as their first disk. */
 export interface ImageSpec {
@@ -42,3 +43,13 @@ export const imageSpec: z.ZodType<ImageSpec> = schemaOf<ImageSpec>()(
 export const imageStatus: z.ZodType<ImageStatus> = schemaOf<ImageStatus>()(
   z.object({ ready: z.boolean().exactOptional() }),
 );
+
+/** Golden images. */
+export const imageKind: Kind<ImageSpec, ImageStatus> = defineKind<ImageSpec, ImageStatus>()({
+  kind: "Image",
+  apiVersion: "v1",
+  spec: imageSpec,
+  status: imageStatus,
+  initialStatus: {},
+  immutable: ["/volume"],
+});

@@ -2,6 +2,7 @@ import { jsonObject, type JsonObject, objectName, schemaOf } from "@vdc-os/core"
 import type { SecuritySetting, ShapingSetting, TeamingSetting, VlanSetting } from "@vdc-os/core/network/v1";
 import { securitySetting, shapingSetting, teamingSetting, vlanSetting } from "@vdc-os/core/network/v1";
 import { z } from "zod";
+import { defineKind, type Kind } from "../resource/kind.ts";
 
 /** Settings that a port group or a port takes over from above where it says nothing. */
 export interface PortPolicy {
@@ -62,13 +63,13 @@ export const switchKindSpec: z.ZodType<SwitchKindSpec> = schemaOf<SwitchKindSpec
   z.object({
     network: z.string(),
     hosts: z.array(z.string()),
-    mtu: z.int().min(68).max(9216),
-    policy: portPolicy,
+    mtu: z.int().min(68).max(9216).default(1450),
+    policy: portPolicy.default({}),
     portGroups: z.array(
       z.object({
         name: objectName,
-        policy: portPolicy,
-        overrides: z.array(z.enum(["vlan", "blocked", "security", "teaming", "shapingIn", "shapingOut"])),
+        policy: portPolicy.default({}),
+        overrides: z.array(z.enum(["vlan", "blocked", "security", "teaming", "shapingIn", "shapingOut"])).default([]),
       }),
     ),
     opaque: jsonObject.exactOptional(),
@@ -85,3 +86,35 @@ export const switchKindStatus: z.ZodType<SwitchKindStatus> = schemaOf<SwitchKind
     connectedPorts: z.int().exactOptional(),
   }),
 );
+
+/** A switch as a caller asks for it. */
+export type SwitchInput = Pick<SwitchKindSpec, "network" | "hosts"> &
+  Partial<Omit<SwitchKindSpec, "portGroups">> & {
+    readonly portGroups: readonly (Pick<PortGroup, "name"> & Partial<PortGroup>)[];
+  };
+
+/** The finalizer that holds a switch until the provider has removed it. */
+export const switchFinalizer = "vdc.switch";
+
+/** Distributed switches. */
+export const switchKind: Kind<SwitchKindSpec, SwitchKindStatus, SwitchInput> = defineKind<
+  SwitchKindSpec,
+  SwitchKindStatus,
+  SwitchInput
+>()({
+  kind: "Switch",
+  apiVersion: "v1",
+  spec: switchKindSpec,
+  status: switchKindStatus,
+  initialStatus: {},
+  immutable: ["/network"],
+  finalizers: [switchFinalizer],
+  validate({ spec }) {
+    const names = spec.portGroups.map((group) => group.name);
+    return names.flatMap((name, index) =>
+      names.indexOf(name) === index
+        ? []
+        : [{ path: `/portGroups/${index}/name`, message: `there are two port groups '${name}'` }],
+    );
+  },
+});

@@ -1,6 +1,7 @@
 import { type Bytes, bytes, objectName, schemaOf } from "@vdc-os/core";
 import { macAddress } from "@vdc-os/core/network/v1";
 import { z } from "zod";
+import { defineKind, type Kind } from "../resource/kind.ts";
 import type { PortPolicy } from "./switch-spec.ts";
 
 /** A disk of a VM: a volume that it owns, or one that it is given. */
@@ -58,24 +59,28 @@ export const virtualMachineSpec: z.ZodType<VirtualMachineSpec> = schemaOf<Virtua
     image: objectName,
     cpus: z.int().min(1).max(1024),
     memoryBytes: bytes,
-    commandLine: z.string().max(4096),
-    disks: z.array(
-      z.discriminatedUnion("kind", [
-        z.object({ kind: z.literal("clone"), volume: objectName }),
-        z.object({ kind: z.literal("empty"), storage: z.string(), capacityBytes: bytes }),
-        z.object({ kind: z.literal("volume"), volume: objectName }),
-      ]),
-    ),
-    nics: z.array(
-      z.object({
-        switch: objectName,
-        portGroup: objectName,
-        mac: macAddress.exactOptional(),
-        policy: z.object({ blocked: z.boolean().exactOptional() }).exactOptional(),
-      }),
-    ),
+    commandLine: z.string().max(4096).default(""),
+    disks: z
+      .array(
+        z.discriminatedUnion("kind", [
+          z.object({ kind: z.literal("clone"), volume: objectName }),
+          z.object({ kind: z.literal("empty"), storage: z.string(), capacityBytes: bytes }),
+          z.object({ kind: z.literal("volume"), volume: objectName }),
+        ]),
+      )
+      .default([]),
+    nics: z
+      .array(
+        z.object({
+          switch: objectName,
+          portGroup: objectName,
+          mac: macAddress.exactOptional(),
+          policy: z.object({ blocked: z.boolean().exactOptional() }).exactOptional(),
+        }),
+      )
+      .default([]),
     host: z.string().exactOptional(),
-    power: z.enum(["on", "off"]),
+    power: z.enum(["on", "off"]).default("on"),
   }),
 );
 
@@ -92,3 +97,26 @@ export const virtualMachineStatus: z.ZodType<VirtualMachineStatus> = schemaOf<Vi
     nics: z.array(z.object({ id: z.string(), portKey: z.string(), mac: z.string() })).exactOptional(),
   }),
 );
+
+/** A VM as a caller asks for it. */
+export type VirtualMachineInput = Pick<VirtualMachineSpec, "image" | "cpus" | "memoryBytes"> &
+  Partial<VirtualMachineSpec>;
+
+/** The finalizer that holds a VM until nothing of it is left. */
+export const virtualMachineFinalizer = "vdc.vm";
+
+/** Virtual machines. */
+export const virtualMachineKind: Kind<VirtualMachineSpec, VirtualMachineStatus, VirtualMachineInput> = defineKind<
+  VirtualMachineSpec,
+  VirtualMachineStatus,
+  VirtualMachineInput
+>()({
+  kind: "VirtualMachine",
+  apiVersion: "v1",
+  spec: virtualMachineSpec,
+  status: virtualMachineStatus,
+  initialStatus: {},
+  immutable: ["/image", "/disks", "/nics", "/host"],
+  finalizers: [virtualMachineFinalizer],
+  usage: (spec) => ({ vcpus: spec.cpus, memoryBytes: spec.memoryBytes }),
+});

@@ -1,4 +1,5 @@
 import { type Bytes, bytes, objectName, schemaOf } from "@vdc-os/core";
+import { defineKind, type Kind } from "../resource/kind.ts";
 import { z } from "zod";
 
 /** Where a volume's first content comes from. */
@@ -42,12 +43,14 @@ export const volumeSpec: z.ZodType<VolumeSpec> = schemaOf<VolumeSpec>()(
   z.object({
     storage: z.string(),
     capacityBytes: bytes.exactOptional(),
-    content: z.discriminatedUnion("kind", [
-      z.object({ kind: z.literal("empty") }),
-      z.object({ kind: z.literal("file"), path: z.string(), format: z.string() }),
-      z.object({ kind: z.literal("clone"), volume: objectName, want: z.enum(["linked", "full", "any"]) }),
-    ]),
-    parameters: z.record(z.string(), z.string()),
+    content: z
+      .discriminatedUnion("kind", [
+        z.object({ kind: z.literal("empty") }),
+        z.object({ kind: z.literal("file"), path: z.string(), format: z.string() }),
+        z.object({ kind: z.literal("clone"), volume: objectName, want: z.enum(["linked", "full", "any"]) }),
+      ])
+      .default({ kind: "empty" }),
+    parameters: z.record(z.string(), z.string()).default({}),
   }),
 );
 
@@ -63,3 +66,35 @@ export const volumeStatus: z.ZodType<VolumeStatus> = schemaOf<VolumeStatus>()(
     attachedTo: z.object({ vm: z.string(), host: z.string(), generation: z.int() }).exactOptional(),
   }),
 );
+
+/** A volume as a caller asks for it. */
+export type VolumeInput = Pick<VolumeSpec, "storage"> & Partial<VolumeSpec>;
+
+/** The finalizer that holds a volume until the provider has deleted it. */
+export const volumeFinalizer = "vdc.volume";
+
+/** Volumes. */
+export const volumeKind: Kind<VolumeSpec, VolumeStatus, VolumeInput> = defineKind<
+  VolumeSpec,
+  VolumeStatus,
+  VolumeInput
+>()({
+  kind: "Volume",
+  apiVersion: "v1",
+  spec: volumeSpec,
+  status: volumeStatus,
+  initialStatus: {},
+  immutable: ["/storage", "/content", "/parameters"],
+  finalizers: [volumeFinalizer],
+  usage: (spec) => ({ bytes: spec.capacityBytes ?? 0 }),
+  validate({ spec }, old) {
+    if (spec.content.kind === "empty" && spec.capacityBytes === undefined) {
+      return [{ path: "/capacityBytes", message: "an empty volume needs a size" }];
+    }
+    const before = old?.spec.capacityBytes;
+    if (before !== undefined && (spec.capacityBytes ?? before) < before) {
+      return [{ path: "/capacityBytes", message: `a volume can grow only: it has ${before} bytes` }];
+    }
+    return [];
+  },
+});

@@ -1,0 +1,29 @@
+import { type ErrorCode, toVdcError, type VdcError } from "@vdc-os/core";
+import type { ReconcileResult } from "../controller/define-controller.ts";
+
+/** Codes that say the object can't be had as it is asked for; another try would end the same. */
+const terminal: ReadonlySet<ErrorCode> = new Set([
+  "INVALID_ARGUMENT",
+  "OUT_OF_RANGE",
+  "UNIMPLEMENTED",
+  "PERMISSION_DENIED",
+  "UNAUTHENTICATED",
+  "ALREADY_EXISTS",
+  "RESOURCE_EXHAUSTED",
+  "NOT_FOUND",
+  "DATA_LOSS",
+]);
+
+/**
+ * Runs a step of a reconcile. A failure that another try can't mend ends the tasks that wait; the object is looked at again when it, or what it
+ * watches, changes. Anything else is thrown, and tried again with back-off.
+ */
+export async function orFail(step: () => Promise<ReconcileResult | void>): Promise<ReconcileResult | void> {
+  try {
+    return await step();
+  } catch (error) {
+    const failure: VdcError = toVdcError(error);
+    if (terminal.has(failure.code)) return { failed: failure };
+    throw failure;
+  }
+}

@@ -1,0 +1,158 @@
+import { createHash } from "node:crypto";
+import { VdcError } from "@vdc-os/core";
+import type { VmDisk, VmNic } from "@vdc-os/core/compute/v1";
+import { effectivePortSetting } from "../../decisions/effective-port-setting.ts";
+import { switchKind } from "../../kinds/switch-spec.ts";
+import { volumeKind, type VolumeSpec, type VolumeStatus } from "../../kinds/volume-spec.ts";
+import { isConditionTrue, readyCondition } from "../../resource/condition.ts";
+import type { Resource } from "../../resource/resource.ts";
+import type { DatacenterProviders } from "../providers.ts";
+import type { VmContext, VmObject } from "./vm-object.ts";
+
+/** How a VM reaches its disks and networks. */
+export interface VmAttachments {
+  readonly disks: readonly VmDisk[];
+  readonly vmNics: readonly VmNic[];
+  readonly nics: readonly { readonly id: string; readonly portKey: string; readonly mac: string }[];
+  readonly waitsFor?: string;
+}
+
+/** Attaches the VM's volumes and connects its ports on its host, with its generation. Repeating it changes nothing. */
+export async function attachAll(
+  context: VmContext,
+  object: VmObject,
+  providers: DatacenterProviders,
+  volumes: readonly Resource<VolumeSpec, VolumeStatus>[],
+): Promise<VmAttachments> {
+  const { host, generation, disks: records = [] } = object.status;
+  if (host === undefined || generation === undefined)
+    throw new VdcError("INTERNAL", `VM '${object.metadata.name}' has no host yet`);
+  const disks: VmDisk[] = [];
+  for (const [index, volume] of volumes.entries()) {
+    disks.push(
+      await attachDisk(context, object, providers, {
+        volume,
+        id: records[index]?.id ?? `disk${index}`,
+        host,
+        generation,
+      }),
+    );
+  }
+  const connected = await connectNics(context, object, providers, host, generation);
+  if (typeof connected === "string") return { disks, vmNics: [], nics: [], waitsFor: connected };
+  return { disks, ...connected };
+}
+
+interface DiskToAttach {
+  readonly volume: Resource<VolumeSpec, VolumeStatus>;
+  readonly id: string;
+  readonly host: string;
+  readonly generation: number;
+}
+
+async function attachDisk(
+  context: VmContext,
+  object: VmObject,
+  providers: DatacenterProviders,
+  disk: DiskToAttach,
+): Promise<VmDisk> {
+  const { volume, id, host, generation } = disk;
+  const { tenant, name } = volume.metadata;
+  const { volumeId } = volume.status;
+  if (volumeId === undefined) throw new VdcError("UNAVAILABLE", `volume '${name}' has no id yet`);
+  const attachedTo = { vm: object.metadata.name, host, generation };
+  const present = volume.status.attachedTo;
+  if (present !== undefined && present.vm !== attachedTo.vm) {
+    throw new VdcError("FAILED_PRECONDITION", `volume '${name}' is attached for VM '${present.vm}'`, {
+      blockers: [{ kind: "VirtualMachine", name: present.vm }],
+    });
+  }
+  // On record first: the volume's own controller must not delete what is about to be attached.
+  await context.store.updateStatus(
+    volumeKind,
+    { tenant, name },
+    ({ status }) => ({ status: { ...status, generation, attachedTo } }),
+    { observedGeneration: volume.metadata.observedGeneration, ifUid: volume.metadata.uid, signal: context.signal },
+  );
+  const storage = providers.storage.get(volume.spec.storage);
+  const attachment = await storage.attachVolume({ volumeId, host, access: "readWrite", generation }, context.operation);
+  return { id, transport: attachment.transport, readOnly: false };
+}
+
+async function connectNics(
+  context: VmContext,
+  object: VmObject,
+  providers: DatacenterProviders,
+  host: string,
+  generation: number,
+): Promise<Omit<VmAttachments, "disks" | "waitsFor"> | string> {
+  const vmNics: VmNic[] = [];
+  const nics: { id: string; portKey: string; mac: string }[] = [];
+  for (const [index, nic] of object.spec.nics.entries()) {
+    const key = { tenant: object.metadata.tenant, name: nic.switch };
+    const network = await context.store.find(switchKind, key, { signal: context.signal });
+    if (network === undefined)
+      throw new VdcError("NOT_FOUND", `switch '${nic.switch}' of VM '${object.metadata.name}' does not exist`);
+    const group = network.spec.portGroups.find(({ name }) => name === nic.portGroup);
+    if (group === undefined) {
+      const names = network.spec.portGroups.map(({ name }) => `'${name}'`).join(", ");
+      throw new VdcError("NOT_FOUND", `switch '${nic.switch}' has no port group '${nic.portGroup}': it has ${names}`);
+    }
+    if (!isConditionTrue(network.conditions, readyCondition, 1)) return `switch '${nic.switch}' is not ready`;
+    const id = `nic${index}`;
+    const mac = nic.mac ?? macOf(object.metadata.uid, index);
+    const portKey = `${object.metadata.uid}.${id}`;
+    const binding = await providers.network.get(network.spec.network).connectPort(
+      {
+        switchId: network.metadata.uid,
+        portGroup: group.name,
+        portKey,
+        host,
+        mac,
+        generation,
+        owner: context.ownerStamp,
+        ...(nic.policy === undefined ? {} : { setting: effectivePortSetting(network.spec.policy, group, nic.policy) }),
+      },
+      context.operation,
+    );
+    vmNics.push({ id, mac, attachment: binding.attachment });
+    nics.push({ id, portKey, mac });
+  }
+  return { vmNics, nics };
+}
+
+/** A locally administered unicast address (IEEE 802, section 8.2) that follows from the VM and the NIC's place. */
+export function macOf(uid: string, index: number): string {
+  const digest = createHash("sha256").update(`${uid}/${index}`).digest();
+  return ["52", "54", "00", ...[0, 1, 2].map((at) => (digest[at] ?? 0).toString(16).padStart(2, "0"))].join(":");
+}
+
+/** Detaches the volumes and disconnects the ports that a VM may have. Repeating it changes nothing. */
+export async function releaseAll(context: VmContext, object: VmObject, providers: DatacenterProviders): Promise<void> {
+  const { tenant, uid, name } = object.metadata;
+  const { host, generation, disks = [] } = object.status;
+  if (host === undefined || generation === undefined) return;
+  for (const nic of object.spec.nics.keys()) {
+    const network = await context.store.find(
+      switchKind,
+      { tenant, name: object.spec.nics[nic]?.switch ?? "" },
+      { signal: context.signal },
+    );
+    if (network === undefined) continue;
+    const port = { switchId: network.metadata.uid, portKey: `${uid}.nic${nic}`, generation };
+    await providers.network.get(network.spec.network).disconnectPort(port, context.operation);
+  }
+  for (const disk of disks) {
+    const volume = await context.store.find(volumeKind, { tenant, name: disk.volume }, { signal: context.signal });
+    if (volume?.status.volumeId === undefined || volume.status.attachedTo?.vm !== name) continue;
+    await providers.storage
+      .get(volume.spec.storage)
+      .detachVolume({ volumeId: volume.status.volumeId, host, generation }, context.operation);
+    await context.store.updateStatus(
+      volumeKind,
+      { tenant, name: disk.volume },
+      ({ status: { attachedTo: _, ...status } }) => ({ status }),
+      { observedGeneration: volume.metadata.observedGeneration, ifUid: volume.metadata.uid, signal: context.signal },
+    );
+  }
+}
