@@ -56,6 +56,8 @@ export async function removeRecord(directory: HostDirectory, processId: string):
 export async function readRecords(directory: HostDirectory): Promise<readonly ProcessRecord[]> {
   const records: ProcessRecord[] = [];
   for (const name of (await readdir(directory.processes)).sort()) {
+    // What a crash left of a write.
+    if (name.endsWith(".tmp")) await rm(`${directory.processes}/${name}`, { force: true });
     if (!name.endsWith(".json")) continue;
     try {
       const parsed = record.safeParse(JSON.parse(await readFile(`${directory.processes}/${name}`, "utf8")));

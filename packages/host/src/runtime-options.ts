@@ -3,6 +3,9 @@ import { type Json, json } from "@vdc-os/core";
 import { z } from "zod";
 import type { HostDirectory } from "./host-directory.ts";
 
+/** How the runtime process exits when another one runs for the folder: `EX_TEMPFAIL` of sysexits.h. */
+export const lockedExitCode = 75;
+
 /** A plugin of a runtime in a process of its own: named, since code can't be handed over. */
 export interface HostPluginModule {
   /** The module whose default export is the plugin: a specifier or a file URL. */

@@ -2,11 +2,11 @@
 
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
-import { type Plugin, pluginFormatOf, VdcError } from "@vdc-os/core";
+import { isVdcError, type Plugin, pluginFormatOf, VdcError } from "@vdc-os/core";
 import { pinoLogger } from "@vdc-os/core/kernel";
 import { listenUnix, serveProviders } from "@vdc-os/core/remote";
 import { HostDirectory } from "./host-directory.ts";
-import { type HostPluginModule, readRuntimeOptions } from "./runtime-options.ts";
+import { type HostPluginModule, lockedExitCode, readRuntimeOptions } from "./runtime-options.ts";
 import { startHostRuntime } from "./start-host-runtime.ts";
 
 async function main(path: string): Promise<void> {
@@ -100,5 +100,5 @@ async function loadPlugin(
 main(process.argv[2] as string).catch((error) => {
   process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
   // What was opened before the failure must not keep a runtime alive that serves nothing.
-  process.exit(1);
+  process.exit(isVdcError(error, "ALREADY_EXISTS") ? lockedExitCode : 1);
 });

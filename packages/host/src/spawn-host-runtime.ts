@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { isVdcError, VdcError } from "@vdc-os/core";
@@ -6,7 +6,7 @@ import { connectHostRuntime, type HostRuntimeConnection } from "./connect-host-r
 import { HostDirectory } from "./host-directory.ts";
 import { hostDirectoryVariable } from "./process-table.ts";
 import { readTail } from "./read-log.ts";
-import type { HostPluginModule, RuntimeOptions } from "./runtime-options.ts";
+import { type HostPluginModule, lockedExitCode, type RuntimeOptions } from "./runtime-options.ts";
 import type { HostIdentity } from "./start-host-runtime.ts";
 import { writeFileAtomic } from "./write-file-atomic.ts";
 
@@ -55,6 +55,39 @@ export async function spawnHostRuntime(options: SpawnHostRuntimeOptions): Promis
     graceMs: options.graceMs ?? 3000,
   };
   await writeFileAtomic(directory.runtimeOptions, JSON.stringify(runtimeOptions));
+  const deadline = performance.now() + (options.startTimeoutMs ?? 20_000);
+  let attempt = startProcess(directory);
+  for (;;) {
+    const { ended } = attempt;
+    const connection = await tryConnect(directory, options.signal);
+    if (connection !== undefined) return connection;
+    const timedOut = performance.now() > deadline;
+    if (ended?.locked && !timedOut) {
+      // Another one is starting or ending just now: it answers soon, or makes room.
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      const answered = await tryConnect(directory, options.signal);
+      if (answered !== undefined) return answered;
+      attempt = startProcess(directory);
+    } else if (ended !== undefined || timedOut) {
+      attempt.child.kill("SIGKILL");
+      const tail = await readTail(directory.runtimeLog, 2000);
+      throw new VdcError(
+        "UNAVAILABLE",
+        `the runtime of host '${directory.root}' did not start (${ended?.text ?? "it did not answer in time"}): ${tail}`,
+        { reason: "VDC_HOST_NOT_STARTED" },
+      );
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+interface Attempt {
+  readonly child: ChildProcess;
+  /** How the process ended; `undefined` while it runs. `locked` when another one holds the folder. */
+  ended: { readonly text: string; readonly locked: boolean } | undefined;
+}
+
+function startProcess(directory: HostDirectory): Attempt {
   const log = openSync(directory.runtimeLog, "a", 0o600);
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("VDC_"));
   const entry = fileURLToPath(import.meta.resolve("@vdc-os/host/runtime"));
@@ -66,29 +99,15 @@ export async function spawnHostRuntime(options: SpawnHostRuntimeOptions): Promis
   });
   closeSync(log);
   child.unref();
-  let ended: string | undefined;
+  const attempt: Attempt = { child, ended: undefined };
   child.once("error", (error) => {
-    ended = error.message;
+    attempt.ended = { text: error.message, locked: false };
   });
   child.once("exit", (code, signal) => {
-    ended = signal === null ? `exit code ${code}` : `signal ${signal}`;
+    const text = signal === null ? `exit code ${code}` : `signal ${signal}`;
+    attempt.ended = { text, locked: code === lockedExitCode };
   });
-  const deadline = performance.now() + (options.startTimeoutMs ?? 20_000);
-  for (;;) {
-    const wasEnded = ended;
-    const connection = await tryConnect(directory, options.signal);
-    if (connection !== undefined) return connection;
-    if (wasEnded !== undefined || performance.now() > deadline) {
-      if (wasEnded === undefined) child.kill("SIGKILL");
-      const tail = await readTail(directory.runtimeLog, 2000);
-      throw new VdcError(
-        "UNAVAILABLE",
-        `the runtime of host '${directory.root}' did not start (${wasEnded ?? "it did not answer in time"}): ${tail}`,
-        { reason: "VDC_HOST_NOT_STARTED" },
-      );
-    }
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  return attempt;
 }
 
 async function tryConnect(
