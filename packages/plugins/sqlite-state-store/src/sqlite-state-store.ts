@@ -137,7 +137,7 @@ export class SqliteStateStore implements StateStore {
   ): Promise<{ readonly entry?: KeyValue; readonly revision: number }> {
     this.#enter(context);
     checkKey(input.key);
-    const entry = this.#read(() => this.#tables.get(input.key));
+    const entry = this.#tables.get(input.key);
     return { ...(entry === undefined ? {} : { entry }), revision: this.#tables.revision };
   }
 
@@ -188,9 +188,7 @@ export class SqliteStateStore implements StateStore {
     if (revision < this.#tables.compactRevision)
       throw staleToken(`is of revision ${revision}, which was compacted away`);
     if (revision > this.#tables.revision) throw staleToken("is not one of this store");
-    const { items, complete } = this.#read(() =>
-      this.#tables.list(prefix, from.after, revision, Math.min(limit, defaultPage)),
-    );
+    const { items, complete } = this.#tables.list(prefix, from.after, revision, Math.min(limit, defaultPage));
     const last = items.at(-1);
     return {
       entries: items,
@@ -261,7 +259,7 @@ export class SqliteStateStore implements StateStore {
     checkKey(key);
     let before = this.#tables.revision + 1;
     for (;;) {
-      const { items, complete } = this.#read(() => this.#tables.history(key, before, historyPortion));
+      const { items, complete } = this.#tables.history(key, before, historyPortion);
       for (const change of items) {
         yield change;
         this.#enter(context);
@@ -338,14 +336,6 @@ export class SqliteStateStore implements StateStore {
   #enter(context: OperationContext): void {
     if (this.#closed !== undefined) throw this.#closed;
     if (isCancellable(context) && context.signal.aborted) throw toVdcError(context.signal.reason);
-  }
-
-  #read<T>(read: () => T): T {
-    try {
-      return read();
-    } catch (error) {
-      throw sqliteFailure(this.path, error);
-    }
   }
 }
 

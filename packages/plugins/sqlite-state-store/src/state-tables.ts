@@ -2,7 +2,7 @@ import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
 import type { Json } from "@vdc-os/core";
 import type { KeyValue, StateEvent } from "@vdc-os/core/state/v1";
 import { prefixEnd } from "./prefix-range.ts";
-import { damaged } from "./sqlite-failure.ts";
+import { damaged, sqliteFailure } from "./sqlite-failure.ts";
 
 /** A change read back from the tables. */
 export type Change = Extract<StateEvent, { readonly type: "put" | "delete" }>;
@@ -28,7 +28,7 @@ const columns = "key, revision, create_revision, lease, value";
 
 /**
  * The tables of one open database: reads of what is committed, and the single writes that a commit is made of.
- * It does no transaction of its own.
+ * It does no transaction of its own. Reads throw coded errors; writes throw SQLite's, for whoever makes the commit.
  */
 export class StateTables {
   /** The newest revision; while a commit is being made, the one it has come to. */
@@ -60,8 +60,12 @@ export class StateTables {
   }
 
   get(key: string): KeyValue | undefined {
-    const row = this.#statements.get.get(key);
-    return row === undefined ? undefined : this.#entry(row);
+    try {
+      const row = this.#statements.get.get(key);
+      return row === undefined ? undefined : this.#entry(row);
+    } catch (error) {
+      throw sqliteFailure(this.#path, error);
+    }
   }
 
   /** The `modRevision` of a key, 0 when it is absent. Reads no value. */
@@ -143,10 +147,14 @@ export class StateTables {
   #portion<T>(rows: Iterable<Row>, limit: number, read: (row: Row) => T): Portion<T> {
     const items: T[] = [];
     let bytes = 0;
-    for (const row of rows) {
-      if (items.length === limit || bytes >= portionBytes) return { items, complete: false };
-      items.push(read(row));
-      bytes += String(row.key).length + (typeof row.value === "string" ? row.value.length : 0);
+    try {
+      for (const row of rows) {
+        if (items.length === limit || bytes >= portionBytes) return { items, complete: false };
+        items.push(read(row));
+        bytes += String(row.key).length + (typeof row.value === "string" ? row.value.length : 0);
+      }
+    } catch (error) {
+      throw sqliteFailure(this.#path, error);
     }
     return { items, complete: true };
   }

@@ -128,7 +128,12 @@ export class StateWatch implements AsyncIterableIterator<StateEvent> {
         this.#onAbort();
         continue;
       }
-      this.#read();
+      try {
+        this.#read();
+      } catch (error) {
+        this.fail(toVdcError(error));
+        continue;
+      }
       if (this.#buffer.length > 0 || this.#ended) continue;
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
