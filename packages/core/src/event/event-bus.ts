@@ -179,6 +179,11 @@ export class EventBus {
     return this.#channel(event).size > 0;
   }
 
+  /** The number of an event's listeners, to be looked at again and again: cheaper than asking each time. */
+  audience<Payload>(event: EventToken<Payload>): { readonly size: number } {
+    return this.#channel(event);
+  }
+
   /** Says where the latest payloads of an event come from, when somebody else keeps them. */
   replayFrom<Payload>(event: EventToken<Payload>, latest: () => Iterable<Payload>): void {
     this.#channel(event).replay = latest;

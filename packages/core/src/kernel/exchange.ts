@@ -4,7 +4,7 @@ import { type PluginInstance, withdraw } from "./plugin-instance.ts";
 import type { PluginRegistration } from "./plugin-registration.ts";
 import type { PluginScope } from "./plugin-scope.ts";
 import { PluginStart } from "./plugin-start.ts";
-import { adopt, adoptTimes, noteDegradation } from "./startup.ts";
+import { adopt, adoptTimes } from "./startup.ts";
 
 /** Options of {@link exchange}. */
 export interface ExchangeOptions {
@@ -34,7 +34,7 @@ export async function exchange(options: ExchangeOptions): Promise<void> {
 }
 
 async function exchangeOverlapping({ instance, next, services, reason }: ExchangeOptions): Promise<void> {
-  const start = await startGeneration(instance, next, services);
+  const start = await startGeneration(next, services);
   if (start.scope === undefined) throw start.error;
   const old = instance.scope as PluginScope;
   instance.registration = next;
@@ -49,7 +49,7 @@ async function exchangeInTurn({ instance, next, services, reason }: ExchangeOpti
   const previous = instance.registration;
   const old = instance.scope as PluginScope;
   let releaseHolds: (() => void) | undefined;
-  const start = await startGeneration(instance, next, services, async () => {
+  const start = await startGeneration(next, services, async () => {
     releaseHolds = hold(old, services);
     instance.moveTo("stopping", reason);
     await drain(old, previous.deadlines.drain);
@@ -67,7 +67,7 @@ async function exchangeInTurn({ instance, next, services, reason }: ExchangeOpti
     const error = start.error as VdcError;
     // The config was refused: nothing has been touched.
     if (releaseHolds === undefined) throw error;
-    const back = await startGeneration(instance, previous, services);
+    const back = await startGeneration(previous, services);
     if (back.scope === undefined) {
       const both = new VdcError(
         "INTERNAL",
@@ -87,7 +87,6 @@ async function exchangeInTurn({ instance, next, services, reason }: ExchangeOpti
 }
 
 function startGeneration(
-  instance: PluginInstance,
   registration: PluginRegistration,
   services: KernelServices,
   beforeSetup?: () => Promise<void>,
@@ -96,7 +95,6 @@ function startGeneration(
     const start = new PluginStart({
       registration,
       services,
-      onDegraded: (scope, reason) => noteDegradation(instance, scope, reason),
       onSettled,
       ...(beforeSetup === undefined ? {} : { beforeSetup }),
     });

@@ -27,7 +27,7 @@ import { Provider } from "./provider.ts";
 import { assertExtensionPoint, ProviderRegistry } from "./provider-registry.ts";
 import { shutDown } from "./shutdown.ts";
 import { reportPlugins, StartError, StartReport } from "./start-report.ts";
-import { Startup } from "./startup.ts";
+import { noteDegradation, Startup } from "./startup.ts";
 import { StopReport } from "./stop-report.ts";
 
 /** Problems that may go away by themselves: their plugin waits. With the others it has failed. */
@@ -56,6 +56,7 @@ export class Kernel implements KernelApi, AsyncDisposable {
   readonly hooks: HookRegistry;
   readonly tasks: TaskRegistry;
   readonly #services: KernelServices;
+  readonly #audience: { readonly size: number };
   readonly #adapters: readonly ContractAdapter[];
   readonly #instances: PluginInstance[] = [];
   readonly #byId = new Map<string, PluginInstance>();
@@ -85,7 +86,9 @@ export class Kernel implements KernelApi, AsyncDisposable {
       hooks: this.hooks,
       providers: new ProviderRegistry({ adapters: this.#adapters, services: calls, explain }),
       watch: new DeadlineWatch(clock),
+      onDegraded: (scope, reason) => noteDegradation(this.#instance(scope.id), scope, reason),
     };
+    this.#audience = this.events.audience(pluginStateChanged);
     this.events.replayFrom(pluginStateChanged, () => this.#currentStates());
     for (const registration of options.plugins ?? []) this.#register(registration);
   }
@@ -227,7 +230,7 @@ export class Kernel implements KernelApi, AsyncDisposable {
     if (instance.state === "failed") {
       this.#services.logger.error(`plugin '${instance.id}' failed`, { plugin: instance.id, reason: instance.reason });
     }
-    if (!this.events.hasListeners(pluginStateChanged)) return;
+    if (this.#audience.size === 0) return;
     const { id, state, reason, waitsFor } = instance;
     this.events.emit(pluginStateChanged, { plugin: id, from, to: state, reason, waitsFor });
   };
@@ -324,7 +327,8 @@ export class Kernel implements KernelApi, AsyncDisposable {
       const running = this.#plan.order
         .map(({ id }) => this.#byId.get(id) as PluginInstance)
         .filter(({ scope }) => scope !== undefined);
-      const others = this.#instances.filter((instance) => instance.scope !== undefined && !running.includes(instance));
+      const known = new Set(running);
+      const others = this.#instances.filter((instance) => instance.scope !== undefined && !known.has(instance));
       const report = await shutDown([...running, ...others], this.#services, reason);
       this.#phase = "idle";
       this.#stopping = undefined;

@@ -22,7 +22,7 @@ describe("types flow from the token", () => {
       const handle = kernel.get(greeter);
       expectTypeOf(handle).toEqualTypeOf<Handle<Greeter>>();
       expectTypeOf(handle.greet).parameters.toEqualTypeOf<
-        [input: { readonly name: string }, options?: CallOptions | OperationContext]
+        [input: { readonly name: string }, options?: CallOptions | OperationContext | undefined]
       >();
       expectTypeOf(handle.count({ to: 1 })).toEqualTypeOf<AsyncIterable<number>>();
       // @ts-expect-error: the contract has no such operation

@@ -13,9 +13,10 @@ import type { PluginRegistration } from "./plugin-registration.ts";
 interface Node {
   readonly registration: PluginRegistration;
   provisions: readonly PlannedProvision[];
-  readonly problems: PlanProblem[];
-  readonly requires: Node[];
-  readonly follows: Node[];
+  // Most plugins have none of these: they share one empty list until they do.
+  problems: readonly PlanProblem[];
+  requires: readonly Node[];
+  follows: readonly Node[];
   rejected: boolean;
 }
 
@@ -57,9 +58,9 @@ function makeNode(registration: PluginRegistration, cores: Map<string, boolean>)
   const node: Node = {
     registration,
     provisions: none,
-    problems: [],
-    requires: [],
-    follows: [],
+    problems: none,
+    requires: none,
+    follows: none,
     rejected: false,
   };
   const { plugin, id } = registration;
@@ -90,7 +91,12 @@ function makeNode(registration: PluginRegistration, cores: Map<string, boolean>)
 
 function reject(node: Node, kind: PlanProblem["kind"], message: string, more: Partial<PlanProblem> = {}): void {
   node.rejected = true;
-  node.problems.push({ kind, message, ...more });
+  node.problems = [...node.problems, { kind, message, ...more }];
+}
+
+function addEdge(node: Node, kind: "requires" | "follows", to: Node): void {
+  if (node[kind].length === 0) node[kind] = [to];
+  else (node[kind] as Node[]).push(to);
 }
 
 /** What a plugin will provide, under which names. */
@@ -156,6 +162,7 @@ function collectOffers(
   };
   for (const provision of provided) add({ ...provision, owner: undefined });
   for (const node of nodes) {
+    if (node.provisions.length === 0) continue;
     const { registration } = node;
     for (const provision of node.provisions) {
       const point = registration.plugin.manifest.provides.find(({ point }) => point.id === provision.point)?.point;
@@ -200,7 +207,7 @@ function resolveRequirement(
     findAdapter(adapters, point.id, point.version, offer.version) !== undefined;
   if (all) {
     for (const { owner } of known?.values() ?? none) {
-      if (owner !== undefined && owner !== node) node.follows.push(owner);
+      if (owner !== undefined && owner !== node) addEdge(node, "follows", owner);
     }
     return undefined;
   }
@@ -234,7 +241,7 @@ function resolveRequirement(
     const message = `plugin '${registration.id}' requires ${what}, and '${offer.name}' implements version ${offer.version}`;
     return problem("incompatible-contract", message);
   }
-  if (offer.owner !== undefined) (hard ? node.requires : node.follows).push(offer.owner);
+  if (offer.owner !== undefined) addEdge(node, hard ? "requires" : "follows", offer.owner);
 }
 
 /** Draws the edges of `before` and `after`, by instance id or package name. */
@@ -256,10 +263,10 @@ function resolveNeighbours(nodes: readonly Node[], byId: ReadonlyMap<string, Nod
     const { manifest } = node.registration.plugin;
     if (manifest === undefined) continue;
     for (const name of manifest.after) {
-      for (const other of find(name)) if (other !== node) node.follows.push(other);
+      for (const other of find(name)) if (other !== node) addEdge(node, "follows", other);
     }
     for (const name of manifest.before) {
-      for (const other of find(name)) if (other !== node) other.follows.push(node);
+      for (const other of find(name)) if (other !== node) addEdge(other, "follows", node);
     }
   }
 }
@@ -294,7 +301,8 @@ function sort(nodes: readonly Node[]): Plan {
     order = topological(nodes);
   }
   const rejected: RejectedPlugin[] = [];
-  for (const node of nodes) if (node.rejected) rejected.push({ id: node.registration.id, problems: node.problems });
+  if (order.length < nodes.length)
+    for (const node of nodes) if (node.rejected) rejected.push({ id: node.registration.id, problems: node.problems });
   return { order: order.map(toPlanned), rejected };
 }
 
@@ -328,13 +336,14 @@ function topological(nodes: readonly Node[]): readonly Node[] {
   for (const node of nodes) {
     if (node.rejected) continue;
     let count = 0;
-    for (const other of edges(node)) {
-      if (other.rejected) continue;
-      count++;
-      const list = dependents.get(other);
-      if (list === undefined) dependents.set(other, [node]);
-      else list.push(node);
-    }
+    if (node.requires.length + node.follows.length > 0)
+      for (const other of edges(node)) {
+        if (other.rejected) continue;
+        count++;
+        const list = dependents.get(other);
+        if (list === undefined) dependents.set(other, [node]);
+        else list.push(node);
+      }
     if (count === 0) order.push(node);
     else open.set(node, count);
   }

@@ -15,14 +15,6 @@ import type { PluginRegistration } from "./plugin-registration.ts";
 import { Provider } from "./provider.ts";
 import { type Acquired, type ReleaseReport, releaseAll } from "./release.ts";
 
-/** Options of {@link PluginScope}. */
-export interface PluginScopeOptions {
-  readonly registration: PluginRegistration;
-  readonly services: KernelServices;
-  /** Hears what the plugin says of its health. */
-  readonly onDegraded: (scope: PluginScope, reason: string | undefined) => void;
-}
-
 /** Handles by the name under which a plugin's `setup` sees them. */
 type HandleRecord = Readonly<Record<string, unknown>>;
 
@@ -39,7 +31,6 @@ export class PluginScope implements PluginContext {
   degradation: string | undefined;
   readonly #registration: PluginRegistration;
   readonly #services: KernelServices;
-  readonly #onDegraded: PluginScopeOptions["onDegraded"];
   #acquired: Acquired[] | undefined;
   #providers: Provider[] | undefined;
   #controller: AbortController | undefined;
@@ -50,10 +41,9 @@ export class PluginScope implements PluginContext {
   #uses: HandleRecord | undefined;
   #closing: Promise<ReleaseReport> | undefined;
 
-  constructor(options: PluginScopeOptions) {
-    this.#registration = options.registration;
-    this.#services = options.services;
-    this.#onDegraded = options.onDegraded;
+  constructor(registration: PluginRegistration, services: KernelServices) {
+    this.#registration = registration;
+    this.#services = services;
   }
 
   get id(): string {
@@ -177,7 +167,7 @@ export class PluginScope implements PluginContext {
 
   degraded(reason: string | undefined): void {
     this.degradation = reason;
-    if (!this.#sealed) this.#onDegraded(this, reason);
+    if (!this.#sealed) this.#services.onDegraded(this, reason);
   }
 
   /** What the manifest declares and `setup` did not provide, for people. Empty when all is there. */

@@ -10,7 +10,6 @@ import type { ReleaseReport } from "./release.ts";
 export interface PluginStartOptions {
   readonly registration: PluginRegistration;
   readonly services: KernelServices;
-  readonly onDegraded: (scope: PluginScope, reason: string | undefined) => void;
   /** Runs between the config check and `setup`: when a plugin is exchanged, its predecessor is stopped here. Bounds its own time. */
   readonly beforeSetup?: () => Promise<void>;
   /** Called once: with a scope when the plugin is up; without one when it is not, after what it had acquired was released. */
@@ -123,10 +122,10 @@ export class PluginStart implements Watched {
   }
 
   #setup(config: unknown, now: number): number {
-    const { registration, services, onDegraded } = this.#options;
+    const { registration, services } = this.#options;
     this.#phase = "start";
     this.#began = now;
-    const scope = new PluginScope({ registration, services, onDegraded });
+    const scope = new PluginScope(registration, services);
     this.scope = scope;
     let result: void | Promise<void>;
     try {

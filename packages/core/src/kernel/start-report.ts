@@ -9,8 +9,8 @@ import type { ReleaseReport } from "./release.ts";
 /** How the start of one plugin went. */
 export interface PluginReport {
   readonly id: string;
-  /** The package, as `name@version`. */
   readonly package: string;
+  readonly version: string;
   readonly policy: FailurePolicy;
   readonly state: PluginState;
   /** Why it is in this state, for people. */
@@ -74,7 +74,8 @@ function reportPlugin(instance: PluginInstance): PluginReport {
   return {
     id: registration.id,
     // A value that is no plugin has no manifest either, and is still reported.
-    package: manifest === undefined ? "unknown" : `${manifest.name}@${manifest.version}`,
+    package: manifest?.name ?? "unknown",
+    version: manifest?.version ?? "unknown",
     policy: registration.policy,
     state: instance.state,
     reason: instance.reason,

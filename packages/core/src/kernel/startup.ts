@@ -100,8 +100,9 @@ export class Startup {
       this.#settle(node);
       return now;
     }
-    const missing = planned.requires.filter((id) => instances.get(id)?.running !== true);
-    if (missing.length > 0) {
+    const missing =
+      planned.requires.length === 0 ? undefined : planned.requires.filter((id) => instances.get(id)?.running !== true);
+    if (missing !== undefined && missing.length > 0) {
       const reasons = missing.map((id) => `'${id}', which is ${instances.get(id)?.state ?? "not there"}`);
       instance.moveTo("blocked", `requires plugin ${reasons.join(", and ")}`, missing);
       this.#failed(node, new VdcError("FAILED_PRECONDITION", `plugin '${planned.id}' is blocked: ${instance.reason}`));
@@ -112,7 +113,6 @@ export class Startup {
     node.start = new PluginStart({
       registration: instance.registration,
       services,
-      onDegraded: (scope, reason) => noteDegradation(instance, scope, reason),
       onSettled: (start) => this.#started(node, start),
     });
     return node.start.run(now);
