@@ -1,5 +1,8 @@
 // Providers of another process
 export type { ProviderSource, ServedProvider } from "./call-server.ts";
+// A plugin in a child process
+export type { ChildOptions, RestartOptions } from "./child-plugin.ts";
+export type { ChildCommand } from "./child-process-peer.ts";
 // Data-plane processes
 export { connectDataPlane, type DataPlaneConnection } from "./connect-data-plane.ts";
 export { connectProviders } from "./connect-providers.ts";
@@ -11,8 +14,10 @@ export {
   type NotificationHandler,
   type RequestHandler,
 } from "./json-rpc-link.ts";
+export { type IsolatedOptions, isolated } from "./isolated.ts";
 export { KernelProviders, type ProviderLookup } from "./kernel-providers.ts";
 export { type ProcessLock, takeProcessLock } from "./process-lock.ts";
+export { overPipe, type PipedProvider } from "./over-pipe.ts";
 export { RemoteConnection, type RemoteConnectionOptions } from "./remote-connection.ts";
 export {
   type DataPlane,

@@ -42,7 +42,8 @@ export class RemoteConnection implements AsyncDisposable {
   readonly #source: ProviderSource;
   readonly #window: number;
   readonly #handshakeTimeoutMs: number;
-  readonly #sender: CallSender;
+  /** Sends calls to the peer, for proxies that outlive this connection. */
+  readonly sender: CallSender;
   readonly #progress: Map<number, OperationContext> = new Map();
   readonly #streams: Map<number, RemoteStream> = new Map();
   readonly #greeted: Promise<PeerInfo>;
@@ -65,7 +66,7 @@ export class RemoteConnection implements AsyncDisposable {
     this.link.onNotify("p", ([call, update]) => this.#progress.get(call as number)?.progress(toProgress(update)));
     this.link.onNotify("i", ([call, item]) => this.#streams.get(call as number)?.push(item));
     new CallServer(this.link, this.#source, options);
-    this.#sender = {
+    this.sender = {
       call: (operation, point, name, input, context) => this.#call(operation, point, name, input, context),
       stream: (operation, point, name, input, context) => this.#stream(operation, point, name, input, context),
     };
@@ -125,7 +126,7 @@ export class RemoteConnection implements AsyncDisposable {
       );
     }
     const ProxyOfPoint = proxyClassOf(point);
-    return new ProxyOfPoint(this.#sender, name, offered?.facets) as T;
+    return new ProxyOfPoint(this.sender, name, offered?.facets) as T;
   }
 
   /** Ends the connection. */

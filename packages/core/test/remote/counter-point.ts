@@ -1,9 +1,9 @@
 import { z } from "zod";
-import type { OperationContext } from "../../context/operation-context.ts";
-import { describeOperation } from "../../extension-point/describe-operation.ts";
-import type { DescribeInput, Description } from "../../extension-point/description.ts";
-import { defineExtensionPoint, type ExtensionPoint } from "../../extension-point/extension-point.ts";
-import { stream, unary, watch } from "../../extension-point/operation.ts";
+import type { OperationContext } from "../../src/context/operation-context.ts";
+import { describeOperation } from "../../src/extension-point/describe-operation.ts";
+import type { DescribeInput, Description } from "../../src/extension-point/description.ts";
+import { defineExtensionPoint, type ExtensionPoint } from "../../src/extension-point/extension-point.ts";
+import { stream, unary, watch } from "../../src/extension-point/operation.ts";
 
 /** The contract that the tests of this folder use. */
 export interface Counter {

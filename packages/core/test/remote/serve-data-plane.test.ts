@@ -2,9 +2,9 @@ import { mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { VdcError } from "../error/vdc-error.ts";
-import { connectDataPlane } from "./connect-data-plane.ts";
-import { dataPlaneEnvironment, serveDataPlane } from "./serve-data-plane.ts";
+import { VdcError } from "../../src/error/vdc-error.ts";
+import { connectDataPlane } from "../../src/remote/connect-data-plane.ts";
+import { dataPlaneEnvironment, serveDataPlane } from "../../src/remote/serve-data-plane.ts";
 
 let directory: string;
 

@@ -3,8 +3,8 @@ import { duplexPair } from "node:stream";
 import { randomBytes } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { VdcError } from "../error/vdc-error.ts";
-import { JsonRpcLink } from "./json-rpc-link.ts";
+import type { VdcError } from "../../src/error/vdc-error.ts";
+import { JsonRpcLink } from "../../src/remote/json-rpc-link.ts";
 
 const frame = (text: string): string => `Content-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`;
 const request = (id: number, method = "echo", params: unknown[] = ["x"]): string =>

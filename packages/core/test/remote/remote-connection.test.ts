@@ -1,13 +1,13 @@
 import { duplexPair } from "node:stream";
 import { ROOT_CONTEXT, trace } from "@opentelemetry/api";
 import { afterEach, describe, expect, it } from "vitest";
-import { createOperationContext } from "../context/create-operation-context.ts";
-import type { CallOptions, OperationContext, Progress } from "../context/operation-context.ts";
-import { VdcError } from "../error/vdc-error.ts";
-import { connectProviders } from "./connect-providers.ts";
-import type { RemoteConnection, RemoteConnectionOptions } from "./remote-connection.ts";
-import { ProviderDirectory, serveProviders } from "./serve-providers.ts";
-import { type Counter, counter, makeCounter } from "./test/counter-point.ts";
+import { createOperationContext } from "../../src/context/create-operation-context.ts";
+import type { CallOptions, OperationContext, Progress } from "../../src/context/operation-context.ts";
+import { VdcError } from "../../src/error/vdc-error.ts";
+import { connectProviders } from "../../src/remote/connect-providers.ts";
+import type { RemoteConnection, RemoteConnectionOptions } from "../../src/remote/remote-connection.ts";
+import { ProviderDirectory, serveProviders } from "../../src/remote/serve-providers.ts";
+import { type Counter, counter, makeCounter } from "./counter-point.ts";
 
 const open: RemoteConnection[] = [];
 
