@@ -12,3 +12,11 @@ export {
 } from "./start-host-runtime.ts";
 // After a kill
 export { type SweepReport, sweepHostDirectory } from "./sweep-host-directory.ts";
+// A host on this machine, for a datacenter
+export {
+  type LocalHost,
+  type LocalHostConnection,
+  localHost,
+  type LocalHostOptions,
+  type LocalHostPlace,
+} from "./local-host.ts";

@@ -1,3 +1,46 @@
+// The datacenter
+export { createDatacenter, type CreateDatacenterOptions } from "./datacenter/create-datacenter.ts";
+export type { Datacenter, DatacenterMode, VirtualMachineClient } from "./datacenter/datacenter.ts";
+export type { HostConnection, HostLink, HostOpenOptions } from "./datacenter/host-link.ts";
+export type { KindClient, ObjectName } from "./datacenter/kind-client.ts";
+
+// Its kinds
+export {
+  type CloudInstanceInput,
+  cloudInstanceKind,
+  type CloudInstanceSpec,
+  type CloudInstanceStatus,
+} from "./kinds/cloud-instance-spec.ts";
+export { hostKind, type HostSpec, type HostStatus } from "./kinds/host-spec.ts";
+export { imageKind, type ImageSpec, type ImageStatus } from "./kinds/image-spec.ts";
+export {
+  type PortGroup,
+  type PortPolicy,
+  type SwitchInput,
+  switchKind,
+  type SwitchKindSpec,
+  type SwitchKindStatus,
+} from "./kinds/switch-spec.ts";
+export {
+  type VirtualMachineInput,
+  virtualMachineKind,
+  type VirtualMachineSpec,
+  type VirtualMachineStatus,
+  type VmDiskSpec,
+  type VmNicSpec,
+} from "./kinds/virtual-machine-spec.ts";
+export {
+  type VolumeContent,
+  type VolumeInput,
+  volumeKind,
+  type VolumeSpec,
+  type VolumeStatus,
+} from "./kinds/volume-spec.ts";
+
+// Its decisions
+export { defaultPortSetting, effectivePortSetting } from "./decisions/effective-port-setting.ts";
+export { type PlacementDecision, type PlacementHost, type PlacementRequest, placeVm } from "./decisions/place-vm.ts";
+
 // Objects and their kinds
 export {
   type Condition,

@@ -45,7 +45,7 @@ async function ensure(
   context: Context,
   object: InstanceObject,
   providers: DatacenterProviders,
-): Promise<ReconcileResult | void> {
+): Promise<ReconcileResult | undefined> {
   const cloud = providers.cloud.get(object.spec.cloud);
   const token = object.metadata.uid;
   const observation = await cloud.observeInstance({ by: { token } }, context.operation);
@@ -116,7 +116,7 @@ async function remove(
   context: Context,
   object: InstanceObject,
   providers: DatacenterProviders,
-): Promise<ReconcileResult | void> {
+): Promise<ReconcileResult | undefined> {
   const cloud = providers.cloud.get(object.spec.cloud);
   const observation = await cloud.observeInstance({ by: { token: object.metadata.uid } }, context.operation);
   if (observation.state !== "absent") {

@@ -18,7 +18,7 @@ const terminal: ReadonlySet<ErrorCode> = new Set([
  * Runs a step of a reconcile. A failure that another try can't mend ends the tasks that wait; the object is looked at again when it, or what it
  * watches, changes. Anything else is thrown, and tried again with back-off.
  */
-export async function orFail(step: () => Promise<ReconcileResult | void>): Promise<ReconcileResult | void> {
+export async function orFail(step: () => Promise<ReconcileResult | undefined>): Promise<ReconcileResult | undefined> {
   try {
     return await step();
   } catch (error) {

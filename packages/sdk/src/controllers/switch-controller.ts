@@ -37,7 +37,7 @@ async function ensure(
   context: Context,
   object: SwitchObject,
   providers: DatacenterProviders,
-): Promise<ReconcileResult | void> {
+): Promise<ReconcileResult | undefined> {
   const network = providers.network.get(object.spec.network);
   const { generation } = object.metadata;
   const spec = switchSpecOf(context, object);
@@ -92,7 +92,7 @@ async function remove(
   context: Context,
   object: SwitchObject,
   providers: DatacenterProviders,
-): Promise<ReconcileResult | void> {
+): Promise<ReconcileResult | undefined> {
   const network = providers.network.get(object.spec.network);
   try {
     await network.removeSwitch({ switchId: object.metadata.uid }, context.operation);

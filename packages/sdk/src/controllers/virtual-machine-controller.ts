@@ -64,7 +64,7 @@ async function powerOn(
   context: VmContext,
   object: VmObject,
   providers: DatacenterProviders,
-): Promise<ReconcileResult | void> {
+): Promise<ReconcileResult | undefined> {
   const image = await context.store.find(
     imageKind,
     { tenant: object.metadata.tenant, name: object.spec.image },
@@ -142,7 +142,7 @@ async function powerOff(
   context: VmContext,
   object: VmObject,
   providers: DatacenterProviders,
-): Promise<ReconcileResult | void> {
+): Promise<ReconcileResult | undefined> {
   await stopVm(context, object, providers, "guest");
   await releaseAll(context, object, providers);
   await context.updateStatus((present) => ({
@@ -156,7 +156,7 @@ async function remove(
   context: VmContext,
   object: VmObject,
   providers: DatacenterProviders,
-): Promise<ReconcileResult | void> {
+): Promise<ReconcileResult | undefined> {
   await stopVm(context, object, providers, "hard");
   await releaseAll(context, object, providers);
   await removeVm(context, object, providers);

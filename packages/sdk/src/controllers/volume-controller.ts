@@ -46,7 +46,7 @@ async function ensure(
   context: Context,
   object: VolumeObject,
   providers: DatacenterProviders,
-): Promise<ReconcileResult | void> {
+): Promise<ReconcileResult | undefined> {
   const storage = providers.storage.get(object.spec.storage);
   let volume =
     object.status.volumeId === undefined
@@ -185,7 +185,7 @@ async function remove(
   context: Context,
   object: VolumeObject,
   providers: DatacenterProviders,
-): Promise<ReconcileResult | void> {
+): Promise<ReconcileResult | undefined> {
   if (object.status.attachedTo !== undefined) {
     const { vm, host } = object.status.attachedTo;
     await context.updateStatus({

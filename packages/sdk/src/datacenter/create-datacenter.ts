@@ -1,0 +1,289 @@
+import { join } from "node:path";
+import {
+  type AnyExtensionPoint,
+  type Clock,
+  describeOperation,
+  type Logger,
+  type Random,
+  silentLogger,
+  systemClock,
+  systemRandom,
+  toVdcError,
+  VdcError,
+} from "@vdc-os/core";
+import { cloudConnector } from "@vdc-os/core/cloud/v1";
+import { hypervisor } from "@vdc-os/core/compute/v1";
+import { hostRuntime } from "@vdc-os/core/host/v1";
+import { Kernel, type PluginRegistration, type StartReport } from "@vdc-os/core/kernel";
+import { distributedSwitch } from "@vdc-os/core/network/v1";
+import { takeProcessLock } from "@vdc-os/core/remote";
+import { secretStore } from "@vdc-os/core/secret/v1";
+import { stateStore } from "@vdc-os/core/state/v1";
+import { storageProvider } from "@vdc-os/core/storage/v1";
+import type { Policy } from "../admission/admission.ts";
+import type { Quotas } from "../admission/quota.ts";
+import { type ControlPlane, createControlPlane } from "../controller/control-plane.ts";
+import { cloudInstanceController } from "../controllers/cloud-instance-controller.ts";
+import { imageController } from "../controllers/image-controller.ts";
+import { providersOf } from "../controllers/providers.ts";
+import { switchController } from "../controllers/switch-controller.ts";
+import { virtualMachineController } from "../controllers/virtual-machine-controller.ts";
+import { volumeController } from "../controllers/volume-controller.ts";
+import { sweep, type SweepReport } from "../journal/sweep.ts";
+import { cloudInstanceKind } from "../kinds/cloud-instance-spec.ts";
+import { hostKind } from "../kinds/host-spec.ts";
+import { imageKind } from "../kinds/image-spec.ts";
+import { switchKind } from "../kinds/switch-spec.ts";
+import { volumeKind } from "../kinds/volume-spec.ts";
+import type { Datacenter, DatacenterMode } from "./datacenter.ts";
+import { DatacenterDirectory } from "./datacenter-directory.ts";
+import type { HostLink } from "./host-link.ts";
+import { HostMonitor } from "./host-monitor.ts";
+import { kindClient } from "./kind-client.ts";
+import { sweepTargets } from "./sweep-targets.ts";
+import { virtualMachineClient } from "./virtual-machine-client.ts";
+
+/** Options of {@link createDatacenter}. */
+export interface CreateDatacenterOptions {
+  /** The datacenter's own folder. Made when it is not there. Keep its path short: Unix sockets lie in it. */
+  readonly directory: string;
+  /** Defaults to `datacenter`. Counts when the folder is made. */
+  readonly name?: string;
+  /** Defaults to `durable`. */
+  readonly mode?: DatacenterMode;
+  /** What the manager's kernel runs. One of them provides a state store. */
+  readonly plugins: readonly PluginRegistration[];
+  /** Defaults to none. */
+  readonly hosts?: readonly HostLink[];
+  /** Who may do what: see `Policy`. Defaults to none. */
+  readonly policies?: readonly Policy[];
+  /** Limits for each tenant. Defaults to none. */
+  readonly quotas?: Quotas | (() => Quotas);
+  /** How often what nobody owns is looked for, in milliseconds. Defaults to ten minutes. */
+  readonly sweepIntervalMs?: number;
+  readonly logger?: Logger;
+  readonly clock?: Clock;
+  readonly random?: Random;
+  /** Gives up opening. */
+  readonly signal?: AbortSignal;
+}
+
+/** The points that a datacenter asks for descriptions. */
+const describedPoints: readonly AnyExtensionPoint[] = [
+  stateStore,
+  secretStore,
+  hostRuntime,
+  hypervisor,
+  storageProvider,
+  distributedSwitch,
+  cloudConnector,
+];
+
+/**
+ * Opens a datacenter's folder, or makes it. Takes up whatever a manager before has left: a durable datacenter's VMs are adopted, an ephemeral
+ * one's leftovers removed. At most one manager has a folder open: another is refused with `ALREADY_EXISTS`.
+ */
+export async function createDatacenter(options: CreateDatacenterOptions): Promise<Datacenter> {
+  const { mode = "durable", name = "datacenter", hosts = [], plugins, policies = [], quotas = {} } = options;
+  const {
+    logger = silentLogger,
+    clock = systemClock,
+    random = systemRandom,
+    signal = new AbortController().signal,
+  } = options;
+  const names = hosts.map((host) => host.name);
+  const twice = names.find((host, index) => names.indexOf(host) !== index);
+  if (twice !== undefined) throw new VdcError("INVALID_ARGUMENT", `there are two hosts '${twice}'`);
+
+  const directory = await DatacenterDirectory.open(options.directory, name, mode);
+  const { uid } = directory.identity;
+  // What was acquired, released in reverse when opening fails, or by `close`.
+  const releases: (() => Promise<unknown>)[] = [];
+  const lock = await takeProcessLock(join(directory.path, "manager"));
+  releases.push(() => lock.release());
+  const closing = new AbortController();
+  try {
+    if (directory.leftover) {
+      await Promise.all(hosts.map((host) => host.sweep({ directory: directory.host(host.name), datacenter: uid })));
+      await directory.clear();
+    }
+    const kernel = new Kernel({ plugins, logger, clock, random });
+    const monitors = hosts.map((link) => {
+      const open = {
+        datacenter: uid,
+        directory: directory.host(link.name),
+        ephemeral: mode === "ephemeral",
+        signal: closing.signal,
+      };
+      return new HostMonitor({ link, open, kernel, clock, logger, onConnected: () => void sweepNow().catch(() => {}) });
+    });
+    const stopHosts = { stop: mode === "ephemeral" };
+    releases.push(() => Promise.all(monitors.map((monitor) => monitor.close(stopHosts))));
+    await Promise.all(monitors.map((monitor) => monitor.connect()));
+    releases.push(() => kernel.stop());
+    const startReport: StartReport = await kernel.start({ signal });
+    const plane = buildPlane({ kernel, uid, policies, quotas, clock, random, logger });
+    releases.push(() => plane.stop());
+    let running = false;
+    const sweepNow = async (
+      sweepOptions: { readonly dryRun?: boolean; readonly signal?: AbortSignal } = {},
+    ): Promise<SweepReport> =>
+      sweep({
+        state: kernel.get(stateStore),
+        journal: plane.journal,
+        datacenter: uid,
+        targets: sweepTargets(kernel, uid),
+        clock,
+        logger,
+        // When opening, nothing of this process is under way, so whatever has no object is a leftover.
+        ...(running ? {} : { graceMs: 0 }),
+        ...sweepOptions,
+      });
+    await sweepNow({ signal });
+    await plane.start({ signal });
+    running = true;
+    for (const host of names)
+      await plane.store.create(
+        hostKind,
+        { name: host, spec: { schedulable: true } },
+        { fieldOwner: "datacenter", signal },
+      );
+    for (const monitor of monitors) monitor.start(plane);
+    const sweeping = sweepFromTimeToTime(sweepNow, options.sweepIntervalMs ?? 600_000, clock, logger, closing.signal);
+    releases.push(() => sweeping);
+
+    let closed: Promise<void> | undefined;
+    const close = (): Promise<void> =>
+      (closed ??= (async () => {
+        if (mode === "ephemeral") await removeOutside(plane, logger);
+        closing.abort(new VdcError("CANCELLED", "the datacenter is being closed"));
+        await releaseAll(releases, logger, mode === "ephemeral" ? () => directory.remove() : undefined);
+      })());
+    return {
+      uid,
+      name: directory.identity.name,
+      directory: directory.path,
+      mode,
+      kernel,
+      startReport,
+      events: kernel.events,
+      tasks: plane.tasks,
+      hosts: kindClient(plane, hostKind),
+      volumes: kindClient(plane, volumeKind),
+      images: kindClient(plane, imageKind),
+      switches: kindClient(plane, switchKind),
+      vms: virtualMachineClient(plane, kernel),
+      cloudInstances: kindClient(plane, cloudInstanceKind),
+      secrets: kernel.get(secretStore),
+      describe: () => describeAll(kernel),
+      status: () => plane.status,
+      sweep: sweepNow,
+      close,
+      [Symbol.asyncDispose]: close,
+    };
+  } catch (error) {
+    closing.abort(error);
+    await releaseAll(releases, logger, undefined);
+    throw error;
+  }
+}
+
+interface PlaneOptions {
+  readonly kernel: Kernel;
+  readonly uid: string;
+  readonly policies: readonly Policy[];
+  readonly quotas: Quotas | (() => Quotas);
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+function buildPlane({ kernel, uid, policies, quotas, clock, random, logger }: PlaneOptions): ControlPlane {
+  const providers = providersOf(kernel);
+  return createControlPlane({
+    state: kernel.get(stateStore),
+    datacenter: uid,
+    kinds: [hostKind],
+    controllers: [
+      volumeController(providers),
+      imageController(),
+      switchController(providers),
+      virtualMachineController(providers),
+      cloudInstanceController(providers),
+    ],
+    policies,
+    quotas,
+    events: kernel.events,
+    clock,
+    random,
+    logger,
+  });
+}
+
+/** What an ephemeral datacenter has made elsewhere goes in an orderly way; what is on its own hosts goes with them. */
+async function removeOutside(plane: ControlPlane, logger: Logger): Promise<void> {
+  const { items } = await plane.store.list(cloudInstanceKind);
+  const results = await Promise.allSettled(
+    items.map(async ({ metadata: { tenant, name } }) => {
+      const { task } = await plane.store.delete(cloudInstanceKind, { tenant, name });
+      await task.wait({ timeoutMs: 20_000 });
+    }),
+  );
+  for (const result of results) {
+    if (result.status === "rejected")
+      logger.warn("an instance could not be removed from its cloud", { error: toVdcError(result.reason).message });
+  }
+}
+
+async function releaseAll(
+  releases: (() => Promise<unknown>)[],
+  logger: Logger,
+  last: (() => Promise<unknown>) | undefined,
+): Promise<void> {
+  const [lock, ...rest] = releases.splice(0);
+  for (const release of [
+    ...rest.reverse(),
+    ...(last === undefined ? [] : [last]),
+    ...(lock === undefined ? [] : [lock]),
+  ]) {
+    try {
+      await release();
+    } catch (error) {
+      logger.error("something could not be released", { error: toVdcError(error).message });
+    }
+  }
+}
+
+async function sweepFromTimeToTime(
+  run: () => Promise<SweepReport>,
+  everyMs: number,
+  clock: Clock,
+  logger: Logger,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    await clock.sleep(everyMs, { signal }).catch(() => {});
+    if (signal.aborted) return;
+    await run().catch((error) =>
+      logger.warn("a sweep failed; it is tried again later", { error: toVdcError(error).message }),
+    );
+  }
+}
+
+async function describeAll(kernel: Kernel): ReturnType<Datacenter["describe"]> {
+  const found = describedPoints.flatMap((point) => {
+    const providers = kernel.all(point as typeof storageProvider);
+    return providers.names().map((name) => ({ point: point.id, name, handle: providers.get(name) }));
+  });
+  const described = await Promise.all(
+    found.map(async ({ point, name, handle }) => {
+      try {
+        return { point, name, description: describeOperation.output.parse(await handle.describe({ scope: {} })) };
+      } catch {
+        // A provider that does not answer just now is left out.
+        return undefined;
+      }
+    }),
+  );
+  return described.filter((item) => item !== undefined);
+}

@@ -1,0 +1,116 @@
+import { randomUUID } from "node:crypto";
+import { mkdir, open, readdir, readFile, realpath, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { objectName, schemaOf, VdcError } from "@vdc-os/core";
+import { z } from "zod";
+import type { DatacenterMode } from "./datacenter.ts";
+
+/** What a datacenter's folder says of it. */
+interface Identity {
+  readonly uid: string;
+  readonly name: string;
+  readonly mode: DatacenterMode;
+}
+
+const identitySchema: z.ZodType<Identity> = schemaOf<Identity>()(
+  z.object({ uid: z.uuid(), name: objectName, mode: z.enum(["durable", "ephemeral"]) }),
+);
+
+const identityFile = "datacenter.json";
+
+/** A datacenter's own folder. */
+export class DatacenterDirectory {
+  readonly path: string;
+  readonly identity: Identity;
+  /** Whether an ephemeral datacenter was here before and was not closed. */
+  readonly leftover: boolean;
+
+  private constructor(path: string, identity: Identity, leftover: boolean) {
+    this.path = path;
+    this.identity = identity;
+    this.leftover = leftover;
+  }
+
+  /** Finds a datacenter's folder, or makes it. A folder with other content, or of a datacenter of another mode, is refused. */
+  static async open(path: string, name: string, mode: DatacenterMode): Promise<DatacenterDirectory> {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+    const real = await realpath(path);
+    const present = await readIdentity(real);
+    if (present !== undefined) {
+      if (present.mode !== mode) {
+        throw new VdcError(
+          "FAILED_PRECONDITION",
+          `'${real}' holds the ${present.mode} datacenter '${present.name}': open it as such, or take another folder`,
+          { reason: "VDC_DATACENTER_MODE" },
+        );
+      }
+      return new DatacenterDirectory(real, present, mode === "ephemeral");
+    }
+    const entries = (await readdir(real)).filter((entry) => !entry.startsWith(`${identityFile}.`));
+    if (entries.length > 0) {
+      throw new VdcError(
+        "FAILED_PRECONDITION",
+        `'${real}' is not empty, and is no datacenter's folder: take an empty one`,
+        {
+          reason: "VDC_FOREIGN_DIRECTORY",
+        },
+      );
+    }
+    const identity: Identity = { uid: randomUUID(), name, mode };
+    await writeDurably(real, identityFile, `${JSON.stringify(identity, undefined, 2)}\n`);
+    return new DatacenterDirectory(real, identity, false);
+  }
+
+  /** The folder of a host. */
+  host(name: string): string {
+    return join(this.path, "hosts", name);
+  }
+
+  /** Removes everything but the identity, so that what was stamped with it is still known as ours. */
+  async clear(): Promise<void> {
+    for (const entry of await readdir(this.path)) {
+      if (entry !== identityFile) await rm(join(this.path, entry), { recursive: true, force: true });
+    }
+  }
+
+  /** Removes the folder. */
+  async remove(): Promise<void> {
+    await this.clear();
+    await rm(this.path, { recursive: true, force: true });
+  }
+}
+
+async function readIdentity(directory: string): Promise<Identity | undefined> {
+  let text: string;
+  try {
+    text = await readFile(join(directory, identityFile), "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+  try {
+    return identitySchema.parse(JSON.parse(text));
+  } catch (cause) {
+    throw new VdcError("DATA_LOSS", `'${join(directory, identityFile)}' is damaged: restore it from a backup`, {
+      cause,
+    });
+  }
+}
+
+async function writeDurably(directory: string, name: string, text: string): Promise<void> {
+  const temporary = join(directory, `${name}.${process.pid}.tmp`);
+  const file = await open(temporary, "w", 0o600);
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(temporary, join(directory, name));
+  const folder = await open(directory, "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
