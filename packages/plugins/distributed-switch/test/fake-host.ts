@@ -79,6 +79,17 @@ export class FakeHost implements SwitchHostRuntime, AsyncDisposable {
     await this.#run();
   }
 
+  /** Resolves when the process has every port's link up. */
+  async linksUp(): Promise<void> {
+    for (;;) {
+      const status = (await this.#process?.methods.status?.({}, { signal: new AbortController().signal })) as unknown as
+        | { readonly ports: readonly { readonly link: string }[] }
+        | undefined;
+      if (status?.ports.every(({ link }) => link === "up") === true) return;
+      await new Promise(setImmediate);
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.reachable = false;
     await this.kill();

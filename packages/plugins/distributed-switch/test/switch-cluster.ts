@@ -148,7 +148,8 @@ export class SwitchCluster implements AsyncDisposable {
     const nic = this.#stack.use(
       await FakeNic.listen(binding.attachment.path, changes.mac ?? macOf(Number(portKey.replace(/\D/g, "")))),
     );
-    await nic.until(({ connected }) => connected);
+    // The VM's end is connected before the switch's end knows it.
+    await this.status(({ ports }) => ports.some((port) => port.portKey === portKey && port.link === "up"));
     return nic;
   }
 

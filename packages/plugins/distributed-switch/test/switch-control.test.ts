@@ -53,14 +53,14 @@ describe("the control side of the switch", () => {
     const before = await cluster.control.portStatistics({ switchId: "sw" }, cluster.operation());
     await cluster.control.close();
     await cluster.host("a").restart();
-    await one.until(({ connections }) => connections === 2);
+    await cluster.host("a").linksUp();
     one.say("without", "all");
     await two.heard("without");
     await cluster.restartManager();
     // What was told is kept through a kill; what was counted since is not, but for what is written now and then.
     await cluster.control.portStatistics({ switchId: "sw" }, cluster.operation());
     await cluster.host("b").restart();
-    await two.until(({ connections, connected }) => connections === 2 && connected);
+    await cluster.host("b").linksUp();
     one.say("with", "all");
     await two.heard("with");
     const after = await cluster.control.portStatistics({ switchId: "sw" }, cluster.operation());
@@ -161,7 +161,8 @@ describe("the control side of the switch", () => {
     const port = { switchId: "sw", portKey: "nic-1" };
     await gate.setGate({ ...port, gate: "hold", generation: 1 }, cluster.operation());
     await cluster.host("a").restart();
-    await one.until(({ connections, connected }) => connections === 2 && connected);
+    await cluster.host("a").linksUp();
+    await one.until(({ connections }) => connections === 2);
     for (const text of ["1", "2", "3"]) one.say(text, "all");
     while ((await gate.heldFrames(port, cluster.operation())).frames < 3) await new Promise(setImmediate);
     expect(await gate.releaseHeld({ ...port, frames: 2, generation: 1 }, cluster.operation())).toEqual({ released: 2 });
