@@ -1,0 +1,212 @@
+import { isRetryableCode, isVdcError, type OperationContext, VdcError } from "@vdc-os/core";
+import type { Attachment, AttachVolume } from "@vdc-os/core/storage/v1";
+import { Qcow2Image } from "@vdc-os/qcow2";
+import { exportNameOf } from "./export-name.ts";
+import type { StorageProcesses } from "./storage-processes.ts";
+import type { VolumeCatalog } from "./volume-catalog.ts";
+import type { VolumeEntry } from "./volume-entry.ts";
+import type { AttachmentRecord } from "./volume-record.ts";
+
+const directLoses =
+  "the VM monitor opens the file itself, so nothing of this provider is on its data path; attach with mode 'served'";
+
+/** What an attachment by file gives up. */
+const lostDirectly: Readonly<Record<string, string>> = Object.fromEntries(
+  ["fencing", "epochs", "changedBlocks", "qos", "layering.copyUp"].map((name) => [name, directLoses]),
+);
+
+/** Options of {@link Attachments}. */
+export interface AttachmentsOptions {
+  readonly catalog: VolumeCatalog;
+  readonly processes: StorageProcesses;
+  /** The hosts that see the pool's folder. `undefined` for all. */
+  readonly accessibleHosts: readonly string[] | undefined;
+}
+
+/**
+ * Who may use a volume. The record is written first, always: an attachment is in it before it is served, and marked as ending before
+ * it is cut off; so after a kill at any instant the next call knows what to finish.
+ */
+export class Attachments {
+  readonly #options: AttachmentsOptions;
+
+  constructor(options: AttachmentsOptions) {
+    this.#options = options;
+  }
+
+  attach(input: AttachVolume, context: OperationContext): Promise<Attachment> {
+    const entry = this.#options.catalog.get(input.volumeId);
+    return entry.change(["attachment"], "attach", () => this.#attach(entry, input, context));
+  }
+
+  async detach(
+    input: { readonly volumeId: string; readonly host: string; readonly generation: number },
+    context: OperationContext,
+  ): Promise<void> {
+    const entry = this.#options.catalog.find(input.volumeId);
+    if (entry === undefined) return;
+    await entry.change(["attachment"], "detach", async () => {
+      const { attachment } = entry.record;
+      if (attachment?.generation === input.generation && attachment.host === input.host)
+        await this.#end(entry, context);
+    });
+  }
+
+  revoke(input: { readonly volumeId: string; readonly generation: number }, context: OperationContext): Promise<void> {
+    const entry = this.#options.catalog.get(input.volumeId);
+    return entry.change(["attachment"], "revoke", async () => {
+      const { attachment, highWater } = entry.record;
+      if (attachment !== undefined && attachment.generation <= input.generation) {
+        await this.#end(entry, context, input.generation);
+      } else if (highWater < input.generation && attachment === undefined) {
+        await this.#options.catalog.update(entry, (record) => ({ ...record, highWater: input.generation }));
+      }
+    });
+  }
+
+  attachmentOf(entry: VolumeEntry): Attachment | undefined {
+    const { attachment, volumeId } = entry.record;
+    if (attachment === undefined) return undefined;
+    const { host, access, generation, transport, mode } = attachment;
+    const direct = mode === "direct";
+    return {
+      volumeId,
+      host,
+      access,
+      generation,
+      transport,
+      fencing: direct ? "none" : "enforced",
+      loses: direct ? lostDirectly : {},
+    };
+  }
+
+  async #attach(entry: VolumeEntry, input: AttachVolume, context: OperationContext): Promise<Attachment> {
+    const { catalog, processes } = this.#options;
+    const { volumeId, host, generation, access, mode = "served" } = input;
+    const { record } = entry;
+    const present = record.attachment;
+    const repeats = present?.generation === generation && !present.ending;
+    if (generation <= record.highWater && !repeats) {
+      throw new VdcError(
+        "FAILED_PRECONDITION",
+        `volume '${record.name}' has seen attachment generation ${record.highWater}: ${generation} is fenced`,
+        { reason: "VDC_FENCED", details: { generation, highest: record.highWater } },
+      );
+    }
+    if (repeats && (present.host !== host || present.access !== access || present.mode !== mode)) {
+      throw new VdcError(
+        "FAILED_PRECONDITION",
+        `volume '${record.name}' is attached in generation ${generation} to host '${present.host}', ${present.access}, ${present.mode}: another attachment needs a higher generation`,
+        { reason: "VDC_ATTACHED_OTHERWISE", blockers: [{ kind: "host", name: present.host }] },
+      );
+    }
+    this.#assertAttachable(entry, input);
+    if (!repeats) {
+      const socket = mode === "served" ? await processes.ensure(host, context) : "";
+      if (present !== undefined) await this.#end(entry, context);
+      // Overlays may have been made while the process was started.
+      this.#assertAttachable(entry, input);
+      const attachment: AttachmentRecord = {
+        host,
+        access,
+        generation,
+        mode,
+        ending: false,
+        transport:
+          mode === "direct"
+            ? { kind: "file", path: catalog.layout.image(volumeId), format: "qcow2" }
+            : { kind: "nbd-unix", path: socket, exportName: exportNameOf(volumeId, generation) },
+      };
+      await catalog.update(entry, (old) => ({ ...old, highWater: generation, attachment }));
+    } else if (mode === "served") {
+      await processes.ensure(host, context);
+    }
+    if (mode === "served") {
+      try {
+        await processes.request(host, "attach", { volumeId, generation }, context);
+      } catch (error) {
+        // Where the outcome is unknown the record stays, and the caller repeats the call.
+        if (!repeats && isVdcError(error) && isFinal(error)) {
+          await catalog.update(entry, ({ attachment: _, ...old }) => ({ ...old, highWater: record.highWater }));
+        }
+        throw error;
+      }
+    }
+    return this.attachmentOf(entry) as Attachment;
+  }
+
+  /** Cuts off the present owner, and persists that nothing up to a generation comes back. */
+  async #end(entry: VolumeEntry, context: OperationContext, generation = 0): Promise<void> {
+    const { catalog, processes } = this.#options;
+    const { attachment } = entry.record;
+    if (attachment === undefined) return;
+    await catalog.update(entry, (record) => ({
+      ...record,
+      highWater: Math.max(record.highWater, attachment.generation),
+      attachment: { ...attachment, ending: true },
+    }));
+    const owner = { volumeId: entry.volumeId, generation: attachment.generation };
+    if (attachment.mode === "served") await processes.cutOff(attachment.host, owner, context);
+    else if (attachment.access === "readWrite") await this.#assertNotOpen(entry, attachment.host);
+    await catalog.update(entry, ({ attachment: _, ...record }) => ({
+      ...record,
+      highWater: Math.max(record.highWater, generation),
+    }));
+  }
+
+  /** A file can't be taken away from a VM monitor; but QEMU locks what it has open, and on Linux that can be seen. */
+  async #assertNotOpen(entry: VolumeEntry, host: string): Promise<void> {
+    try {
+      const image = await Qcow2Image.open(this.#options.catalog.layout.image(entry.volumeId), {
+        readOnly: true,
+        resolveBacking: () => undefined,
+      });
+      await image.close();
+    } catch (error) {
+      if ((error as { readonly code?: string }).code !== "IN_USE") return;
+      throw new VdcError(
+        "UNAVAILABLE",
+        `volume '${entry.record.name}' is attached directly on host '${host}', and its VM still has the file open: end the VM first`,
+        { reason: "VDC_CANNOT_FENCE", blockers: [{ kind: "host", name: host }], cause: error },
+      );
+    }
+  }
+
+  #assertAttachable(entry: VolumeEntry, { host, access }: AttachVolume): void {
+    const { record } = entry;
+    for (const hosts of [this.#options.accessibleHosts, record.request.accessibleHosts]) {
+      if (hosts === undefined || hosts.includes(host)) continue;
+      throw new VdcError("FAILED_PRECONDITION", `volume '${record.name}' can't be attached on host '${host}'`, {
+        reason: "VDC_HOST_NOT_ACCESSIBLE",
+        details: { accessibleHosts: [...hosts] },
+      });
+    }
+    if (access === "readWrite" && entry.isParent) {
+      throw new VdcError(
+        "FAILED_PRECONDITION",
+        `volume '${record.name}' is read-only: ${entry.children.size} overlays read from it`,
+        { reason: "VDC_VOLUME_IS_PARENT", blockers: childrenOf(entry, this.#options.catalog) },
+      );
+    }
+    const change = entry.changeIn("content");
+    if (change !== undefined) {
+      throw new VdcError("ABORTED", `volume '${record.name}' is busy with ${change}: try again`, {
+        reason: "VDC_VOLUME_BUSY",
+      });
+    }
+  }
+}
+
+/** A volume's children, for an error: at most 20 of them. */
+export function childrenOf(
+  entry: VolumeEntry,
+  catalog: VolumeCatalog,
+): readonly { readonly kind: string; readonly name: string }[] {
+  return [...entry.children]
+    .slice(0, 20)
+    .map((volumeId) => ({ kind: "volume", name: catalog.find(volumeId)?.record.name ?? volumeId }));
+}
+
+function isFinal(error: VdcError): boolean {
+  return !isRetryableCode(error.code) && error.code !== "CANCELLED" && error.code !== "UNKNOWN";
+}

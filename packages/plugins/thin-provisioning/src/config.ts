@@ -1,0 +1,33 @@
+import { z } from "zod";
+
+/** Config of the plugin: one pool. */
+export interface ThinProvisioningConfig {
+  /** The provider's name, and the pool's. At most 32 characters: a process and a socket on each host are named after it. */
+  readonly name: string;
+  /** The pool's folder. It describes itself: it can be moved while the pool is closed, and opened again. Every host must see it at this path. */
+  readonly directory: string;
+  /** What volumes may take in all. Defaults to the size of the folder's file system. */
+  readonly capacityBytes?: number | undefined;
+  /** How far the virtual sizes may exceed the capacity. Defaults to 4. */
+  readonly maxOverSubscription?: number | undefined;
+  /** Kept back from volumes. Defaults to 0. */
+  readonly reservedBytes?: number | undefined;
+  /** Fractions of the capacity at which an alarm is raised. Defaults to 0.75 and 0.9. */
+  readonly alarmThresholds?: readonly number[] | undefined;
+  /** The hosts that see the folder. Defaults to all. */
+  readonly accessibleHosts?: readonly string[] | undefined;
+  /** Uid of the datacenter that the storage processes are stamped with. Defaults to the pool's own id. */
+  readonly datacenter?: string | undefined;
+}
+
+/** Schema of {@link ThinProvisioningConfig}. */
+export const thinProvisioningConfig: z.ZodType<ThinProvisioningConfig> = z.object({
+  name: z.string().regex(/^[a-z0-9](?:[a-z0-9.-]{0,30}[a-z0-9])?$/),
+  directory: z.string().min(1),
+  capacityBytes: z.int().positive().optional(),
+  maxOverSubscription: z.number().min(0.01).max(1000).optional(),
+  reservedBytes: z.int().nonnegative().optional(),
+  alarmThresholds: z.array(z.number().positive().max(1)).max(8).optional(),
+  accessibleHosts: z.array(z.string().min(1)).optional(),
+  datacenter: z.string().min(1).optional(),
+});

@@ -1,0 +1,160 @@
+import { mkdirSync, readFileSync, realpathSync, statfsSync, statSync } from "node:fs";
+import {
+  type Clock,
+  type Logger,
+  type OwnerStamp,
+  type Providers,
+  type Random,
+  silentLogger,
+  systemClock,
+  systemRandom,
+  VdcError,
+} from "@vdc-os/core";
+import type { HostRuntime } from "@vdc-os/core/host/v1";
+import type { PoolCapacity } from "@vdc-os/core/storage/v1";
+import { z } from "zod";
+import { Attachments } from "./attachments.ts";
+import type { ThinProvisioningConfig } from "./config.ts";
+import { replaceFile } from "./durable-file.ts";
+import { assertCanPromise, type PoolLimits, type PoolUsage, poolCapacityOf } from "./pool-capacity.ts";
+import { PoolLayout } from "./pool-layout.ts";
+import { lockPool, type PoolLock } from "./pool-lock.ts";
+import { StorageProcesses } from "./storage-processes.ts";
+import { VolumeCatalog } from "./volume-catalog.ts";
+import type { VolumeEntry } from "./volume-entry.ts";
+
+/** What a pool works with, beside its config. */
+export interface OpenThinPoolOptions extends ThinProvisioningConfig {
+  /** The hosts on which volumes can be attached. */
+  readonly hosts: Providers<HostRuntime>;
+  /** Defaults to none. */
+  readonly logger?: Logger;
+  /** Defaults to the machine's. */
+  readonly clock?: Clock;
+  /** Defaults to the machine's. */
+  readonly random?: Random;
+}
+
+const identity = z.object({ format: z.literal(1), poolId: z.string() });
+
+/** An open pool: its volumes, their attachments and its space. One process has it open. */
+export class ThinPool {
+  readonly name: string;
+  readonly poolId: string;
+  readonly layout: PoolLayout;
+  readonly catalog: VolumeCatalog;
+  readonly attachments: Attachments;
+  readonly processes: StorageProcesses;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly accessibleHosts: readonly string[] | undefined;
+  readonly #lock: PoolLock;
+  readonly #limits: PoolLimits;
+
+  private constructor(
+    options: OpenThinPoolOptions,
+    parts: { layout: PoolLayout; lock: PoolLock; poolId: string; catalog: VolumeCatalog },
+  ) {
+    const { layout, lock, poolId, catalog } = parts;
+    this.name = options.name;
+    this.poolId = poolId;
+    this.layout = layout;
+    this.catalog = catalog;
+    this.clock = options.clock ?? systemClock;
+    this.random = options.random ?? systemRandom;
+    this.accessibleHosts = options.accessibleHosts;
+    this.#lock = lock;
+    this.#limits = {
+      capacityBytes: options.capacityBytes,
+      maxOverSubscription: options.maxOverSubscription ?? 4,
+      reservedBytes: options.reservedBytes ?? 0,
+      alarmThresholds: options.alarmThresholds ?? [0.75, 0.9],
+    };
+    const owner: OwnerStamp = {
+      datacenter: options.datacenter ?? poolId,
+      tenant: "default",
+      kind: "StoragePool",
+      name: options.name,
+      uid: poolId,
+    };
+    this.processes = new StorageProcesses({
+      hosts: options.hosts,
+      name: options.name,
+      poolDirectory: layout.root,
+      owner,
+    });
+    this.attachments = new Attachments({
+      catalog,
+      processes: this.processes,
+      accessibleHosts: options.accessibleHosts,
+    });
+  }
+
+  /**
+   * Opens a pool, or makes one of an empty or absent folder. Sweeps what a kill left. Throws `FAILED_PRECONDITION` and names the
+   * process when another one has it open.
+   */
+  static async open(options: OpenThinPoolOptions): Promise<ThinPool> {
+    mkdirSync(options.directory, { recursive: true, mode: 0o700 });
+    const layout = new PoolLayout(realpathSync(options.directory));
+    const lock = lockPool(layout.lock);
+    try {
+      const poolId = await openIdentity(layout, options.random ?? systemRandom);
+      const catalog = await VolumeCatalog.open(layout, options.logger ?? silentLogger);
+      return new ThinPool(options, { layout, lock, poolId, catalog });
+    } catch (error) {
+      lock.release();
+      throw error;
+    }
+  }
+
+  /** Gives the pool up. Attached volumes are served on. */
+  close(): void {
+    this.#lock.release();
+  }
+
+  /** What a volume's image takes on its file system now, also while it is attached. */
+  allocatedBytes(entry: VolumeEntry): number {
+    // POSIX counts blocks of 512 bytes, whatever the file system's own are.
+    return (statSync(this.layout.image(entry.volumeId), { throwIfNoEntry: false })?.blocks ?? 0) * 512;
+  }
+
+  capacity(): PoolCapacity {
+    let allocatedBytes = 0;
+    for (const entry of this.catalog.entries) allocatedBytes += this.allocatedBytes(entry);
+    return poolCapacityOf({ ...this.#usage(), allocatedBytes }, this.#limits);
+  }
+
+  /** Throws `RESOURCE_EXHAUSTED` when volumes can't grow by this much in all. Costs the same however many volumes there are. */
+  assertCanPromise(additionalBytes: number): void {
+    const limited = this.#limits.capacityBytes !== undefined;
+    const allocatedBytes = limited ? this.capacity().allocatedBytes : 0;
+    assertCanPromise(additionalBytes, { ...this.#usage(), allocatedBytes }, this.#limits);
+  }
+
+  #usage(): Omit<PoolUsage, "allocatedBytes"> {
+    const { bsize, blocks, bavail } = statfsSync(this.layout.root);
+    return {
+      fileSystemBytes: bsize * blocks,
+      fileSystemFreeBytes: bsize * bavail,
+      provisionedBytes: this.catalog.provisionedBytes,
+    };
+  }
+}
+
+async function openIdentity(layout: PoolLayout, random: Random): Promise<string> {
+  let text: string;
+  try {
+    text = readFileSync(layout.identity, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    const poolId = random.uuid();
+    await replaceFile(layout.identity, `${JSON.stringify({ format: 1, poolId })}\n`);
+    return poolId;
+  }
+  try {
+    return identity.parse(JSON.parse(text)).poolId;
+  } catch (cause) {
+    throw new VdcError("DATA_LOSS", `'${layout.identity}' is damaged, or of a newer version`, { cause });
+  }
+}

@@ -1,0 +1,55 @@
+import { VdcError } from "@vdc-os/core";
+import type { VolumeRecord } from "./volume-record.ts";
+
+/** What a call changes: the volume's content and shape, or who may use it. A fence must not wait for a long copy, so they are apart. */
+export type ChangeDomain = "content" | "attachment";
+
+/** A volume in memory: its record as it is on disk, and what is going on with it. */
+export class VolumeEntry {
+  record: VolumeRecord;
+  /** Ids of the volumes that read from this one. */
+  readonly children: Set<string> = new Set();
+  /** Overlays of it that are being made. It is neither deleted nor made writable meanwhile. */
+  pins = 0;
+  removed = false;
+  /** The last write of the record, so that writes come one after the other. */
+  writing: Promise<void> = Promise.resolve();
+  readonly #changes = new Map<ChangeDomain, string>();
+
+  constructor(record: VolumeRecord) {
+    this.record = record;
+  }
+
+  get volumeId(): string {
+    return this.record.volumeId;
+  }
+
+  /** Whether others read from it, or soon will. */
+  get isParent(): boolean {
+    return this.children.size > 0 || this.pins > 0;
+  }
+
+  /** What changes it now, if anything does. */
+  changeIn(domain: ChangeDomain): string | undefined {
+    return this.#changes.get(domain);
+  }
+
+  /** Runs a change alone in its domains. Throws `ABORTED` when another one runs there: the caller tries again. */
+  async change<T>(domains: readonly ChangeDomain[], what: string, run: () => Promise<T>): Promise<T> {
+    for (const domain of domains) {
+      const running = this.#changes.get(domain);
+      if (running !== undefined) {
+        throw new VdcError("ABORTED", `volume '${this.record.name}' is busy with ${running}: try ${what} again`, {
+          reason: "VDC_VOLUME_BUSY",
+          blockers: [{ kind: "operation", name: running }],
+        });
+      }
+    }
+    for (const domain of domains) this.#changes.set(domain, what);
+    try {
+      return await run();
+    } finally {
+      for (const domain of domains) this.#changes.delete(domain);
+    }
+  }
+}

@@ -1,0 +1,23 @@
+import type { Volume } from "@vdc-os/core/storage/v1";
+import type { ThinPool } from "./thin-pool.ts";
+import type { VolumeEntry } from "./volume-entry.ts";
+
+/** A volume as the contract shows it. */
+export function volumeOf(pool: ThinPool, entry: VolumeEntry): Volume {
+  const { volumeId, name, capacityBytes, createdAt, request, parentVolumeId } = entry.record;
+  const allocatedBytes = pool.allocatedBytes(entry);
+  const accessibleHosts = request.accessibleHosts ?? pool.accessibleHosts;
+  return {
+    volumeId,
+    name,
+    capacityBytes,
+    allocatedBytes,
+    // What others read from is given back only when they are gone.
+    exclusiveBytes: entry.children.size > 0 ? 0 : allocatedBytes,
+    createdAt,
+    ...(request.owner === undefined ? {} : { owner: request.owner }),
+    ...(parentVolumeId === undefined ? {} : { parent: { kind: "volume", volumeId: parentVolumeId } }),
+    ...(accessibleHosts === undefined ? {} : { accessibleHosts }),
+    parameters: request.parameters ?? {},
+  };
+}

@@ -1,0 +1,66 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createOperationContext, type OperationContext } from "@vdc-os/core";
+import { NbdClient } from "@vdc-os/nbd";
+import type { ThinProvisioningConfig } from "../src/config.ts";
+import { ThinPool } from "../src/thin-pool.ts";
+import { ThinStorageProvider } from "../src/thin-storage-provider.ts";
+import { createTestHost, hostsOf, type TestHost } from "./test-host.ts";
+
+export const mib: number = 1024 * 1024;
+
+/** A pool in a folder of its own, with two hosts. */
+export interface TestPool extends AsyncDisposable {
+  readonly folder: string;
+  readonly hosts: readonly [TestHost, TestHost];
+  pool: ThinPool;
+  provider: ThinStorageProvider;
+  /** Gives the pool up and opens it again. */
+  reopen(): Promise<ThinStorageProvider>;
+}
+
+export function context(options: Parameters<typeof createOperationContext>[0] = {}): OperationContext {
+  return createOperationContext(options);
+}
+
+export async function createTestPool(
+  kind: "process" | "here",
+  config: Partial<ThinProvisioningConfig> = {},
+): Promise<TestPool> {
+  const folder = mkdtempSync(join(tmpdir(), "vdc-thin-"));
+  const hosts = [
+    createTestHost("host-a", join(folder, "a"), kind),
+    createTestHost("host-b", join(folder, "b"), kind),
+  ] as const;
+  const open = (): Promise<ThinPool> =>
+    ThinPool.open({ name: "fast", directory: join(folder, "pool"), hosts: hostsOf(hosts), ...config });
+  const pool = await open();
+  const test: TestPool = {
+    folder,
+    hosts,
+    pool,
+    provider: new ThinStorageProvider(pool),
+    async reopen() {
+      test.pool.close();
+      test.pool = await open();
+      test.provider = new ThinStorageProvider(test.pool);
+      return test.provider;
+    },
+    async [Symbol.asyncDispose]() {
+      test.pool.close();
+      for (const host of hosts) await host.stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+  return test;
+}
+
+/** Connects to an attached volume. */
+export function connectTo(attachment: { readonly transport: { readonly kind: string } }): Promise<NbdClient> {
+  const { path, exportName } = attachment.transport as unknown as {
+    readonly path: string;
+    readonly exportName: string;
+  };
+  return NbdClient.connect(path, { exportName });
+}
