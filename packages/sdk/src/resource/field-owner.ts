@@ -5,7 +5,15 @@
  * is a conflict unless it is forced, which takes it over. Fields that nobody set (defaults) are free.
  */
 import type { Json, JsonObject } from "@vdc-os/core";
-import { arePathsRelated, type FieldPath, fieldsOf, isEqualJson, valueAt, withValueAt } from "./field-path.ts";
+import {
+  arePathsRelated,
+  type FieldPath,
+  fieldsOf,
+  isEqualJson,
+  isJsonObject,
+  valueAt,
+  withValueAt,
+} from "./field-path.ts";
 
 /** Who holds each field. */
 export type FieldOwners = Readonly<Record<FieldPath, string>>;
@@ -68,7 +76,10 @@ export function releaseFields(owners: FieldOwners, owner: string, paths: readonl
   );
 }
 
-/** A spec to be, with the fields that others hold and that it leaves out carried over from the current one. */
+/**
+ * A spec to be, with the fields that others hold and that it leaves out carried over from the current one. What it replaces by
+ * something else is not left out: that shows as a conflict.
+ */
 export function keepFieldsOfOthers(
   desired: JsonObject,
   current: JsonObject,
@@ -77,9 +88,18 @@ export function keepFieldsOfOthers(
 ): JsonObject {
   let kept = desired;
   for (const [path, holder] of Object.entries(owners)) {
-    if (holder === owner || valueAt(kept, path) !== undefined) continue;
+    if (holder === owner || valueAt(kept, path) !== undefined || isReplacedAbove(kept, path)) continue;
     const value = valueAt(current, path);
     if (value !== undefined) kept = withValueAt(kept, path, value);
   }
   return kept;
+}
+
+/** Whether something that is no object stands where a pointer passes through. */
+function isReplacedAbove(value: JsonObject, path: FieldPath): boolean {
+  for (let end = path.lastIndexOf("/"); end > 0; end = path.lastIndexOf("/", end - 1)) {
+    const above = valueAt(value, path.slice(0, end));
+    if (above !== undefined) return !isJsonObject(above);
+  }
+  return false;
 }
