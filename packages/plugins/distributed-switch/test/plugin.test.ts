@@ -36,6 +36,46 @@ it("serves VMs from processes of real hosts, which outlive kill -9 and the manag
   stack.defer(async () => void (await kernel.stop()));
   const network = kernel.get(distributedSwitch, "net");
   await network.applySwitch({ spec: testSpec(["a", "b"]), generation: 1 });
+  const linksUp = async (): Promise<void> => {
+    for await (const item of network.watchSwitch({ switchId: "sw" })) {
+      if (item.type === "resync") continue;
+      const { members, ports } = item.object;
+      if (!members.every(({ state, detail }) => state === "up" && detail === "")) continue;
+      if (ports.every(({ link }) => link === "up")) return;
+    }
+  };
+  await linksUp();
+  const nics: FakeNic[] = [];
+  for (const [index, host] of ["a", "b"].entries()) {
+    const mac = `52:54:00:00:03:0${index}`;
+    const { attachment } = await network.connectPort({
+      switchId: "sw",
+      portGroup: "red",
+      portKey: `nic-${index}`,
+      host,
+      mac,
+      generation: 1,
+    });
+    if (attachment.kind !== "qemu-stream") throw new Error("another attachment");
+    nics.push(stack.use(await FakeNic.listen(attachment.path, mac)));
+  }
+  const [one, two] = nics as [FakeNic, FakeNic];
+  // Not the VM's end: it is connected before the switch's end knows it.
+  await linksUp();
+  one.say("hello", "all");
+  await two.heard("hello");
+
+  await kernel.stop();
+  const processOf = async (host: StartedHostRuntime) => (await host.kernel.get(hostRuntime).listProcesses({}))[0];
+  const before = await processOf(hosts[0] as StartedHostRuntime);
+  expect(before).toMatchObject({ processId: "switch-net", state: "running", owner: { datacenter: "dc-1" } });
+  process.kill(before?.pid ?? 0, "SIGKILL");
+  await one.until(({ connections, connected }) => connections >= 2 && connected);
+  one.say("without a manager", "all");
+  await two.heard("without a manager");
+
+  kernel = await start();
+  network = kernel.get(distributedSwitch, "net");
   await linksUp();
   expect(two.connections).toBe(1);
   two.say("and back", one);
