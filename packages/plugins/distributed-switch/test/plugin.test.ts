@@ -32,9 +32,9 @@ it("serves VMs from processes of real hosts, which outlive kill -9 and the manag
     await kernel.start();
     return kernel;
   };
-  const kernel = await start();
+  let kernel = await start();
   stack.defer(async () => void (await kernel.stop()));
-  const network = kernel.get(distributedSwitch, "net");
+  let network = kernel.get(distributedSwitch, "net");
   await network.applySwitch({ spec: testSpec(["a", "b"]), generation: 1 });
   const linksUp = async (): Promise<void> => {
     for await (const item of network.watchSwitch({ switchId: "sw" })) {
