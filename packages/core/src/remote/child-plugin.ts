@@ -130,10 +130,17 @@ export class ChildPlugin {
 
   async #launch(): Promise<readonly ProviderInfo[]> {
     const { start, serves, logger, onDegraded } = this.#environment;
-    const peer = ChildProcessPeer.spawn({ start, serves, logger, onDegraded }, this.#options);
+    let said: string | undefined;
+    const hear = (reason: string | undefined): void => {
+      said = reason;
+      // What a child says before it can be called is kept until it can be.
+      if (this.#peer === peer) onDegraded(reason);
+    };
+    const peer = ChildProcessPeer.spawn({ start, serves, logger, onDegraded: hear }, this.#options);
     try {
       const offered = await peer.start(this.#stopped.signal);
       this.#peer = peer;
+      onDegraded(said);
       return offered;
     } catch (error) {
       await peer.kill();
@@ -160,7 +167,6 @@ export class ChildPlugin {
       try {
         await clock.sleep(pauseMs, { signal });
         await this.#launch();
-        onDegraded(undefined);
       } catch (error) {
         if (!signal.aborted)
           this.#downBecause = `it did not start: ${error instanceof Error ? error.message : String(error)}`;
