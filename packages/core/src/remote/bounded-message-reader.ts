@@ -6,13 +6,15 @@ import { maxHeaderBytes } from "./wire-protocol.ts";
 /** Undispatched messages above which the stream is paused, and below which it goes on. */
 const highWater = 256;
 const lowWater = 64;
+/** The same in bytes, of text that was parsed. */
+const highWaterBytes = 16 * 1024 * 1024;
 
 const headerEnd = Buffer.from("\r\n\r\n");
 
 /**
  * Reads Content-Length framed JSON-RPC messages from a peer that may be hostile.
  *
- * At most one message of `maxMessageBytes` is held, and at most {@link highWater} more wait for dispatch; beyond that the stream is
+ * At most one message of `maxMessageBytes` is held, and at most {@link highWater} more, or {@link highWaterBytes}, wait for dispatch; beyond that the stream is
  * paused. The first byte that is not a well-formed message ends the reading: `onViolation` is called once, and nothing after it.
  */
 export class BoundedMessageReader extends AbstractMessageReader {
@@ -28,6 +30,9 @@ export class BoundedMessageReader extends AbstractMessageReader {
   #expected = -1;
   #ended = false;
   #pending = 0;
+  #pendingBytes = 0;
+  /** The lengths of the messages that wait for dispatch, which is in order. */
+  readonly #lengths: number[] = [];
   #paused = false;
   /** Requests and responses that wait for dispatch: `vscode-jsonrpc` keys its queue by id, so a duplicate would be lost in it. */
   readonly #waiting: Set<string | number> = new Set();
@@ -67,15 +72,18 @@ export class BoundedMessageReader extends AbstractMessageReader {
     return this.#waiting.has(typeof id === "number" ? id : `q${id}`);
   }
 
-  /** Says that a message left the dispatch queue. */
-  dispatched(message: Message): void {
+  /** Says that a message left the dispatch queue. Returns its length in bytes. */
+  dispatched(message: Message): number {
     this.#waiting.delete(keyOf(message));
     this.#pending--;
-    if (this.#paused && this.#pending < lowWater) {
+    const length = this.#lengths.shift() ?? 0;
+    this.#pendingBytes -= length;
+    if (this.#paused && this.#pending < lowWater && this.#pendingBytes < highWaterBytes) {
       this.#paused = false;
       this.#drain();
       if (!this.#paused && !this.#ended) this.#stream.resume();
     }
+    return length;
   }
 
   readonly #onData = (data: Buffer): void => {
@@ -90,8 +98,8 @@ export class BoundedMessageReader extends AbstractMessageReader {
       while (!this.#ended && !this.#paused) {
         const body = this.#takeBody();
         if (body === undefined) return;
-        this.#deliver(JSON.parse(body.toString("utf8")));
-        if (this.#pending >= highWater) {
+        this.#deliver(JSON.parse(body.toString("utf8")), body.length);
+        if (this.#pending >= highWater || this.#pendingBytes >= highWaterBytes) {
           this.#paused = true;
           this.#stream.pause();
         }
@@ -163,7 +171,7 @@ export class BoundedMessageReader extends AbstractMessageReader {
     return first.length === count ? first : first.subarray(0, count);
   }
 
-  #deliver(value: unknown): void {
+  #deliver(value: unknown, length: number): void {
     const message = checkMessage(value);
     if (isCancel(message)) {
       this.#onCancel((message as unknown as CancelMessage).params.id);
@@ -175,6 +183,8 @@ export class BoundedMessageReader extends AbstractMessageReader {
       this.#waiting.add(key);
     }
     this.#pending++;
+    this.#lengths.push(length);
+    this.#pendingBytes += length;
     this.#callback?.(message);
   }
 

@@ -21,7 +21,10 @@ export interface LinkLimits {
   readonly maxMessageBytes?: number | undefined;
   /** How many of the peer's requests may run at once. Defaults to 1024. */
   readonly maxCallsInFlight?: number | undefined;
-  /** How many bytes may wait for a peer that does not read, before it is given up. Defaults to 64 MiB. */
+  /**
+   * How many bytes may wait for a peer that does not read, before it is given up; and how many the requests may have that are being
+   * served, before further ones are refused. Defaults to 64 MiB.
+   */
   readonly maxBufferedBytes?: number | undefined;
 }
 
@@ -51,6 +54,11 @@ export class JsonRpcLink {
   #resolveClosed: (why: VdcError) => void = () => {};
   #why: VdcError | undefined;
   #lastRequestId: string | number = 0;
+  /** The length of the message that is being dispatched. */
+  #dispatchedBytes = 0;
+  /** The length of all requests that are being served. */
+  #servingBytes = 0;
+  readonly #maxBufferedBytes: number;
 
   constructor(stream: ByteStream, limits: LinkLimits = {}) {
     this.closed = new Promise((resolve) => {
@@ -59,6 +67,7 @@ export class JsonRpcLink {
     this.#readable = "readable" in stream && typeof stream.readable === "object" ? stream.readable : (stream as Duplex);
     this.#writable = "writable" in stream && typeof stream.writable === "object" ? stream.writable : (stream as Duplex);
     const maxMessageBytes = limits.maxMessageBytes ?? defaultMaxMessageBytes;
+    this.#maxBufferedBytes = limits.maxBufferedBytes ?? defaultMaxBufferedBytes;
     this.#maxCallsInFlight = limits.maxCallsInFlight ?? defaultMaxCallsInFlight;
     this.#reader = new BoundedMessageReader(this.#readable, {
       maxMessageBytes,
@@ -67,7 +76,7 @@ export class JsonRpcLink {
     });
     this.#writer = new BoundedMessageWriter(this.#writable, {
       maxMessageBytes,
-      maxBufferedBytes: limits.maxBufferedBytes ?? defaultMaxBufferedBytes,
+      maxBufferedBytes: this.#maxBufferedBytes,
       onOverflow: (error) => this.fail(error),
     });
     this.#connection = createMessageConnection(this.#reader, this.#writer, undefined, {
@@ -83,7 +92,7 @@ export class JsonRpcLink {
       },
       messageStrategy: {
         handleMessage: (message, next) => {
-          this.#reader.dispatched(message);
+          this.#dispatchedBytes = this.#reader.dispatched(message);
           return next(message);
         },
       },
@@ -226,7 +235,8 @@ export class JsonRpcLink {
   }
 
   #begin(id: string | number): RunningRequest {
-    const request = new RunningRequest(id);
+    const request = new RunningRequest(id, this.#dispatchedBytes);
+    this.#servingBytes += request.bytes;
     if (this.#cancelledEarly.delete(id)) request.cancel();
     this.#serving.set(id, request);
     return request;
@@ -247,10 +257,17 @@ export class JsonRpcLink {
           `more than ${this.#maxCallsInFlight} calls are in flight on a connection`,
         );
       }
+      if (this.#servingBytes > this.#maxBufferedBytes) {
+        throw new VdcError(
+          "RESOURCE_EXHAUSTED",
+          `the calls in flight on a connection hold more than ${this.#maxBufferedBytes} bytes`,
+        );
+      }
       return await handler(args, request.controller.signal);
     } catch (error) {
       throw toResponseError(error);
     } finally {
+      this.#servingBytes -= request.bytes;
       if (this.#serving.get(request.id) === request) this.#serving.delete(request.id);
     }
   }
@@ -267,10 +284,13 @@ export class JsonRpcLink {
 /** A peer's request that runs: `vscode-jsonrpc` sees a cancellation token, everything else an `AbortController`. */
 class RunningRequest implements AbstractCancellationTokenSource {
   readonly id: string | number;
+  /** The length of the request. */
+  readonly bytes: number;
   readonly controller: AbortController = new AbortController();
 
-  constructor(id: string | number) {
+  constructor(id: string | number, bytes: number) {
     this.id = id;
+    this.bytes = bytes;
   }
 
   /** Handed to the handler as its last argument. */

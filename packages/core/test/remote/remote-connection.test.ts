@@ -1,5 +1,6 @@
 import { duplexPair } from "node:stream";
 import { ROOT_CONTEXT, trace } from "@opentelemetry/api";
+import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
 import { createOperationContext } from "../../src/context/create-operation-context.ts";
 import type { CallOptions, OperationContext, Progress } from "../../src/context/operation-context.ts";
@@ -223,6 +224,69 @@ describe("unary calls", () => {
     const refused = (await settled).filter((result) => result.status === "rejected");
     expect(refused).toHaveLength(2);
     expect(refused[0]?.reason).toMatchObject({ code: "RESOURCE_EXHAUSTED" });
+  });
+
+  it("refuses calls that together hold too many bytes", async () => {
+    const release = Promise.withResolvers<void>();
+    const { proxy } = await connect(
+      makeCounter({
+        async reset() {
+          await release.promise;
+        },
+      }),
+      { server: { maxBufferedBytes: 100_000 } },
+    );
+    const calls = Array.from({ length: 4 }, () => proxy.reset({ how: "x".repeat(40_000) }, context()));
+    const settled = Promise.allSettled(calls);
+    await Promise.any(calls.map((call) => call.then(Promise.reject, () => {})));
+    release.resolve();
+    expect((await settled).map((result) => result.status)).toEqual(["fulfilled", "fulfilled", "rejected", "rejected"]);
+    expect(await proxy.reset({ how: "x".repeat(40_000) }, context())).toBeUndefined();
+  });
+
+  it("survives any well-formed message", async () => {
+    const method = fc.constantFrom("hello", "list", "ping", "c", "s", "i", "g", "p", "start", "$/progress");
+    const word = fc.constantFrom(
+      "test.counter",
+      "one",
+      "echo",
+      "count",
+      "follow",
+      "doubles.double",
+      "constructor",
+      "__proto__",
+    );
+    const value = fc.oneof(
+      fc.integer({ min: -1, max: 3 }),
+      word,
+      fc.jsonValue(),
+      fc.constant({ n: 4, to: 3, from: 1, text: "x" }),
+    );
+    const call = fc.tuple(
+      fc.integer({ min: 0, max: 2 }),
+      fc.constant("test.counter"),
+      fc.constant("one"),
+      word,
+      value,
+      value,
+    );
+    const params = fc.oneof(fc.array(value, { maxLength: 6 }), call);
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.tuple(method, params, fc.boolean()), { maxLength: 20 }), async (messages) => {
+        const [near, far] = duplexPair();
+        const providers = new ProviderDirectory();
+        providers.add(counter, "one", makeCounter());
+        const server = serveProviders(near, providers);
+        far.resume();
+        messages.forEach(([name, list, isRequest], id) => {
+          const text = JSON.stringify({ jsonrpc: "2.0", method: name, params: list, ...(isRequest ? { id } : {}) });
+          far.write(`Content-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`);
+        });
+        far.end();
+        expect((await server.closed).code).toBe("UNAVAILABLE");
+      }),
+      { seed: 7, numRuns: process.env.VDC_DEEP ? 3000 : 200 },
+    );
   });
 
   it("serves both ways over one connection", async () => {
