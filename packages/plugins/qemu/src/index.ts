@@ -1,1 +1,7 @@
-export {};
+// The plugin
+export type { QemuConfig } from "./config.ts";
+export { default } from "./plugin.ts";
+
+// For tests and for other programs
+export { QemuHypervisor, type QemuHypervisorOptions } from "./qemu-hypervisor.ts";
+export { type SweptVms, sweepVms } from "./sweep-vms.ts";

@@ -1,0 +1,318 @@
+import { availableParallelism, totalmem } from "node:os";
+import { isDeepStrictEqual } from "node:util";
+import {
+  type DescribeInput,
+  type Description,
+  type Logger,
+  type OperationContext,
+  type Page,
+  type PageRequest,
+  type Random,
+  VdcError,
+  type WatchItem,
+} from "@vdc-os/core";
+import type { ComputeInventory, CreateVm, Hypervisor, Vm, VmSpec, VmStatistics } from "@vdc-os/core/compute/v1";
+import { type ProcessLock, takeProcessLock } from "@vdc-os/core/remote";
+import { Accelerator } from "./accelerator.ts";
+import { checkSpec } from "./command-line.ts";
+import type { QemuConfig } from "./config.ts";
+import { readConsoleLog } from "./console-reader.ts";
+import { describeFacets } from "./describe-facets.ts";
+import { findQemu, type QemuProgram } from "./find-program.ts";
+import { HostFolder } from "./host-folder.ts";
+import { pageOfVms } from "./page-of-vms.ts";
+import { findVmProcesses, killProcess, readBootId } from "./process-table.ts";
+import { QemuVm, type VmHost } from "./qemu-vm.ts";
+import { SerialQueue } from "./serial-queue.ts";
+import { createRecord, readRecords, removeRecord } from "./vm-record.ts";
+import { readStatistics } from "./vm-statistics.ts";
+import { VmWatchHub } from "./vm-watch.ts";
+
+/** What a hypervisor works with. */
+export interface QemuHypervisorOptions {
+  readonly config: QemuConfig;
+  readonly logger: Logger;
+  readonly random: Random;
+}
+
+const defaultGuestTimeoutMs = 30_000;
+const defaultStartTimeoutMs = 30_000;
+/** How long an earlier runtime of the same folder may take to die. */
+const lockPatienceMs = 5_000;
+
+/**
+ * The VMs of one host, each a QEMU of its own that outlives this process.
+ *
+ * Opening the folder again finds them: by their records, and by the environment of the processes, so that a QEMU without a record is
+ * ended and a record without a QEMU says so.
+ */
+export class QemuHypervisor implements Hypervisor {
+  readonly #config: QemuConfig;
+  readonly #folder: HostFolder;
+  readonly #qemu: QemuProgram;
+  readonly #lock: ProcessLock;
+  readonly #accelerator: Accelerator;
+  readonly #host: VmHost;
+  readonly #random: Random;
+  readonly #vms = new Map<string, QemuVm>();
+  readonly #watches = new VmWatchHub();
+  readonly #creates = new SerialQueue();
+  readonly #closing = new AbortController();
+
+  private constructor(
+    options: QemuHypervisorOptions,
+    found: {
+      readonly folder: HostFolder;
+      readonly qemu: QemuProgram;
+      readonly bootId: string;
+      readonly lock: ProcessLock;
+    },
+  ) {
+    const { config, logger, random } = options;
+    const { folder, qemu, bootId } = found;
+    this.#config = config;
+    this.#folder = folder;
+    this.#qemu = qemu;
+    this.#lock = found.lock;
+    this.#random = random;
+    this.#accelerator = new Accelerator({ config, folder, qemu, bootId, logger });
+    this.#host = {
+      name: config.name,
+      folder,
+      program: qemu.path,
+      bootId,
+      logger,
+      startTimeoutMs: config.startTimeoutMs ?? defaultStartTimeoutMs,
+      newSpawn: () => random.uuid(),
+      now: () => Date.now(),
+      accelerator: async () => (await this.#accelerator.find()).kind,
+      admit: (vm) => this.#admit(vm),
+      onChange: (vm, type) => {
+        if (type === "deleted") this.#vms.delete(vm.vmId);
+        this.#watches.tell({ type, object: vm.status() });
+      },
+    };
+  }
+
+  /**
+   * Opens a host's folder and finds its VMs. Fails with `FAILED_PRECONDITION` when there is no QEMU (reason `VDC_QEMU_MISSING`), or
+   * another process has the folder open (reason `VDC_LOCKED`).
+   */
+  static async open(options: QemuHypervisorOptions): Promise<QemuHypervisor> {
+    const qemu = await findQemu(options.config.qemu ?? "qemu-system-x86_64");
+    const folder = await HostFolder.open(options.config.directory);
+    const lock = await takeFolder(folder.root);
+    try {
+      const hypervisor = new QemuHypervisor(options, { folder, qemu, lock, bootId: await readBootId() });
+      await hypervisor.#recover(options.logger);
+      return hypervisor;
+    } catch (error) {
+      await lock.release();
+      throw error;
+    }
+  }
+
+  /** Lets go of the VMs, which go on. */
+  async close(): Promise<void> {
+    const error = new VdcError("UNAVAILABLE", "the hypervisor is being closed");
+    this.#closing.abort(error);
+    this.#watches.close(error);
+    await Promise.all([...this.#vms.values()].map((vm) => vm.release()));
+    await this.#lock.release();
+  }
+
+  async describe(_: DescribeInput, _context: OperationContext): Promise<Description> {
+    const accelerator = await this.#accelerator.find();
+    return {
+      implementation: { name: "qemu", version: this.#qemu.version, simulated: false },
+      facets: describeFacets(this.#qemu.version, accelerator),
+      attributes: { accelerator: accelerator.kind, acceleratorEvidence: accelerator.evidence },
+    };
+  }
+
+  async computeInventory(_: Readonly<Record<never, never>>, _context: OperationContext): Promise<ComputeInventory> {
+    return {
+      cpus: this.#config.cpus ?? availableParallelism(),
+      memoryBytes: this.#memoryBytes(),
+      promisedMemoryBytes: this.#promisedMemoryBytes(),
+      accelerator: await this.#accelerator.find(),
+      monitorVersion: this.#qemu.version,
+    };
+  }
+
+  createVm(input: CreateVm, _context: OperationContext): Promise<Vm> {
+    return this.#creates.run(async () => {
+      const { name, spec, owner } = input;
+      checkSpec(spec);
+      const present = [...this.#vms.values()].find((vm) => vm.record.name === name);
+      if (present !== undefined) {
+        const same = isDeepStrictEqual(
+          [withDefaults(present.record.spec), present.record.owner],
+          [withDefaults(spec), owner],
+        );
+        if (same) return present.status();
+        throw new VdcError("ALREADY_EXISTS", `there is a VM '${name}' with another spec or owner`, {
+          details: { vmId: present.vmId },
+        });
+      }
+      const uuid = this.#random.uuid();
+      const record = {
+        format: 1,
+        vmId: uuid.replaceAll("-", "").slice(0, 12),
+        uuid,
+        name,
+        spec,
+        ...(owner === undefined ? {} : { owner }),
+        wanted: "off",
+      } as const;
+      await createRecord(this.#folder, record);
+      const vm = new QemuVm(this.#host, record);
+      this.#vms.set(vm.vmId, vm);
+      this.#watches.tell({ type: "added", object: vm.status() });
+      return vm.status();
+    });
+  }
+
+  async deleteVm(input: { readonly vmId: string }, _context: OperationContext): Promise<void> {
+    await this.#vms.get(input.vmId)?.remove();
+  }
+
+  async getVm(input: { readonly vmId: string }, _context: OperationContext): Promise<Vm> {
+    return this.#vm(input.vmId).status();
+  }
+
+  async listVms(
+    input: PageRequest & { readonly ownerDatacenter?: string; readonly name?: string },
+    _context: OperationContext,
+  ): Promise<Page<Vm>> {
+    return pageOfVms(
+      [...this.#vms.values()].map((vm) => vm.status()),
+      input,
+    );
+  }
+
+  watchVms(_: Readonly<Record<never, never>>, context: OperationContext): AsyncIterable<WatchItem<Vm>> {
+    return this.#watches.open(
+      [...this.#vms.values()].map((vm) => vm.status()),
+      context,
+    );
+  }
+
+  startVm(input: { readonly vmId: string; readonly generation: number }, context: OperationContext): Promise<Vm> {
+    return this.#vm(input.vmId).start(input.generation, this.#signal(context));
+  }
+
+  stopVm(
+    input: {
+      readonly vmId: string;
+      readonly mode: "guest" | "hard";
+      readonly guestTimeoutMs?: number;
+      readonly generation?: number;
+    },
+    context: OperationContext,
+  ): Promise<Vm> {
+    const { vmId, mode, guestTimeoutMs = defaultGuestTimeoutMs, generation } = input;
+    return this.#vm(vmId).stop({ mode, guestTimeoutMs, generation }, this.#signal(context));
+  }
+
+  async *readConsole(
+    input: { readonly vmId: string; readonly offset?: number; readonly follow?: boolean },
+    context: OperationContext,
+  ): AsyncGenerator<{ readonly offset: number; readonly text: string }> {
+    const { vmId, offset = 0, follow = false } = input;
+    const vm = this.#vm(vmId);
+    const spawn = vm.record.run?.spawn;
+    yield* readConsoleLog({
+      path: this.#folder.console(vmId),
+      offset,
+      // A VM that was started anew writes another log.
+      goesOn: () => follow && vm.isActive && vm.record.run?.spawn === spawn,
+      signal: this.#signal(context),
+    });
+  }
+
+  async writeConsole(
+    input: { readonly vmId: string; readonly text: string },
+    _context: OperationContext,
+  ): Promise<void> {
+    await this.#vm(input.vmId).type(input.text);
+  }
+
+  async vmStatistics(input: { readonly vmId: string }, context: OperationContext): Promise<VmStatistics> {
+    const vm = this.#vm(input.vmId);
+    return readStatistics(vm.vmId, vm.record.spec, vm.mustRun(), this.#signal(context));
+  }
+
+  #vm(vmId: string): QemuVm {
+    const vm = this.#vms.get(vmId);
+    if (vm === undefined) throw new VdcError("NOT_FOUND", `there is no VM '${vmId}' on host '${this.#config.name}'`);
+    return vm;
+  }
+
+  #signal(context: OperationContext): AbortSignal {
+    return AbortSignal.any([context.signal, this.#closing.signal]);
+  }
+
+  #memoryBytes(): number {
+    const { memoryBytes, reservedMemoryBytes = 0 } = this.#config;
+    return memoryBytes ?? Math.max(0, totalmem() - reservedMemoryBytes);
+  }
+
+  #promisedMemoryBytes(): number {
+    let promised = 0;
+    for (const vm of this.#vms.values()) if (vm.isActive) promised += vm.record.spec.memoryBytes;
+    return promised;
+  }
+
+  #admit(vm: QemuVm): void {
+    const free = this.#memoryBytes() - this.#promisedMemoryBytes();
+    const { memoryBytes } = vm.record.spec;
+    if (memoryBytes <= free) return;
+    throw new VdcError(
+      "RESOURCE_EXHAUSTED",
+      `VM '${vm.vmId}' needs ${memoryBytes} bytes of memory, and host '${this.#config.name}' has ${free} left to promise`,
+      { details: { needed: memoryBytes, free } },
+    );
+  }
+
+  async #recover(logger: Logger): Promise<void> {
+    const { records, damaged, abandoned } = await readRecords(this.#folder);
+    const processes = await findVmProcesses(this.#folder.root);
+    for (const vmId of damaged) logger.error("the record of a VM is damaged; it is left alone", { vmId });
+    for (const process of processes) {
+      if (damaged.includes(process.vmId) || records.some(({ vmId }) => vmId === process.vmId)) continue;
+      logger.warn("a QEMU without a record is ended", { vmId: process.vmId, pid: process.pid });
+      await killProcess(process);
+    }
+    for (const vmId of abandoned) await removeRecord(this.#folder, vmId);
+    await Promise.all(
+      records.map(async (record) => {
+        const vm = new QemuVm(this.#host, record);
+        this.#vms.set(record.vmId, vm);
+        await vm.recover(processes.filter(({ vmId }) => vmId === record.vmId));
+      }),
+    );
+  }
+}
+
+/** A spec with what it means where it says nothing, to compare. */
+function withDefaults(spec: VmSpec): VmSpec {
+  return { maxCpus: spec.cpus, maxMemoryBytes: spec.memoryBytes, ...spec };
+}
+
+async function takeFolder(root: string): Promise<ProcessLock> {
+  const giveUp = performance.now() + lockPatienceMs;
+  for (;;) {
+    try {
+      return await takeProcessLock(`qemu ${root}`);
+    } catch (cause) {
+      if (performance.now() > giveUp) {
+        throw new VdcError("FAILED_PRECONDITION", `another process has the VMs of '${root}' open`, {
+          reason: "VDC_LOCKED",
+          cause,
+        });
+      }
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}

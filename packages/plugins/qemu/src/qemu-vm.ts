@@ -1,0 +1,406 @@
+import { rename, rm } from "node:fs/promises";
+import { type Logger, toVdcError, VdcError } from "@vdc-os/core";
+import type { PowerState, Vm } from "@vdc-os/core/compute/v1";
+import { commandLine } from "./command-line.ts";
+import { ConsoleInput } from "./console-input.ts";
+import type { HostFolder } from "./host-folder.ts";
+import { findVmProcesses, killProcess, type ProcessIdentity, vmVariables } from "./process-table.ts";
+import { type QemuEnd, QemuProcess } from "./qemu-process.ts";
+import { SerialQueue } from "./serial-queue.ts";
+import { startFailure } from "./start-failure.ts";
+import { removeRecord, type VmRecord, type VmRun, writeRecord } from "./vm-record.ts";
+
+/** What the VMs of a host share. */
+export interface VmHost {
+  readonly name: string;
+  readonly folder: HostFolder;
+  readonly program: string;
+  readonly bootId: string;
+  readonly logger: Logger;
+  readonly startTimeoutMs: number;
+  newSpawn(): string;
+  now(): number;
+  accelerator(): Promise<"kvm" | "tcg">;
+  /** Throws `RESOURCE_EXHAUSTED` when the host can't promise the VM its memory. */
+  admit(vm: QemuVm): void;
+  onChange(vm: QemuVm, type: "modified" | "deleted"): void;
+}
+
+const pressAgainMs = 5_000;
+
+/**
+ * A VM of the host: its record, and its QEMU while it has one.
+ *
+ * There is never more than one QEMU of a VM: a start is recorded before QEMU is started, looks for what an earlier one left, and QEMU
+ * itself locks the VM's pid file. Changes are made one at a time.
+ */
+export class QemuVm {
+  readonly #host: VmHost;
+  readonly #queue = new SerialQueue();
+  readonly #console: ConsoleInput;
+  #record: VmRecord;
+  #process: QemuProcess | undefined;
+  #phase: "starting" | "stopping" | undefined;
+  #isRemoved = false;
+
+  constructor(host: VmHost, record: VmRecord) {
+    this.#host = host;
+    this.#record = record;
+    this.#console = new ConsoleInput(host.folder.consoleSocket(record.vmId));
+  }
+
+  get vmId(): string {
+    return this.#record.vmId;
+  }
+
+  get record(): VmRecord {
+    return this.#record;
+  }
+
+  get process(): QemuProcess | undefined {
+    return this.#process;
+  }
+
+  /** Whether it holds its memory: it runs, or is about to. */
+  get isActive(): boolean {
+    return this.#process !== undefined || this.#phase !== undefined;
+  }
+
+  status(): Vm {
+    const { vmId, name, spec, generation, owner, run, lastEnd } = this.#record;
+    const { state, detail } = this.#state();
+    const ended = this.isActive ? undefined : lastEnd?.detail;
+    const shown = detail ?? ended;
+    return {
+      vmId,
+      name,
+      spec,
+      state,
+      ...(generation === undefined ? {} : { generation }),
+      ...(run?.startedAt === undefined || !this.isActive ? {} : { startedAt: run.startedAt }),
+      ...(shown === undefined ? {} : { detail: shown }),
+      ...(owner === undefined ? {} : { owner }),
+    };
+  }
+
+  /** Finds out what became of it while nobody looked. `processes` are all that were started for it. */
+  async recover(processes: readonly (ProcessIdentity & { readonly spawn: string })[]): Promise<void> {
+    await this.#queue.run(async () => {
+      const { run, wanted, vmId } = this.#record;
+      const main = processes.find(
+        ({ spawn }) => run !== undefined && run.spawn === spawn && run.bootId === this.#host.bootId,
+      );
+      for (const other of processes) if (other !== main) await this.#killLeftover(other);
+      if (main === undefined) {
+        if (run === undefined) return;
+        // An interrupted start was never acknowledged: it did not crash.
+        const crashed = run.startedAt !== undefined && wanted === "running";
+        const same = run.bootId === this.#host.bootId;
+        const lost = same ? "QEMU was gone when the host's runtime returned" : "the host was started anew";
+        await this.#saveEnd({
+          crashed,
+          detail: crashed ? lost : wanted === "off" ? "stopped" : "its start was interrupted",
+        });
+        return;
+      }
+      const process = QemuProcess.adopt(main, this.#paths());
+      const status = await process.connect({ timeoutMs: 5_000 }).catch(() => undefined);
+      if (wanted === "off" || status === "prelaunch") {
+        process.release();
+        await this.#killLeftover(main);
+        await this.#saveEnd({ crashed: false, detail: wanted === "off" ? "stopped" : "its start was interrupted" });
+        return;
+      }
+      const { pid, startTicks } = main;
+      const startedAt = run?.startedAt ?? this.#host.now();
+      await this.#save({ ...this.#record, run: { ...(run as VmRun), pid, startTicks, startedAt } });
+      this.#attach(process);
+      this.#host.logger.info("a VM was found running", { vmId, pid });
+    });
+  }
+
+  /** Runs it for the owner of this generation. */
+  async start(generation: number, signal: AbortSignal): Promise<Vm> {
+    return this.#queue.run(async () => {
+      this.#mustExist();
+      this.#fence(generation);
+      if (signal.aborted) throw toVdcError(signal.reason);
+      if (await this.#resumeProcess(generation, signal)) return this.status();
+      this.#host.admit(this);
+      this.#setPhase("starting");
+      try {
+        await this.#launch(generation, signal);
+      } finally {
+        this.#setPhase(undefined);
+      }
+      return this.status();
+    });
+  }
+
+  /** Ends it, and resolves when nothing of it runs. */
+  async stop(
+    options: {
+      readonly mode: "guest" | "hard";
+      readonly guestTimeoutMs: number;
+      readonly generation: number | undefined;
+    },
+    signal: AbortSignal,
+  ): Promise<Vm> {
+    const process = await this.#queue.run(async () => {
+      this.#mustExist();
+      await this.#fenceStop(options.generation);
+      if (signal.aborted) throw toVdcError(signal.reason);
+      return this.#process;
+    });
+    if (process !== undefined && options.mode === "guest") {
+      await this.#askGuest(process, options.guestTimeoutMs, signal);
+    }
+    return this.#queue.run(async () => {
+      // What was started meanwhile is not what was asked to stop.
+      if (process !== undefined && this.#process === process) await this.#end(process);
+      return this.status();
+    });
+  }
+
+  /** Forgets it. */
+  async remove(): Promise<void> {
+    await this.#queue.run(async () => {
+      if (this.#isRemoved) return;
+      if (this.#process !== undefined) {
+        throw new VdcError("FAILED_PRECONDITION", `VM '${this.vmId}' is ${this.#state().state}: stop it first`, {
+          reason: "VDC_VM_RUNNING",
+          blockers: [{ kind: "vm", name: this.#record.name }],
+        });
+      }
+      this.#isRemoved = true;
+      await removeRecord(this.#host.folder, this.vmId);
+      this.#host.onChange(this, "deleted");
+    });
+  }
+
+  /** Types into its serial port. */
+  async type(text: string): Promise<void> {
+    this.mustRun();
+    await this.#console.write(text);
+  }
+
+  /** Its QEMU. Throws `FAILED_PRECONDITION` when there is none. */
+  mustRun(): QemuProcess {
+    if (this.#process !== undefined) return this.#process;
+    throw new VdcError("FAILED_PRECONDITION", `VM '${this.vmId}' is ${this.#state().state}: it must run for that`, {
+      reason: "VDC_VM_NOT_RUNNING",
+    });
+  }
+
+  /** Lets go of its QEMU, which goes on. */
+  async release(): Promise<void> {
+    await this.#queue.idle();
+    this.#console.close();
+    this.#process?.release();
+  }
+
+  #state(): { readonly state: PowerState; readonly detail?: string } {
+    if (this.#phase !== undefined) return { state: this.#phase };
+    if (this.#process !== undefined) return this.#process.observation;
+    return { state: this.#record.lastEnd?.crashed === true ? "crashed" : "off" };
+  }
+
+  #mustExist(): void {
+    if (this.#isRemoved) throw new VdcError("NOT_FOUND", `there is no VM '${this.vmId}'`);
+  }
+
+  #fence(generation: number): void {
+    const { highestGeneration = 0 } = this.#record;
+    if (generation >= highestGeneration) return;
+    throw new VdcError(
+      "FAILED_PRECONDITION",
+      `generation ${generation} of VM '${this.vmId}' is fenced: ${highestGeneration} has been seen`,
+      { reason: "VDC_FENCED", details: { generation, highest: highestGeneration } },
+    );
+  }
+
+  async #fenceStop(generation: number | undefined): Promise<void> {
+    if (generation === undefined) return;
+    this.#fence(generation);
+    if (generation === this.#record.highestGeneration) return;
+    await this.#save({ ...this.#record, highestGeneration: generation });
+  }
+
+  /** Makes what runs already run on for this generation. False when there is nothing, or only what is left of a crash. */
+  async #resumeProcess(generation: number, signal: AbortSignal): Promise<boolean> {
+    const process = this.#process;
+    if (process === undefined) return false;
+    const { state } = process.observation;
+    if (state === "unknown") {
+      throw new VdcError(
+        "UNAVAILABLE",
+        `the monitor of VM '${this.vmId}' does not answer: stop the VM hard, or try again`,
+      );
+    }
+    if (state === "crashed" || state === "stopping") {
+      await this.#end(process);
+      return false;
+    }
+    if (generation !== this.#record.generation) {
+      await this.#save({ ...this.#record, generation, highestGeneration: generation });
+      this.#host.onChange(this, "modified");
+    }
+    if (state !== "running") {
+      await process.resume(signal).catch((error: unknown) => {
+        throw signal.aborted ? toVdcError(signal.reason) : startFailure(this.vmId, error, "");
+      });
+    }
+    return true;
+  }
+
+  async #launch(generation: number, signal: AbortSignal): Promise<void> {
+    const { folder, program, bootId } = this.#host;
+    const { vmId, name, uuid, spec } = this.#record;
+    const accelerator = await this.#host.accelerator();
+    if (signal.aborted) throw toVdcError(signal.reason);
+    for (const leftover of await findVmProcesses(folder.root)) {
+      if (leftover.vmId === vmId) await this.#killLeftover(leftover);
+    }
+    const spawn = this.#host.newSpawn();
+    const { lastEnd: _, ...before } = this.#record;
+    const run: VmRun = { spawn, bootId };
+    await this.#save({ ...before, wanted: "running", generation, highestGeneration: generation, run });
+    const paths = this.#paths();
+    const args = commandLine({
+      name,
+      uuid,
+      spec,
+      accelerator,
+      monitorSocket: paths.monitorSocket,
+      consoleSocket: folder.consoleSocket(vmId),
+      consoleLog: folder.console(vmId),
+      pidFile: folder.pidFile(vmId),
+    });
+    let process: QemuProcess | undefined;
+    try {
+      await rename(folder.console(vmId), folder.previousConsole(vmId)).catch(() => undefined);
+      for (const socket of [paths.monitorSocket, folder.consoleSocket(vmId)]) await rm(socket, { force: true });
+      process = await QemuProcess.spawn({ ...paths, program, args, environment: this.#environment(spawn) });
+      const { pid, startTicks } = process.identity;
+      await this.#save({ ...this.#record, run: { ...run, pid, startTicks } });
+      await this.#awaitRunning(process, signal);
+    } catch (error) {
+      const log = (await process?.readLog()) ?? "";
+      const end = { crashed: false, detail: `it could not be started: ${log || toVdcError(error).message}` };
+      await process?.kill(end);
+      process?.release();
+      await this.#saveEnd(end);
+      throw signal.aborted ? toVdcError(signal.reason) : startFailure(vmId, error, log);
+    }
+    await this.#save({ ...this.#record, run: { ...(this.#record.run ?? run), startedAt: this.#host.now() } });
+    this.#attach(process);
+  }
+
+  async #awaitRunning(process: QemuProcess, signal: AbortSignal): Promise<void> {
+    const timeoutMs = this.#host.startTimeoutMs;
+    const over = new AbortController();
+    const either = AbortSignal.any([signal, over.signal]);
+    const ended = process.ended.then(() => {
+      over.abort();
+      throw new Error("QEMU ended");
+    });
+    const running = process.connect({ timeoutMs, signal: either }).then(() => process.resume(either));
+    running.catch(() => undefined);
+    await Promise.race([running, ended]);
+  }
+
+  #attach(process: QemuProcess): void {
+    this.#process = process;
+    process.observe(() => this.#host.onChange(this, "modified"));
+    void process.ended.then((end) => this.#queue.run(() => this.#settle(process, end)).catch(() => undefined));
+  }
+
+  async #settle(process: QemuProcess, end: QemuEnd): Promise<void> {
+    if (this.#process !== process) return;
+    if (end.crashed) this.#host.logger.warn("a VM crashed", { vmId: this.vmId, detail: end.detail });
+    this.#process = undefined;
+    this.#console.close();
+    await this.#saveEnd(end).finally(() => this.#host.onChange(this, "modified"));
+  }
+
+  /** Presses the power button until the guest is off, the time is over, or something else ended it. */
+  async #askGuest(process: QemuProcess, timeoutMs: number, signal: AbortSignal): Promise<void> {
+    const giveUp = performance.now() + timeoutMs;
+    while (performance.now() < giveUp) {
+      // Again and again: a guest that has not finished booting does not hear it.
+      if (!(await process.pressPowerButton())) return;
+      const wait = Math.min(pressAgainMs, giveUp - performance.now());
+      const ended = await raceEnd(process.ended, wait, signal);
+      if (signal.aborted) throw toVdcError(signal.reason);
+      if (ended) return;
+    }
+  }
+
+  async #end(process: QemuProcess): Promise<void> {
+    this.#setPhase("stopping");
+    try {
+      // First the record: a runtime that is killed now finishes this when it returns.
+      await this.#save({ ...this.#record, wanted: "off" });
+      if (!(await process.kill({ crashed: false, detail: "stopped" }))) {
+        throw new VdcError("UNAVAILABLE", `the QEMU of VM '${this.vmId}' (pid ${process.identity.pid}) does not die`);
+      }
+      await this.#settle(process, await process.ended);
+    } finally {
+      this.#setPhase(undefined);
+    }
+  }
+
+  async #killLeftover(leftover: ProcessIdentity): Promise<void> {
+    this.#host.logger.warn("a QEMU that nothing knows of is ended", { vmId: this.vmId, pid: leftover.pid });
+    if (await killProcess(leftover)) return;
+    throw new VdcError("UNAVAILABLE", `an older QEMU of VM '${this.vmId}' (pid ${leftover.pid}) does not die`);
+  }
+
+  #environment(spawn: string): Readonly<Record<string, string>> {
+    const { name, folder } = this.#host;
+    return {
+      PATH: globalThis.process.env.PATH ?? "/usr/bin:/bin",
+      LANG: "C.UTF-8",
+      [vmVariables.owner]: `${this.#record.owner?.datacenter ?? "none"}/${name}/${this.vmId}`,
+      [vmVariables.directory]: folder.root,
+      [vmVariables.vm]: this.vmId,
+      [vmVariables.spawn]: spawn,
+    };
+  }
+
+  #paths(): { readonly monitorSocket: string; readonly log: string } {
+    const { folder } = this.#host;
+    return { monitorSocket: folder.monitorSocket(this.vmId), log: folder.log(this.vmId) };
+  }
+
+  #setPhase(phase: "starting" | "stopping" | undefined): void {
+    this.#phase = phase;
+    this.#host.onChange(this, "modified");
+  }
+
+  async #saveEnd(lastEnd: QemuEnd): Promise<void> {
+    const { run: _, ...rest } = this.#record;
+    await this.#save({ ...rest, wanted: "off", lastEnd });
+  }
+
+  async #save(record: VmRecord): Promise<void> {
+    await writeRecord(this.#host.folder, record);
+    this.#record = record;
+  }
+}
+
+/** Whether it ended in this time. */
+function raceEnd(ended: Promise<unknown>, waitMs: number, signal: AbortSignal): Promise<boolean> {
+  return new Promise((resolve) => {
+    const finish = (value: boolean): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", onAbort);
+      resolve(value);
+    };
+    const onAbort = (): void => finish(false);
+    const timer = setTimeout(() => finish(false), waitMs);
+    signal.addEventListener("abort", onAbort);
+    if (signal.aborted) onAbort();
+    void ended.then(() => finish(true));
+  });
+}
