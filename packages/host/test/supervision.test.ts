@@ -75,7 +75,7 @@ describe("a host runtime in this process", () => {
     await using host = await startHostRuntime({ directory: directory.path, ...fast });
     const { runtime } = host;
     await expect(
-      runtime.ensureProcess({ ...echo("bad", { crashAtStart: true }), readyTimeoutMs: 400 }, context()),
+      runtime.ensureProcess({ ...echo("bad", { crashAtStart: true }), readyTimeoutMs: 3000 }, context()),
     ).rejects.toMatchObject({
       code: "UNAVAILABLE",
       message: expect.stringMatching(/'bad'.*exit code 3.*crashing as asked/s),
