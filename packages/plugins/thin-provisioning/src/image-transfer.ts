@@ -14,6 +14,7 @@ import {
   openRawSource,
   Qcow2Image,
 } from "@vdc-os/qcow2";
+import { assertNotCancelled } from "./assert-not-cancelled.ts";
 import { assertVolumeSize } from "./create-request.ts";
 import { syncPath } from "./durable-file.ts";
 import { storageFailure } from "./storage-failure.ts";
@@ -35,7 +36,7 @@ export class ImageTransfer implements ImportExportFacet {
     const pool = this.#pool;
     const { name, source, owner } = input;
     assertFormat(source);
-    context.signal.throwIfAborted();
+    assertNotCancelled(context);
     try {
       const entry = await pool.catalog.create({
         volumeId: pool.random.uuid(),
@@ -91,7 +92,7 @@ export class ImageTransfer implements ImportExportFacet {
     const entry = catalog.get(volumeId);
     const { name, attachment } = entry.record;
     assertFormat(destination);
-    context.signal.throwIfAborted();
+    assertNotCancelled(context);
     await entry.change(["content"], "export", async () => {
       if (attachment?.access === "readWrite" || entry.changeIn("attachment") !== undefined) {
         throw new VdcError("ABORTED", `volume '${name}' is attached for writing: its content is not one moment's`, {

@@ -1,6 +1,7 @@
 import { type OperationContext, VdcError } from "@vdc-os/core";
 import type { CreateOverlay, LayeringFacet, Volume } from "@vdc-os/core/storage/v1";
 import { backingFolder, createImageSync, Qcow2Image } from "@vdc-os/qcow2";
+import { assertNotCancelled } from "./assert-not-cancelled.ts";
 import { assertVolumeSize } from "./create-request.ts";
 import { syncPath } from "./durable-file.ts";
 import { imageName } from "./pool-layout.ts";
@@ -26,7 +27,7 @@ export class Layering implements LayeringFacet {
   async createOverlay(input: CreateOverlay, context: OperationContext): Promise<Volume> {
     const pool = this.#pool;
     const { name, parentVolumeId, owner, capacityBytes } = input;
-    context.signal.throwIfAborted();
+    assertNotCancelled(context);
     const parent = pool.catalog.get(parentVolumeId);
     try {
       const entry = await pool.catalog.create({
@@ -60,7 +61,7 @@ export class Layering implements LayeringFacet {
     const pool = this.#pool;
     const entry = pool.catalog.get(volumeId);
     const { name } = entry.record;
-    context.signal.throwIfAborted();
+    assertNotCancelled(context);
     if (entry.record.parentVolumeId === undefined) return volumeOf(pool, entry);
     await entry.change(["content"], "copyUp", async () => {
       const attaching = entry.changeIn("attachment");

@@ -1,6 +1,7 @@
 import { type OperationContext, VdcError } from "@vdc-os/core";
 import type { ResizeFacet, Volume } from "@vdc-os/core/storage/v1";
 import { backingFolder, Qcow2Image } from "@vdc-os/qcow2";
+import { assertNotCancelled } from "./assert-not-cancelled.ts";
 import { childrenOf } from "./attachments.ts";
 import { assertVolumeSize } from "./create-request.ts";
 import { storageFailure } from "./storage-failure.ts";
@@ -23,7 +24,7 @@ export class Resizing implements ResizeFacet {
     const { catalog, layout } = pool;
     const entry = catalog.get(volumeId);
     assertVolumeSize(capacityBytes);
-    context.signal.throwIfAborted();
+    assertNotCancelled(context);
     await entry.change(["content", "attachment"], "resize", async () => {
       const { record } = entry;
       if (record.capacityBytes === capacityBytes) return;

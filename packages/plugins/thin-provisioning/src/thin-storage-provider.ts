@@ -10,6 +10,7 @@ import type {
   VolumeHealth,
 } from "@vdc-os/core/storage/v1";
 import { createImageSync, inspect } from "@vdc-os/qcow2";
+import { assertNotCancelled } from "./assert-not-cancelled.ts";
 import { childrenOf } from "./attachments.ts";
 import { emptyVolumeRequest } from "./create-request.ts";
 import { describePool } from "./describe-pool.ts";
@@ -42,7 +43,7 @@ export class ThinStorageProvider implements StorageProvider {
 
   async createVolume(input: CreateVolume, context: OperationContext): Promise<Volume> {
     const pool = this.#pool;
-    context.signal.throwIfAborted();
+    assertNotCancelled(context);
     const request = emptyVolumeRequest(input);
     const unreachable = request.accessibleHosts?.filter((host) => pool.accessibleHosts?.includes(host) === false) ?? [];
     if (unreachable.length > 0) {
@@ -75,7 +76,7 @@ export class ThinStorageProvider implements StorageProvider {
 
   async deleteVolume({ volumeId }: { readonly volumeId: string }, context: OperationContext): Promise<void> {
     const { catalog } = this.#pool;
-    context.signal.throwIfAborted();
+    assertNotCancelled(context);
     const entry = catalog.find(volumeId);
     if (entry === undefined) return;
     const { name } = entry.record;

@@ -1,0 +1,34 @@
+import { definePlugin, fromConfig, one, type Plugin, provides } from "@vdc-os/core";
+import { stateStore } from "@vdc-os/core/state/v1";
+import { storageProvider } from "@vdc-os/core/storage/v1";
+import { type LinkedClonesConfig, linkedClonesConfig } from "./config.ts";
+import { packageVersion } from "./linked-clones-provider.ts";
+import { openLinkedClones } from "./open-linked-clones.ts";
+
+const requires = {
+  base: one(storageProvider, { name: fromConfig("base") }),
+  state: one(stateStore),
+};
+
+const plugin: Plugin = definePlugin<LinkedClonesConfig, typeof requires>({
+  name: "@vdc-os/plugin-linked-clones",
+  version: packageVersion,
+  core: "0.1",
+  summary: "Linked clones, lineage and deletes that never wait for children, on any storage provider that layers.",
+  provides: [provides(storageProvider, { name: fromConfig("name") })],
+  requires,
+  config: linkedClonesConfig,
+  async setup(context, config) {
+    const provider = await openLinkedClones({
+      name: config.name,
+      base: context.requires.base,
+      state: context.requires.state,
+      logger: context.logger,
+      random: context.random,
+      operation: () => context.operation(),
+    });
+    context.provide(storageProvider, provider, { name: config.name });
+  },
+});
+
+export default plugin;
