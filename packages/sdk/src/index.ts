@@ -87,7 +87,8 @@ export type { Quotas, Usage } from "./admission/quota.ts";
 // The store
 export { ObjectCache, type ObjectCacheOptions, type ObjectChange, type ObjectListener } from "./store/object-cache.ts";
 export type { StatusChange } from "./store/resource-change.ts";
-export { ResourceStore, type ResourceStoreOptions } from "./store/resource-store.ts";
+export type { StoreEnvironment } from "./store/object-access.ts";
+export { ResourceStore } from "./store/resource-store.ts";
 export type {
   Accepted,
   ApplyOptions,

@@ -162,6 +162,25 @@ describe("a task", () => {
     await plane.stop();
   });
 
+  test("of many changes that come to nothing ends when later ones take its place", async () => {
+    const { plane, clock } = openWith(async () => {});
+    await plane.start();
+    const { store } = plane;
+    await store.create(disk, { name: "a", spec });
+    const first = await store.update(disk, key, { sizeBytes: 1024 });
+    expect((await store.update(disk, key, { sizeBytes: 1024 })).task.id).toBe(first.task.id);
+    for (let count = 3; count < 300; count++) await store.update(disk, key, { sizeBytes: count * 512 });
+    const { metadata } = await store.get(disk, key);
+    expect(metadata.pendingTasks).toHaveLength(64);
+    expect(metadata.pendingTasks[0]?.action).toBe("create");
+    await expect(first.task.wait()).rejects.toMatchObject({ code: "CANCELLED", reason: "VDC_TASK_SUPERSEDED" });
+    const ready = { conditions: [{ type: "Ready", status: "True" as const, reason: "Realised" }] };
+    await store.updateStatus(disk, key, ready, { observedGeneration: metadata.generation });
+    await clock.advance(1);
+    expect(plane.tasks.list({ finished: false })).toEqual([]);
+    await plane.stop();
+  });
+
   test("with parts is cancelled with them", async () => {
     const { plane, clock } = openWith(async () => {});
     await plane.start();

@@ -48,7 +48,7 @@ describe("findOrphans", () => {
   test("puts everything in one list, and calls an orphan only what is ours, of no object, and not under way", () => {
     fc.assert(
       fc.property(fc.array(observed), fc.array(uid), fc.array(intent), (all, uids, pending) => {
-        const objects = new Set(uids);
+        const objects = new Set<string>(uids);
         const input = { datacenter: "dc-1", observed: all, objects, pending, now: 200, graceMs: 100 };
         const plan = findOrphans(input);
         const { orphans, deferred, foreign, inUse } = plan;

@@ -12,31 +12,30 @@
  * Each of them is one transaction: spec, task, quota usage, and what owns the object change together or not at all. What returns a
  * {@link Accepted} is on disk then: its `task` can be waited for, also after a restart.
  */
-import { isVdcError, type Json, type JsonObject, type SerializedError, VdcError } from "@vdc-os/core";
-import type { KeyValue } from "@vdc-os/core/state/v1";
-import { admit, rejection } from "../admission/admission.ts";
+import { isVdcError, type JsonObject, type Json, type SerializedError, VdcError } from "@vdc-os/core";
 import { decodeResource } from "../resource/decode-resource.ts";
-import { changeFields, keepFieldsOfOthers, releaseFields } from "../resource/field-owner.ts";
-import { arePathsRelated, fieldsOf, isEqualJson, mergeJson, toJson } from "../resource/field-path.ts";
+import { keepFieldsOfOthers } from "../resource/field-owner.ts";
+import { isEqualJson, mergeJson, toJson } from "../resource/field-path.ts";
 import type { AnyKind, Kind } from "../resource/kind.ts";
-import { isConditionTrue, readyCondition } from "../resource/condition.ts";
-import { hasLabels, isBeingDeleted, type ObjectKey, type Resource, referenceTo } from "../resource/resource.ts";
-import { kindPrefixOf, objectsPrefix, parseStateKey, stateKeyOf } from "../resource/resource-key.ts";
-import { settleByConditions, settleByDeletionRequest, settleByRemoval } from "../task/settle-tasks.ts";
+import { hasLabels, isBeingDeleted, type ObjectKey, type Resource } from "../resource/resource.ts";
+import { kindPrefixOf, objectsPrefix, parseStateKey } from "../resource/resource-key.ts";
+import { settleByConditions } from "../task/settle-tasks.ts";
 import type { TaskHandle } from "../task/task-handle.ts";
-import type { TaskRecord } from "../task/task-record.ts";
+import { type DesiredSpec, planSpecChange } from "./change-spec.ts";
+import { planCreate } from "./create-object.ts";
+import { cancelTask, planDelete } from "./delete-object.ts";
 import { KeyedMutex } from "./keyed-mutex.ts";
-import { ObjectTransaction, type ObjectTransactionOptions } from "./object-transaction.ts";
 import {
-  mergeStrings,
-  newResource,
-  type StatusChange,
-  withDeletionRequested,
-  withoutTasks,
-  withPendingTask,
-  withStatus,
-  writtenFields,
-} from "./resource-change.ts";
+  atRevision,
+  defaultFieldOwner,
+  loadObject,
+  requireObject,
+  type StoreEnvironment,
+  writeObject,
+} from "./object-access.ts";
+import { ObjectTransaction } from "./object-transaction.ts";
+import { mergeStrings, type StatusChange, withoutTasks, withStatus } from "./resource-change.ts";
+import { assertKey, beingDeleted, changedMeanwhile } from "./resource-errors.ts";
 import type {
   Accepted,
   ApplyOptions,
@@ -52,40 +51,19 @@ import type {
   UpdateOptions,
   UpdateStatusOptions,
 } from "./resource-store-options.ts";
-import {
-  alreadyExists,
-  assertKey,
-  beingDeleted,
-  changedMeanwhile,
-  fieldConflict,
-  notFound,
-} from "./resource-errors.ts";
 import { commit, type Plan } from "./state-access.ts";
-import type { TaskManager } from "../task/task-manager.ts";
-
-/** Options of {@link ResourceStore}. */
-export interface ResourceStoreOptions extends ObjectTransactionOptions {
-  readonly kinds: ReadonlyMap<string, AnyKind>;
-  readonly tasks: TaskManager;
-}
 
 const defaultTenant = "default";
-const defaultFieldOwner = "user";
-
-interface Found<Spec, Status> {
-  readonly object: Resource<Spec, Status>;
-  readonly entry: KeyValue;
-}
 
 /** See the top of this file. */
 export class ResourceStore {
-  readonly #options: ResourceStoreOptions;
+  readonly #options: StoreEnvironment;
   /** Serialises what would meet on one quota record; a conflict there is decided by the state store all the same. */
   readonly #mutex = new KeyedMutex();
 
-  constructor(options: ResourceStoreOptions) {
+  constructor(options: StoreEnvironment) {
     this.#options = options;
-    options.tasks.cancelTarget = (task, cancelOptions) => this.#cancelTask(task, cancelOptions);
+    options.tasks.cancelTarget = (task, cancelOptions) => cancelTask(options, task, cancelOptions);
   }
 
   /** See the top of this file. Fails with `ALREADY_EXISTS`, `ABORTED` while an older one is being deleted, or a refusal of admission. */
@@ -94,52 +72,10 @@ export class ResourceStore {
     input: NewObject<Input>,
     options: CreateOptions = {},
   ): Promise<Accepted<Spec, Status>> {
-    const { clock, random, state, policies } = this.#options;
-    const { fieldOwner = defaultFieldOwner, parentTask, signal } = options;
     const key: ObjectKey = { tenant: input.tenant ?? defaultTenant, name: input.name };
     assertKey(kind.kind, key);
-    const what = `creating ${kind.kind} '${key.name}'`;
-    const attempt = async (): Promise<Plan<Accepted<Spec, Status>>> => {
-      const found = await this.#load(kind, key, signal);
-      const proposed = newResource({
-        ...input,
-        kind: kind.kind,
-        apiVersion: kind.apiVersion,
-        tenant: key.tenant,
-        uid: random.uuid(),
-        status: kind.initialStatus,
-        finalizers: [...new Set([...(kind.finalizers ?? []), ...(input.finalizers ?? [])])],
-        now: clock.now(),
-      });
-      const { object: admitted, problems } = admit(kind, proposed, { policies });
-      const transaction = new ObjectTransaction(this.#options);
-      if (found === undefined) {
-        const usage = await transaction.changeUsage(kind, key.tenant, { added: admitted.spec, signal });
-        const all = [...problems, ...usage];
-        if (all.length > 0) throw rejection(kind.kind, key.name, all);
-        await transaction.bindOwners(admitted, signal);
-        const fieldOwners = Object.fromEntries(
-          writtenFields(input.spec, admitted.spec).map((path) => [path, fieldOwner]),
-        );
-        const owned = { ...admitted, metadata: { ...admitted.metadata, fieldOwners } };
-        const task = this.#options.tasks.newRecord({
-          action: "create",
-          tenant: key.tenant,
-          target: referenceTo(owned),
-          ...(parentTask === undefined ? {} : { parent: parentTask }),
-        });
-        const object = withPendingTask(owned, { id: task.id, action: "create", generation: 1 });
-        transaction.putTask(task);
-        transaction.putObject(object, 0);
-        return transaction.plan((revision) => this.#accepted(kind, at(object, revision), task, true));
-      }
-      if (problems.length > 0) throw rejection(kind.kind, key.name, problems);
-      const { object, entry } = found;
-      if (isBeingDeleted(object)) throw beingDeleted(kind.kind, key);
-      if (!isSameRequest(admitted, object, fieldOwner)) throw alreadyExists(kind.kind, key);
-      return this.#joinCreate(transaction, kind, { object, entry }, parentTask, signal);
-    };
-    return this.#mutex.run(`${key.tenant}/${kind.kind}`, () => commit(state, attempt, { signal, what }));
+    const plan = () => planCreate(this.#options, kind, { key, input, options });
+    return this.#commit("creating", { kind, key, signal: options.signal }, plan);
   }
 
   /** The object. Fails with `NOT_FOUND`. */
@@ -148,9 +84,7 @@ export class ResourceStore {
     key: ObjectKey,
     options: ReadOptions = {},
   ): Promise<Resource<Spec, Status>> {
-    const object = await this.find(kind, key, options);
-    if (object === undefined) throw notFound(kind.kind, key);
-    return object;
+    return (await requireObject(this.#options, kind, key, options)).object;
   }
 
   /** The object, or `undefined`. */
@@ -159,7 +93,7 @@ export class ResourceStore {
     key: ObjectKey,
     options: ReadOptions = {},
   ): Promise<Resource<Spec, Status> | undefined> {
-    return (await this.#load(kind, key, options.signal))?.object;
+    return (await loadObject(this.#options, kind, key, options))?.object;
   }
 
   /** A page of objects in order of tenant and name. With labels, or without a tenant, a page may hold fewer than asked for. */
@@ -230,14 +164,14 @@ export class ResourceStore {
     options: UpdateOptions = {},
   ): Promise<Accepted<Spec, Status>> {
     const { fieldOwner = defaultFieldOwner, force = false } = options;
-    return this.#changeSpec(kind, key, options, (object) => {
-      const wanted = toJson(
-        typeof spec === "function" ? (spec as (o: typeof object) => Input)(object) : spec,
-      ) as JsonObject;
+    const specOf = (object: Resource<Spec, Status>): DesiredSpec => {
+      const isFunction = typeof spec === "function";
+      const wanted = toJson(isFunction ? (spec as (o: typeof object) => Input)(object) : spec) as JsonObject;
       const current = object.spec as unknown as JsonObject;
-      const desired = force ? wanted : keepFieldsOfOthers(wanted, current, object.metadata.fieldOwners, fieldOwner);
-      return { desired, written: undefined };
-    });
+      return { desired: force ? wanted : keepFieldsOfOthers(wanted, current, object.metadata.fieldOwners, fieldOwner) };
+    };
+    const plan = () => planSpecChange(this.#options, kind, { key, options, specOf });
+    return this.#commit("changing", { kind, key, signal: options.signal }, plan);
   }
 
   /**
@@ -251,10 +185,12 @@ export class ResourceStore {
     options: ApplyOptions,
   ): Promise<Accepted<Spec, Status>> {
     const patch = toJson(partial) as JsonObject;
-    return this.#changeSpec(kind, key, options, (object) => ({
+    const specOf = (object: Resource<Spec, Status>): DesiredSpec => ({
       desired: mergeJson(object.spec as unknown as JsonObject, patch),
       written: patch,
-    }));
+    });
+    const plan = () => planSpecChange(this.#options, kind, { key, options, specOf });
+    return this.#commit("changing", { kind, key, signal: options.signal }, plan);
   }
 
   /** Changes labels and annotations; `undefined` removes one. No task, no generation: controllers are told all the same. */
@@ -346,120 +282,8 @@ export class ResourceStore {
     key: ObjectKey,
     options: DeleteOptions = {},
   ): Promise<{ readonly task: TaskHandle<void> }> {
-    const { state, clock, tasks } = this.#options;
-    const { signal, ifRevision, ifUid, parentTask } = options;
-    const attempt = async (): Promise<Plan<{ readonly task: TaskHandle<void> }>> => {
-      const { object, entry } = await this.#required(kind, key, signal, ifUid);
-      if (ifRevision !== undefined && ifRevision !== entry.modRevision)
-        throw changedMeanwhile(kind.kind, key, "object");
-      const transaction = new ObjectTransaction(this.#options);
-      const pending = object.metadata.pendingTasks.find(({ action }) => action === "delete");
-      if (pending !== undefined) {
-        const known = await tasks.get(pending.id, { signal });
-        return { done: { task: tasks.handleOf(known, async () => undefined) } };
-      }
-      const task = tasks.newRecord({
-        action: "delete",
-        tenant: key.tenant,
-        target: referenceTo(object),
-        ...(parentTask === undefined ? {} : { parent: parentTask }),
-      });
-      transaction.putTask(task);
-      const settled = await transaction.settle(settleByDeletionRequest(object), clock.now(), signal);
-      const marked = isBeingDeleted(object)
-        ? object
-        : withDeletionRequested(withoutTasks(object, settled), clock.now());
-      const { generation } = marked.metadata;
-      await this.#write(
-        transaction,
-        kind,
-        withPendingTask(marked, { id: task.id, action: "delete", generation }),
-        entry,
-        {
-          signal,
-          task,
-        },
-      );
-      return transaction.plan(() => ({ task: tasks.handleOf(task, async () => undefined) }));
-    };
-    const what = `deleting ${kind.kind} '${key.name}'`;
-    return this.#mutex.run(`${key.tenant}/${kind.kind}`, () => commit(state, attempt, { signal, what }));
-  }
-
-  async #changeSpec<Spec, Status, Input>(
-    kind: Kind<Spec, Status, Input>,
-    key: ObjectKey,
-    options: ApplyOptions | UpdateOptions,
-    specOf: (object: Resource<Spec, Status>) => {
-      readonly desired: JsonObject;
-      readonly written: JsonObject | undefined;
-    },
-  ): Promise<Accepted<Spec, Status>> {
-    const { state, policies, tasks, clock } = this.#options;
-    const {
-      fieldOwner = defaultFieldOwner,
-      force = false,
-      ifRevision,
-      ifGeneration,
-      ifUid,
-      parentTask,
-      signal,
-    } = options;
-    const attempt = async (): Promise<Plan<Accepted<Spec, Status>>> => {
-      const { object: old, entry } = await this.#required(kind, key, signal, ifUid);
-      if (ifRevision !== undefined && ifRevision !== entry.modRevision)
-        throw changedMeanwhile(kind.kind, key, "object");
-      if (ifGeneration !== undefined && ifGeneration !== old.metadata.generation) {
-        throw changedMeanwhile(kind.kind, key, "spec");
-      }
-      if (isBeingDeleted(old)) throw beingDeleted(kind.kind, key);
-      const { desired, written } = specOf(old);
-      const { object: admitted, problems } = admit(kind, { ...old, spec: desired }, { old, policies });
-      const transaction = new ObjectTransaction(this.#options);
-      const isValid = problems.length === 0;
-      const usage = isValid
-        ? await transaction.changeUsage(kind, key.tenant, { added: admitted.spec, removed: old.spec, signal })
-        : [];
-      if (!isValid || usage.length > 0) throw rejection(kind.kind, key.name, [...problems, ...usage]);
-      const { owners, conflicts } = changeFields({
-        current: old.spec as Json,
-        owners: old.metadata.fieldOwners,
-        desired: admitted.spec as Json,
-        owner: fieldOwner,
-        claims: written === undefined ? [] : writtenFields(written, admitted.spec),
-      });
-      if (conflicts.length > 0 && !force) throw fieldConflict(kind.kind, key, conflicts);
-      const release = "release" in options ? (options.release ?? []) : [];
-      const fieldOwners = releaseFields(owners, fieldOwner, release);
-      const isSpecEqual = isEqualJson(old.spec as Json, admitted.spec as Json);
-      const generation = old.metadata.generation + (isSpecEqual ? 0 : 1);
-      const isUnchanged =
-        isSpecEqual &&
-        isEqualJson(old.metadata as unknown as Json, { ...admitted.metadata, fieldOwners } as unknown as Json);
-      const task = tasks.newRecord({
-        action: "update",
-        tenant: key.tenant,
-        target: referenceTo(old),
-        ...(parentTask === undefined ? {} : { parent: parentTask }),
-      });
-      const isReached = isSpecEqual && isConditionTrue(old.conditions, readyCondition, generation);
-      const changed = { ...admitted, metadata: { ...admitted.metadata, fieldOwners, generation } };
-      if (isReached) {
-        const finished: TaskRecord = { ...task, state: "succeeded", finishedAt: clock.now() };
-        transaction.putTask(finished);
-        if (isUnchanged) transaction.compare(entry);
-        else transaction.putObject(changed, entry.modRevision);
-        return transaction.plan((revision) =>
-          this.#accepted(kind, isUnchanged ? old : at(changed, revision), finished, false),
-        );
-      }
-      const object = withPendingTask(changed, { id: task.id, action: "update", generation });
-      transaction.putTask(task);
-      transaction.putObject(object, entry.modRevision);
-      return transaction.plan((revision) => this.#accepted(kind, at(object, revision), task, false));
-    };
-    const what = `changing ${kind.kind} '${key.name}'`;
-    return this.#mutex.run(`${key.tenant}/${kind.kind}`, () => commit(state, attempt, { signal, what }));
+    const plan = () => planDelete(this.#options, kind, { key, options });
+    return this.#commit("deleting", { kind, key, signal: options.signal }, plan);
   }
 
   /** One change of an object that is neither of its spec nor a request for deletion; settles tasks and removes it when it is due. */
@@ -472,156 +296,25 @@ export class ResourceStore {
     const { state, clock } = this.#options;
     const { signal, ifUid, error } = options;
     const attempt = async (): Promise<Plan<Resource<Spec, Status>>> => {
-      const { object: old, entry } = await this.#required(kind, key, signal, ifUid);
+      const { object: old, entry } = await requireObject(this.#options, kind, key, { signal, ifUid });
       const changed = change(old);
       const settled = settleByConditions(changed, error);
       if (settled.length === 0 && isEqualJson(changed as unknown as Json, old as unknown as Json)) return { done: old };
       const transaction = new ObjectTransaction(this.#options);
       const object = withoutTasks(changed, await transaction.settle(settled, clock.now(), signal));
-      await this.#write(transaction, kind, object, entry, { signal });
-      return transaction.plan((revision) => at(object, revision));
+      await writeObject(this.#options, transaction, { kind, object, entry, signal });
+      return transaction.plan((revision) => atRevision(object, revision));
     };
     return commit(state, attempt, { signal, what: `${options.what} ${kind.kind} '${key.name}'` });
   }
 
-  /** Puts an object, or removes it when nothing holds it any more. */
-  async #write<Spec, Status, Input>(
-    transaction: ObjectTransaction,
-    kind: Kind<Spec, Status, Input>,
-    object: Resource<Spec, Status>,
-    entry: KeyValue,
-    options: ReadOptions & { readonly task?: TaskRecord },
-  ): Promise<void> {
-    if (!isBeingDeleted(object) || object.metadata.finalizers.length > 0) {
-      transaction.putObject(object, entry.modRevision);
-      return;
-    }
-    const { signal, task } = options;
-    await transaction.settle(settleByRemoval(object), this.#options.clock.now(), signal, task);
-    await transaction.changeUsage(kind, object.metadata.tenant, { removed: object.spec, signal });
-    transaction.deleteObject(entry);
+  #commit<T>(
+    what: string,
+    target: { readonly kind: AnyKind; readonly key: ObjectKey; readonly signal: AbortSignal | undefined },
+    plan: () => Promise<Plan<T>>,
+  ): Promise<T> {
+    const { kind, key, signal } = target;
+    const options = { signal, what: `${what} ${kind.kind} '${key.name}'` };
+    return this.#mutex.run(`${key.tenant}/${kind.kind}`, () => commit(this.#options.state, plan, options));
   }
-
-  async #joinCreate<Spec, Status, Input>(
-    transaction: ObjectTransaction,
-    kind: Kind<Spec, Status, Input>,
-    { object, entry }: Found<Spec, Status>,
-    parentTask: string | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<Plan<Accepted<Spec, Status>>> {
-    const { tasks, clock } = this.#options;
-    const { generation, pendingTasks, tenant } = object.metadata;
-    const pending = pendingTasks.find(({ action }) => action === "create");
-    if (pending !== undefined) {
-      return { done: this.#accepted(kind, object, await tasks.get(pending.id, { signal }), false) };
-    }
-    const task = tasks.newRecord({
-      action: "create",
-      tenant,
-      target: referenceTo(object),
-      ...(parentTask === undefined ? {} : { parent: parentTask }),
-    });
-    if (isConditionTrue(object.conditions, readyCondition, generation)) {
-      const finished: TaskRecord = { ...task, state: "succeeded", finishedAt: clock.now() };
-      transaction.putTask(finished);
-      transaction.compare(entry);
-      return transaction.plan(() => this.#accepted(kind, object, finished, false));
-    }
-    const waiting = withPendingTask(object, { id: task.id, action: "create", generation });
-    transaction.putTask(task);
-    transaction.putObject(waiting, entry.modRevision);
-    return transaction.plan((revision) => this.#accepted(kind, at(waiting, revision), task, false));
-  }
-
-  async #cancelTask(task: TaskRecord, { signal }: ReadOptions): Promise<void> {
-    const { tasks, kinds, state, clock } = this.#options;
-    const { target } = task;
-    const kind = target === undefined ? undefined : kinds.get(target.kind);
-    const error = new VdcError("CANCELLED", `task '${task.id}' was cancelled`).toJSON();
-    const finish = () => tasks.finish(task.id, { state: "cancelled", error }, { signal });
-    if (kind === undefined || target === undefined) {
-      await finish();
-      return;
-    }
-    const attempt = async (): Promise<Plan<boolean>> => {
-      const found = await this.#load(kind, target, signal);
-      const pending = found?.object.metadata.pendingTasks.find(({ id }) => id === task.id);
-      if (found === undefined || pending === undefined) return { done: true };
-      if (pending.action === "delete") {
-        throw new VdcError(
-          "FAILED_PRECONDITION",
-          `task '${task.id}' deletes ${kind.kind} '${target.name}': that cannot be cancelled`,
-          {
-            reason: "VDC_TASK_NOT_CANCELLABLE",
-          },
-        );
-      }
-      const { object, entry } = found;
-      const transaction = new ObjectTransaction(this.#options);
-      const undone = pending.action === "create" && !isBeingDeleted(object);
-      const ended = undone
-        ? settleByDeletionRequest(object)
-        : [{ task: pending, outcome: { state: "cancelled" as const, error } }];
-      const settled = await transaction.settle(
-        ended.map((one) =>
-          one.task.id === task.id ? { ...one, outcome: { state: "cancelled" as const, error } } : one,
-        ),
-        clock.now(),
-        signal,
-      );
-      const rest = withoutTasks(object, settled);
-      await this.#write(transaction, kind, undone ? withDeletionRequested(rest, clock.now()) : rest, entry, { signal });
-      return transaction.plan(() => false);
-    };
-    const isUnbound = await commit(state, attempt, { signal, what: `cancelling task '${task.id}'` });
-    if (isUnbound) await finish();
-  }
-
-  #accepted<Spec, Status, Input>(
-    kind: Kind<Spec, Status, Input>,
-    object: Resource<Spec, Status>,
-    task: TaskRecord,
-    created: boolean,
-  ): Accepted<Spec, Status> {
-    const { tenant, name } = object.metadata;
-    const handle = this.#options.tasks.handleOf(task, () => this.get(kind, { tenant, name }));
-    return { object, task: handle, created };
-  }
-
-  async #load<Spec, Status, Input>(
-    kind: Kind<Spec, Status, Input>,
-    key: ObjectKey,
-    signal: AbortSignal | undefined,
-  ): Promise<Found<Spec, Status> | undefined> {
-    const { entry } = await this.#options.state.get({ key: stateKeyOf(kind.kind, key) }, { signal });
-    return entry === undefined ? undefined : { entry, object: decodeResource(kind, entry) };
-  }
-
-  async #required<Spec, Status, Input>(
-    kind: Kind<Spec, Status, Input>,
-    key: ObjectKey,
-    signal: AbortSignal | undefined,
-    ifUid: string | undefined,
-  ): Promise<Found<Spec, Status>> {
-    const found = await this.#load(kind, key, signal);
-    if (found === undefined || (ifUid !== undefined && found.object.metadata.uid !== ifUid))
-      throw notFound(kind.kind, key);
-    return found;
-  }
-}
-
-/** An object as it is at the revision that it was committed at. */
-function at<R extends Resource>(object: R, revision: number): R {
-  return { ...object, metadata: { ...object.metadata, revision } };
-}
-
-/** Whether a repeated create asks for what is there, leaving aside what other owners have changed since. */
-function isSameRequest(asked: Resource, current: Resource, fieldOwner: string): boolean {
-  const { fieldOwners } = current.metadata;
-  const [wanted, there] = [fieldsOf(asked.spec as Json), fieldsOf(current.spec as Json)];
-  const foreign = Object.keys(fieldOwners).filter((path) => fieldOwners[path] !== fieldOwner);
-  const isForeign = (path: string): boolean => foreign.some((other) => arePathsRelated(other, path));
-  return [...new Set([...wanted.keys(), ...there.keys()])].every(
-    (path) => isEqualJson(wanted.get(path), there.get(path)) || isForeign(path),
-  );
 }

@@ -45,6 +45,22 @@ export function settleByDeletionRequest(object: Resource): readonly SettledTask[
     .map((task) => ({ task, outcome: { state: "cancelled", error: supersededBy(object) } }));
 }
 
+/** How many tasks wait for one object at most. Each is settled in the one transaction in which the object reaches its goal. */
+const maxPendingTasks = 64;
+
+/** How the oldest `update` tasks end when one more would be too many for an object that does not reach its goals. Pure. */
+export function settleBySuperseding(object: Resource): readonly SettledTask[] {
+  const { name, pendingTasks } = object.metadata;
+  const excess = pendingTasks.length + 1 - maxPendingTasks;
+  if (excess <= 0) return [];
+  const text = `many later changes of ${object.kind} '${name}' took the place of this one before it was done`;
+  const error = new VdcError("CANCELLED", text, { reason: "VDC_TASK_SUPERSEDED" }).toJSON();
+  return pendingTasks
+    .filter(({ action }) => action === "update")
+    .slice(0, excess)
+    .map((task) => ({ task, outcome: { state: "cancelled", error } }));
+}
+
 function failureOf(object: Resource): SerializedError {
   const condition = findCondition(object.conditions, failedCondition);
   const text = condition?.message || "its controller gave no message";
