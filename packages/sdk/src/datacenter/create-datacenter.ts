@@ -117,8 +117,8 @@ export async function createDatacenter(options: CreateDatacenterOptions): Promis
       };
       return new HostMonitor({ link, open, kernel, clock, logger, onConnected: () => void sweepNow().catch(() => {}) });
     });
-    const stopHosts = { stop: mode === "ephemeral" };
-    releases.push(() => Promise.all(monitors.map((monitor) => monitor.close(stopHosts))));
+    let removing = mode === "ephemeral";
+    releases.push(() => Promise.all(monitors.map((monitor) => monitor.close({ stop: removing }))));
     await Promise.all(monitors.map((monitor) => monitor.connect()));
     releases.push(() => kernel.stop());
     const startReport: StartReport = await kernel.start({ signal });
@@ -155,10 +155,14 @@ export async function createDatacenter(options: CreateDatacenterOptions): Promis
     let closed: Promise<void> | undefined;
     const close = (): Promise<void> =>
       (closed ??= (async () => {
-        if (mode === "ephemeral") await removeOutside(plane, logger);
+        if (removing) await removeOutside(plane, logger);
         closing.abort(new VdcError("CANCELLED", "the datacenter is being closed"));
-        await releaseAll(releases, logger, mode === "ephemeral" ? () => directory.remove() : undefined);
+        await releaseAll(releases, logger, removing ? () => directory.remove() : undefined);
       })());
+    const destroy = (): Promise<void> => {
+      removing = true;
+      return close();
+    };
     return {
       uid,
       name: directory.identity.name,
@@ -179,6 +183,7 @@ export async function createDatacenter(options: CreateDatacenterOptions): Promis
       status: () => plane.status,
       sweep: sweepNow,
       close,
+      destroy,
       [Symbol.asyncDispose]: close,
     };
   } catch (error) {

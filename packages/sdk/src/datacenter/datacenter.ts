@@ -64,4 +64,6 @@ export interface Datacenter extends AsyncDisposable {
   sweep(options?: { readonly dryRun?: boolean; readonly signal?: AbortSignal }): Promise<SweepReport>;
   /** Leaves a durable datacenter running; removes everything of an ephemeral one. */
   close(): Promise<void>;
+  /** Removes everything of the datacenter, its folder included, whatever its mode. */
+  destroy(): Promise<void>;
 }
