@@ -329,7 +329,7 @@ export class QemuVm {
     while (performance.now() < giveUp) {
       // Again and again: a guest that has not finished booting does not hear it.
       if (!(await process.pressPowerButton())) return;
-      const wait = Math.min(pressAgainMs, giveUp - performance.now());
+      const wait = Math.max(0, Math.min(pressAgainMs, giveUp - performance.now()));
       const ended = await raceEnd(process.ended, wait, signal);
       if (signal.aborted) throw toVdcError(signal.reason);
       if (ended) return;

@@ -1,0 +1,47 @@
+import { accessSync, constants } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import type { VmSpec } from "@vdc-os/core/compute/v1";
+import { buildGuestImage, type GuestImage } from "@vdc-os/guest-image";
+
+/**
+ * Whether tests with real VMs must be skipped because a program is missing on this machine; says so. In continuous integration a
+ * missing program is a failure.
+ */
+export function lacksQemu(): boolean {
+  const absent = ["qemu-system-x86_64", "apt-get", "dpkg-deb"].filter((name) => !isOnPath(name));
+  if (absent.length === 0) return false;
+  const text = `Not on this machine: ${absent.join(", ")}; no VM is booted, and the QEMU plugin is not tested.`;
+  if (process.env.CI) throw new Error(text);
+  console.warn(text);
+  return true;
+}
+
+/** The guest image, built once for all tests of this user and kept between runs. */
+export function guestImage(): Promise<GuestImage> {
+  return buildGuestImage({ outputDirectory: join(tmpdir(), `vdc-guest-image-${process.getuid?.() ?? 0}`) });
+}
+
+/** A small VM of the guest image. `knobs` go on the kernel's command line. */
+export function guestSpec(image: GuestImage, knobs = "", change: Partial<VmSpec> = {}): VmSpec {
+  const { kernel, initrd, commandLine } = image;
+  return {
+    cpus: 1,
+    memoryBytes: 128 << 20,
+    boot: { kind: "kernel", kernel, initrd, commandLine: `${commandLine} ${knobs}`.trim() },
+    disks: [],
+    nics: [],
+    ...change,
+  };
+}
+
+function isOnPath(name: string): boolean {
+  return (process.env.PATH ?? "").split(delimiter).some((directory) => {
+    try {
+      accessSync(join(directory, name), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
