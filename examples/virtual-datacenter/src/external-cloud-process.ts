@@ -31,7 +31,14 @@ const { directory, keys, keep } = settings;
 const addressFile = `${directory}.json`;
 let dc: Datacenter | undefined;
 try {
-  dc = await openDatacenter({ directory, keys, name: "outside", mode: keep ? "durable" : "ephemeral", hosts: ["gamma"], signal: stop.signal });
+  dc = await openDatacenter({
+    directory,
+    keys,
+    name: "outside",
+    mode: keep ? "durable" : "ephemeral",
+    hosts: ["gamma"],
+    signal: stop.signal,
+  });
   await createGoldenImage(dc, settings.guest, stop.signal);
   await using server = await startApiServer({ service: datacenterService(dc), token: settings.token });
   const address: ExternalCloudAddress = { url: server.url, pid: process.pid };

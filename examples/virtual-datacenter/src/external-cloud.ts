@@ -18,7 +18,8 @@ const startTimeoutMs = 60_000;
 /** Finds the external cloud running, or starts it. One that is not kept ends with this process, however this one ends. */
 export async function startExternalCloud(settings: ExternalCloudSettings, signal: AbortSignal): Promise<ExternalCloud> {
   const running = await readAddress(settings.directory);
-  if (running !== undefined && settings.keep && (await answers(running.url, settings.token))) return { url: running.url, close: async () => {} };
+  if (running !== undefined && settings.keep && (await answers(running.url, settings.token)))
+    return { url: running.url, close: async () => {} };
   await rm(`${settings.directory}.json`, { force: true });
   const log = await open(`${settings.directory}.log`, "a", 0o600);
   // A group of its own: Ctrl-C reaches this process alone, which then ends the cloud in its turn.
@@ -34,10 +35,12 @@ export async function startExternalCloud(settings: ExternalCloudSettings, signal
       resolve();
     });
   });
-  child.stdin.on("error", () => {});
-  child.stdin.write(`${JSON.stringify(settings)}\n`);
+  const { stdin } = child;
+  if (stdin === null) throw new Error("the external cloud has no standard input");
+  stdin.on("error", () => {});
+  stdin.write(`${JSON.stringify(settings)}\n`);
   const close = async (): Promise<void> => {
-    child.stdin.end();
+    stdin.end();
     if (settings.keep && !signal.aborted) {
       child.unref();
       return;

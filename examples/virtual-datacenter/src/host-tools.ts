@@ -5,7 +5,8 @@ import type { Places } from "./places.ts";
 
 /** Why QEMU can't be had on this machine; `undefined` when it can. */
 export async function whyNoQemu(): Promise<string | undefined> {
-  if (process.platform !== "linux") return `QEMU guests and their image are built on Linux, and this is ${process.platform}`;
+  if (process.platform !== "linux")
+    return `QEMU guests and their image are built on Linux, and this is ${process.platform}`;
   for (const folder of (process.env.PATH ?? "").split(delimiter)) {
     const found = await access(join(folder, "qemu-system-x86_64"), constants.X_OK).then(
       () => true,

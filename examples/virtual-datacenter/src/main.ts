@@ -1,7 +1,8 @@
 import { mkdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { isVdcError, toVdcError } from "@vdc-os/core";
+import { isVdcError, toVdcError, VdcError } from "@vdc-os/core";
 import { use } from "@vdc-os/core/kernel";
+import { type ProcessLock, takeProcessLock } from "@vdc-os/core/remote";
 import { buildGuestImage, type GuestImage } from "@vdc-os/guest-image";
 import externalCloudPlugin from "@vdc-os/plugin-external-cloud";
 import type { Datacenter } from "@vdc-os/sdk";
@@ -66,12 +67,18 @@ async function runReal(asked: Arguments, progress: Progress, signal: AbortSignal
   const began = performance.now();
   const { keep } = asked;
   const places = await findPlaces(keep);
+  const lock = await lockPlaces(places);
   await mkdir(places.keys, { recursive: true, mode: 0o700 });
   progress.say(`VDC-OS: a virtual datacenter of real virtual machines${keep ? ", to be kept" : ""}.\n`);
   const guest = await progress.step(
     "The guest: a Debian kernel and a busybox initramfs",
-    () => buildGuestImage({ outputDirectory: join(places.cache, "guest"), cacheDirectory: join(places.cache, "packages"), signal }),
-    ({ packages }) => packages.map(({ name }) => name).join(", "),
+    () =>
+      buildGuestImage({
+        outputDirectory: join(places.cache, "guest"),
+        cacheDirectory: join(places.cache, "packages"),
+        signal,
+      }),
+    ({ packages }) => packages.join(", "),
   );
   const token = await readCloudToken(places);
   let cloud: ExternalCloud | undefined;
@@ -82,7 +89,9 @@ async function runReal(asked: Arguments, progress: Progress, signal: AbortSignal
       () => startExternalCloud({ directory: places.cloud, keys: places.keys, token, guest, keep }, signal),
       ({ url }) => url,
     );
-    dc = await progress.step("The datacenter: two hosts, each a process", () => openWithCloud(places, keep, cloud?.url ?? "", signal));
+    dc = await progress.step("The datacenter: two hosts, each a process", () =>
+      openWithCloud(places, keep, cloud?.url ?? "", signal),
+    );
     await dc.secrets.put({ name: cloudTokenName, value: token }, { signal });
     progress.say(`\n${indent(String(dc.startReport))}\n`);
     await buildAndShow(dc, guest, asked, progress, signal);
@@ -93,6 +102,7 @@ async function runReal(asked: Arguments, progress: Progress, signal: AbortSignal
       await dc?.close();
       await cloud?.close();
       if (!keep) await rm(dirname(places.keys), { recursive: true, force: true });
+      await lock.release();
     });
     progress.end();
   }
@@ -111,7 +121,13 @@ function openWithCloud(places: Places, keep: boolean, baseUrl: string, signal: A
   });
 }
 
-async function buildAndShow(dc: Datacenter, guest: GuestImage, asked: Arguments, progress: Progress, signal: AbortSignal): Promise<void> {
+async function buildAndShow(
+  dc: Datacenter,
+  guest: GuestImage,
+  asked: Arguments,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<void> {
   await progress.step("The golden image", () => createGoldenImage(dc, guest, signal));
   const measured = await runScenario({ dc, progress, cloud: true, signal });
   const result = await readResult(dc, measured, signal);
@@ -121,12 +137,27 @@ async function buildAndShow(dc: Datacenter, guest: GuestImage, asked: Arguments,
 
 async function removeKept(progress: Progress): Promise<void> {
   const places = await findPlaces(true);
+  const lock = await lockPlaces(places);
   await progress.step("Removing the kept datacenter", async () => {
     const dc = await openWithCloud(places, true, "http://127.0.0.1:9", new AbortController().signal);
     await dc.destroy();
     await removeExternalCloud(places.cloud);
     await rm(dirname(places.keys), { recursive: true, force: true });
+    await lock.release();
   });
+}
+
+/** One run at a time has the folders: what a run finds there is a killed one's, and is removed. */
+async function lockPlaces(places: Places): Promise<ProcessLock> {
+  try {
+    return await takeProcessLock(dirname(places.keys));
+  } catch (error) {
+    if (!isVdcError(error, "ALREADY_EXISTS")) throw error;
+    throw new VdcError(
+      "ALREADY_EXISTS",
+      `another run of this example has '${dirname(places.keys)}': wait until it has ended`,
+    );
+  }
 }
 
 function indent(text: string): string {

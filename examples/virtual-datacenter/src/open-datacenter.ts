@@ -47,7 +47,9 @@ export async function openDatacenter(options: OpenDatacenterOptions): Promise<Da
       localHost({
         name: host,
         resolveFrom: import.meta.url,
-        plugins: (place) => [{ module: "@vdc-os/plugin-qemu", config: { name: place.name, directory: place.directory } }],
+        plugins: (place) => [
+          { module: "@vdc-os/plugin-qemu", config: { name: place.name, directory: place.directory } },
+        ],
       }),
     ),
     ...(signal === undefined ? {} : { signal }),

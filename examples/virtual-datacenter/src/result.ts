@@ -7,7 +7,13 @@ import { formatBytes, formatTable } from "./table.ts";
 
 /** What exists in the end, and what was measured. */
 export interface Result {
-  readonly hosts: readonly { readonly name: string; readonly state: string; readonly accelerator: string; readonly monitor: string }[];
+  readonly hosts: readonly {
+    readonly name: string;
+    readonly state: string;
+    readonly accelerator: string;
+    readonly evidence: string;
+    readonly monitor: string;
+  }[];
   readonly vms: readonly {
     readonly name: string;
     readonly host: string;
@@ -16,12 +22,23 @@ export interface Result {
     readonly diskBytes: number;
     readonly diskAllocatedBytes: number;
     readonly cloneMs: number;
-    readonly bootMs: number;
+    /** Absent for a VM that was adopted. */
+    readonly bootMs?: number;
   }[];
   readonly instances: readonly { readonly name: string; readonly cloud: string; readonly state: string }[];
-  readonly ports: readonly { readonly vm: string; readonly host: string; readonly link: string; readonly framesIn: string; readonly framesOut: string }[];
-  readonly pool: { readonly provisionedBytes: number; readonly allocatedBytes: number; readonly overSubscription: number };
-  readonly firstAnswerMs: number;
+  readonly ports: readonly {
+    readonly vm: string;
+    readonly host: string;
+    readonly link: string;
+    readonly framesIn: string;
+    readonly framesOut: string;
+  }[];
+  readonly pool: {
+    readonly provisionedBytes: number;
+    readonly allocatedBytes: number;
+    readonly overSubscription: number;
+  };
+  readonly firstAnswerMs?: number;
   readonly answer: string;
 }
 
@@ -36,7 +53,9 @@ export async function readResult(dc: Datacenter, measured: Measurements, signal:
   const rows = vms.map(async ({ metadata: { name }, status }) => {
     const statistics = await dc.vms.statistics(name, { signal });
     const disk = await dc.volumes.get(status.disks?.[0]?.volume ?? "", { signal });
-    const volume = await dc.kernel.get(storageProvider, "storage").getVolume({ volumeId: disk.status.volumeId ?? "" }, { signal });
+    const volume = await dc.kernel
+      .get(storageProvider, "storage")
+      .getVolume({ volumeId: disk.status.volumeId ?? "" }, { signal });
     return {
       name,
       host: status.host ?? "",
@@ -45,7 +64,7 @@ export async function readResult(dc: Datacenter, measured: Measurements, signal:
       diskBytes: volume.capacityBytes,
       diskAllocatedBytes: volume.allocatedBytes,
       cloneMs: measured.cloneMs[name] ?? 0,
-      bootMs: measured.bootMs[name] ?? 0,
+      ...bootOf(measured, name),
     };
   });
   return {
@@ -53,19 +72,29 @@ export async function readResult(dc: Datacenter, measured: Measurements, signal:
       name,
       state: status.state ?? "unknown",
       accelerator: status.accelerator ?? "",
+      evidence: status.acceleratorEvidence ?? "",
       monitor: status.monitorVersion ?? "",
     })),
     vms: await Promise.all(rows),
-    instances: instances.map(({ metadata: { name }, spec, status }) => ({ name, cloud: spec.cloud, state: status.state ?? "" })),
+    instances: instances.map(({ metadata: { name }, spec, status }) => ({
+      name,
+      cloud: spec.cloud,
+      state: status.state ?? "",
+    })),
     ports: await readPorts(dc, signal),
     pool: {
       provisionedBytes: pool.provisionedBytes,
       allocatedBytes: pool.allocatedBytes,
       overSubscription: pool.allocatedBytes === 0 ? 0 : pool.provisionedBytes / pool.allocatedBytes,
     },
-    firstAnswerMs: measured.firstAnswerMs,
+    ...(measured.firstAnswerMs === undefined ? {} : { firstAnswerMs: measured.firstAnswerMs }),
     answer: measured.answer,
   };
+}
+
+function bootOf({ bootMs }: Measurements, name: string): { readonly bootMs?: number } {
+  const ms = bootMs[name];
+  return ms === undefined ? {} : { bootMs: ms };
 }
 
 async function readPorts(dc: Datacenter, signal: AbortSignal): Promise<Result["ports"]> {
@@ -95,9 +124,10 @@ export function formatResult(result: Result): string {
   const { pool } = result;
   return [
     formatTable(
-      ["host", "state", "QEMU", "runs VMs by"],
+      ["host", "state", "monitor", "runs VMs by"],
       result.hosts.map((host) => [host.name, host.state, host.monitor, host.accelerator]),
     ),
+    ...new Set(result.hosts.map((host) => `  ${host.evidence}`)),
     formatTable(
       ["VM", "host", "state", "memory taken", "disk", "disk taken", "clone", "boot"],
       result.vms.map((vm) => [
@@ -108,7 +138,7 @@ export function formatResult(result: Result): string {
         formatBytes(vm.diskBytes),
         formatBytes(vm.diskAllocatedBytes),
         seconds(vm.cloneMs),
-        seconds(vm.bootMs),
+        vm.bootMs === undefined ? "adopted" : seconds(vm.bootMs),
       ]),
     ),
     formatTable(
@@ -117,8 +147,15 @@ export function formatResult(result: Result): string {
     ),
     ...(result.instances.length === 0
       ? []
-      : [formatTable(["instance", "cloud", "state"], result.instances.map((instance) => [instance.name, instance.cloud, instance.state]))]),
+      : [
+          formatTable(
+            ["instance", "cloud", "state"],
+            result.instances.map((instance) => [instance.name, instance.cloud, instance.state]),
+          ),
+        ]),
     `  Storage: ${formatBytes(pool.provisionedBytes)} provisioned, ${formatBytes(pool.allocatedBytes)} allocated (${pool.overSubscription.toFixed(0)} : 1).`,
-    `  First HTTP answer between hosts: ${seconds(result.firstAnswerMs)} after the client was asked for.`,
+    ...(result.firstAnswerMs === undefined
+      ? []
+      : [`  First HTTP answer between hosts: ${seconds(result.firstAnswerMs)} after the client was asked for.`]),
   ].join("\n\n");
 }

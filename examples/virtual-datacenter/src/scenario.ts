@@ -21,14 +21,14 @@ const vms: readonly ScenarioVm[] = [
   { name: "client", host: "beta", words: `vdc.ip=10.10.0.21/24 vdc.fetch=http://${server.address}/` },
 ];
 
-/** What was measured, in milliseconds. */
+/** What was measured, in milliseconds. What was there already is not measured. */
 export interface Measurements {
-  /** From asking for the VM until its clone was there. */
+  /** How long the provider took for a VM's clone. */
   readonly cloneMs: Readonly<Record<string, number>>;
   /** From asking for the VM until its guest said that it is up. */
   readonly bootMs: Readonly<Record<string, number>>;
-  /** From asking for the client until it had the page. */
-  readonly firstAnswerMs: number;
+  /** From asking for the client until it had the page; `undefined` when it had it before. */
+  readonly firstAnswerMs: number | undefined;
   /** What the client got. */
   readonly answer: string;
 }
@@ -64,7 +64,11 @@ export async function runScenario({ dc, progress, cloud, signal }: ScenarioOptio
     ),
     progress.step(
       "A thin volume of 10 GiB",
-      () => dc.volumes.createAndWait({ name: "archive", spec: { storage: "storage", capacityBytes: 10 * GiB } }, { signal, timeoutMs: 30_000 }),
+      () =>
+        dc.volumes.createAndWait(
+          { name: "archive", spec: { storage: "storage", capacityBytes: 10 * GiB } },
+          { signal, timeoutMs: 30_000 },
+        ),
       ({ status }) => `takes ${formatBytes(status.allocatedBytes ?? 0)}`,
     ),
   ]);
@@ -72,13 +76,14 @@ export async function runScenario({ dc, progress, cloud, signal }: ScenarioOptio
   const cloneMs: Record<string, number> = {};
   const bootMs: Record<string, number> = {};
   let answer = "";
-  let firstAnswerMs = 0;
+  let firstAnswerMs: number | undefined;
   const outside = cloud ? [startOutside(dc, progress, signal)] : [];
   await Promise.all([
     ...vms.map(async ({ name, host, words }) => {
       const began = performance.now();
+      const adopted = (await dc.vms.find(name, { signal })) !== undefined;
       await progress.step(
-        `VM '${name}' on ${host}`,
+        `VM '${name}' on ${host}${adopted ? ", adopted" : ""}`,
         async () => {
           const spec = {
             image: goldenImage,
@@ -90,7 +95,7 @@ export async function runScenario({ dc, progress, cloud, signal }: ScenarioOptio
           };
           const vm = await dc.vms.createAndWait({ name, spec }, { signal, timeoutMs: 60_000 });
           await dc.vms.waitForConsole(name, /VDC-READY [\d.]+/, { signal, timeoutMs: 60_000 });
-          bootMs[name] = performance.now() - began;
+          if (!adopted) bootMs[name] = performance.now() - began;
           const disk = await dc.volumes.get(vm.status.disks?.[0]?.volume ?? "", { signal });
           cloneMs[name] = disk.status.createdInMs ?? 0;
           return disk;
@@ -104,7 +109,7 @@ export async function runScenario({ dc, progress, cloud, signal }: ScenarioOptio
         (found) => `"${found[1] ?? ""}"`,
       );
       answer = match[1] ?? "";
-      firstAnswerMs = performance.now() - began;
+      if (!adopted) firstAnswerMs = performance.now() - began;
     }),
     ...outside,
   ]);
@@ -116,7 +121,10 @@ async function startOutside(dc: Datacenter, progress: Progress, signal: AbortSig
     "One more instance in the external cloud",
     () =>
       dc.cloudInstances.createAndWait(
-        { name: "burst-1", spec: { cloud: "outside", image: goldenImage, size: "small", userData: "vdc.host=burst-1" } },
+        {
+          name: "burst-1",
+          spec: { cloud: "outside", image: goldenImage, size: "small", userData: "vdc.host=burst-1" },
+        },
         { signal, timeoutMs: 60_000 },
       ),
     ({ status }) => `${status.state ?? ""} as ${(status.instanceId ?? "").slice(0, 8)}`,

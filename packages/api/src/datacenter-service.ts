@@ -1,5 +1,12 @@
 import { type Bytes, type Page, type Timestamp, VdcError } from "@vdc-os/core";
-import { type CloudInstance, type CloudOperation, type CloudStamp, cloudStamp, type CreateInstance, type InstanceState } from "@vdc-os/core/cloud/v1";
+import {
+  type CloudInstance,
+  type CloudOperation,
+  type CloudStamp,
+  cloudStamp,
+  type CreateInstance,
+  type InstanceState,
+} from "@vdc-os/core/cloud/v1";
 import {
   type Datacenter,
   failedCondition,
@@ -87,7 +94,13 @@ export function datacenterService(dc: Datacenter, options: DatacenterServiceOpti
     about: async () => ({ name: dc.name, uid: dc.uid, version, apiVersions: ["v1"] }),
     listSizes: async (page) =>
       pageOf(
-        sizes.map(({ name, cpus, memoryBytes }) => ({ size: name, region: dc.name, cpus, memoryBytes, available: true })),
+        sizes.map(({ name, cpus, memoryBytes }) => ({
+          size: name,
+          region: dc.name,
+          cpus,
+          memoryBytes,
+          available: true,
+        })),
         page,
       ),
     async listImages({ name, ...page }, { signal }) {
@@ -97,8 +110,13 @@ export function datacenterService(dc: Datacenter, options: DatacenterServiceOpti
     },
     async listNetworks(page, { signal }) {
       const switches = await dc.switches.list({ signal });
-      const networks = switches.flatMap(({ metadata, spec }) => spec.portGroups.map((group) => `${metadata.name}/${group.name}`));
-      return pageOf(networks.map((name) => ({ networkId: name, name })), page);
+      const networks = switches.flatMap(({ metadata, spec }) =>
+        spec.portGroups.map((group) => `${metadata.name}/${group.name}`),
+      );
+      return pageOf(
+        networks.map((name) => ({ networkId: name, name })),
+        page,
+      );
     },
     async createInstance(input, { signal }) {
       const { token } = input.stamp;
@@ -120,7 +138,10 @@ export function datacenterService(dc: Datacenter, options: DatacenterServiceOpti
         ...(token === undefined ? {} : { [tokenLabel]: token }),
       };
       const vms = await dc.vms.list({ labels, signal });
-      return pageOf(vms.filter((vm) => changedSince === undefined || changedAt(vm) >= changedSince).map(instanceOf), page);
+      return pageOf(
+        vms.filter((vm) => changedSince === undefined || changedAt(vm) >= changedSince).map(instanceOf),
+        page,
+      );
     },
     async removeInstance(instanceId, { signal }) {
       const vms = await dc.vms.list({ signal });
@@ -151,17 +172,26 @@ export function datacenterService(dc: Datacenter, options: DatacenterServiceOpti
 function specOf(input: CreateInstance, sizes: readonly InstanceSize[]): VirtualMachineInput {
   const size = sizes.find(({ name }) => name === input.size);
   if (size === undefined) {
-    throw new VdcError("NOT_FOUND", `there is no size '${input.size}': there are ${sizes.map(({ name }) => `'${name}'`).join(", ")}`);
+    throw new VdcError(
+      "NOT_FOUND",
+      `there is no size '${input.size}': there are ${sizes.map(({ name }) => `'${name}'`).join(", ")}`,
+    );
   }
   const userData = input.userData ?? "";
   // The guest reads it from its kernel's command line, so it is words on one line.
   if (!/^[\x20-\x7e]{0,2048}$/.test(userData)) {
-    throw new VdcError("INVALID_ARGUMENT", "the user data must be printable ASCII on one line, at most 2048 characters");
+    throw new VdcError(
+      "INVALID_ARGUMENT",
+      "the user data must be printable ASCII on one line, at most 2048 characters",
+    );
   }
   const nics = input.networks.map((network) => {
     const [name = "", portGroup = "", ...rest] = network.split("/");
     if (name === "" || portGroup === "" || rest.length > 0) {
-      throw new VdcError("INVALID_ARGUMENT", `network '${network}' must be 'switch/port-group', as the list of networks shows them`);
+      throw new VdcError(
+        "INVALID_ARGUMENT",
+        `network '${network}' must be 'switch/port-group', as the list of networks shows them`,
+      );
     }
     return { switch: name, portGroup };
   });
@@ -201,13 +231,18 @@ function stampOf(text: string | undefined): CloudStamp | undefined {
 }
 
 function changedAt(vm: VmObject): Timestamp {
-  return Math.max(vm.metadata.createdAt, vm.metadata.deletionRequestedAt ?? 0, ...vm.conditions.map((condition) => condition.lastTransitionAt));
+  return Math.max(
+    vm.metadata.createdAt,
+    vm.metadata.deletionRequestedAt ?? 0,
+    ...vm.conditions.map((condition) => condition.lastTransitionAt),
+  );
 }
 
 /** A page of a list that is small enough to be read whole. The token is the place to go on from. */
 function pageOf<T>(items: readonly T[], page: { readonly limit?: number; readonly pageToken?: string }): Page<T> {
   const start = page.pageToken === undefined ? 0 : Number(page.pageToken);
-  if (!Number.isInteger(start) || start < 0) throw new VdcError("ABORTED", "the page token is not one of this list: begin again");
+  if (!Number.isInteger(start) || start < 0)
+    throw new VdcError("ABORTED", "the page token is not one of this list: begin again");
   const end = start + (page.limit ?? 100);
   return { items: items.slice(start, end), ...(end < items.length ? { nextPageToken: String(end) } : {}) };
 }

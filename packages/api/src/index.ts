@@ -5,4 +5,9 @@ export type { ApiServer, ApiServerOptions } from "./api-server.ts";
 // What it serves
 export type { ApiService } from "./api-service.ts";
 export { httpStatusOf } from "./http-status.ts";
-export { datacenterService, type DatacenterServiceOptions, defaultSizes, type InstanceSize } from "./datacenter-service.ts";
+export {
+  datacenterService,
+  type DatacenterServiceOptions,
+  defaultSizes,
+  type InstanceSize,
+} from "./datacenter-service.ts";

@@ -160,7 +160,8 @@ export class HostMonitor {
       ...host,
       cpus: compute.cpus,
       memoryBytes: compute.memoryBytes,
-      accelerator: `${compute.accelerator.kind}: ${compute.accelerator.evidence}`,
+      accelerator: compute.accelerator.kind,
+      acceleratorEvidence: compute.accelerator.evidence,
       monitorVersion: compute.monitorVersion,
     };
   }

@@ -17,7 +17,10 @@ export interface HostStatus {
   readonly failureDomain?: string;
   readonly cpus?: number;
   readonly memoryBytes?: Bytes;
+  /** How VMs are run: `kvm`, `tcg`. */
   readonly accelerator?: string;
+  /** How that was found out. */
+  readonly acceleratorEvidence?: string;
   readonly monitorVersion?: string;
 }
 
@@ -35,6 +38,7 @@ export const hostStatus: z.ZodType<HostStatus> = schemaOf<HostStatus>()(
     cpus: z.number().exactOptional(),
     memoryBytes: bytes.exactOptional(),
     accelerator: z.string().exactOptional(),
+    acceleratorEvidence: z.string().exactOptional(),
     monitorVersion: z.string().exactOptional(),
   }),
 );
