@@ -1,4 +1,4 @@
-import { type Json, VdcError } from "@vdc-os/core";
+import { type Json, type Random, VdcError } from "@vdc-os/core";
 import type { KeyValue, StateEvent, Transaction, TransactionResult } from "@vdc-os/core/state/v1";
 import type { StateAccess } from "../src/store/state-access.ts";
 
@@ -86,7 +86,8 @@ export class MemoryState {
     return { committed: true, revision: this.revision };
   }
 
-  connect(cutAt?: Cut): MemoryConnection {
+  /** A connection; given randomness, its calls take turns at random. */
+  connect(cutAt?: Cut, random?: Random): MemoryConnection {
     const cut = Promise.withResolvers<void>();
     let transactions = 0;
     let isCut = false;
@@ -96,7 +97,8 @@ export class MemoryState {
       this.wake();
     };
     const alive = async (): Promise<void> => {
-      await Promise.resolve();
+      const turns = random === undefined ? 1 : 1 + Math.floor(random.next() * 8);
+      for (let turn = 0; turn < turns; turn++) await Promise.resolve();
       if (isCut) throw new VdcError("UNAVAILABLE", "the connection was cut");
     };
     const state = this;

@@ -1,4 +1,5 @@
 import { isVdcError } from "@vdc-os/core";
+import { createTestRandom } from "@vdc-os/core/testing";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { disk } from "../../test/disk-kind.ts";
@@ -274,36 +275,54 @@ test("concurrent writers: each accepted change is counted once, and nobody's fie
     value: fc.integer({ min: 1, max: 1_000 }),
   });
   await fc.assert(
-    fc.asyncProperty(fc.array(change, { maxLength: 12 }), fc.integer({ min: 0, max: 5 }), async (changes, statuses) => {
-      const { store } = openPlane().plane;
-      await store.create(disk, { name: "a", spec: { sizeBytes: 512 } });
-      const fieldOf = { user: "sizeBytes", ha: "host", appspeed: "limits" } as const;
-      const partialOf = ({ owner, value }: (typeof changes)[number]) =>
-        ({ user: { sizeBytes: value * 512 }, ha: { host: `h-${value}` }, appspeed: { limits: { iops: value } } })[
-          owner
+    fc.asyncProperty(
+      fc.array(change, { maxLength: 12 }),
+      fc.integer({ min: 0, max: 5 }),
+      fc.integer(),
+      async (changes, statuses, seed) => {
+        // Two managers on one state store: nothing in memory may be what keeps them apart.
+        const memory = new MemoryState();
+        const connection = memory.connect(undefined, createTestRandom(seed));
+        const stores = [1, 2].map((one) => openPlane({ memory, connection, seed: one }).plane.store) as [
+          ResourceStore,
+          ResourceStore,
         ];
-      const accepted: (typeof changes)[number][] = [];
-      await Promise.all([
-        ...changes.map(async (one) => {
-          const code = await codeOf(() => store.apply(disk, key("a"), partialOf(one), { fieldOwner: one.owner }));
-          // Only shrinking is refused: by validation, never because of another writer.
-          expect([undefined, "VDC_ADMISSION_REFUSED"]).toContain(code);
-          if (code === undefined) accepted.push(one);
-        }),
-        ...Array.from({ length: statuses }, (_, index) =>
-          store.updateStatus(disk, key("a"), { status: { sizeBytes: index } }, { observedGeneration: 1 }),
-        ),
-      ]);
-      const object = await store.get(disk, key("a"));
-      for (const owner of ["user", "ha", "appspeed"] as const) {
-        const last = accepted.filter((one) => one.owner === owner).at(-1);
-        if (last !== undefined) expect(object.spec[fieldOf[owner]]).toEqual(partialOf(last)[fieldOf[owner] as never]);
-      }
-      expect(object.metadata.generation).toBeLessThanOrEqual(1 + accepted.length);
-      // One task for each generation, and the create.
-      expect(object.metadata.pendingTasks.length).toBeLessThanOrEqual(1 + accepted.length);
-      expect(object.metadata.pendingTasks.length).toBeGreaterThanOrEqual(object.metadata.generation);
-    }),
+        const [store] = stores;
+        await store.create(disk, { name: "a", spec: { sizeBytes: 512 } });
+        const fieldOf = { user: "sizeBytes", ha: "host", appspeed: "limits" } as const;
+        const partialOf = ({ owner, value }: (typeof changes)[number]) =>
+          ({ user: { sizeBytes: value * 512 }, ha: { host: `h-${value}` }, appspeed: { limits: { iops: value } } })[
+            owner
+          ];
+        const accepted: ((typeof changes)[number] & { readonly revision: number })[] = [];
+        await Promise.all([
+          ...changes.map(async (one, index) => {
+            const code = await codeOf(async () => {
+              const writer = stores[index % 2] ?? store;
+              const { object } = await writer.apply(disk, key("a"), partialOf(one), { fieldOwner: one.owner });
+              accepted.push({ ...one, revision: object.metadata.revision });
+            });
+            // Only shrinking is refused: by validation, never because of another writer.
+            expect([undefined, "VDC_ADMISSION_REFUSED"]).toContain(code);
+          }),
+          ...Array.from({ length: statuses }, (_, index) =>
+            store.updateStatus(disk, key("a"), { status: { sizeBytes: index } }, { observedGeneration: 1 }),
+          ),
+        ]);
+        const object = await store.get(disk, key("a"));
+        for (const owner of ["user", "ha", "appspeed"] as const) {
+          const last = accepted
+            .filter((one) => one.owner === owner)
+            .sort((a, b) => a.revision - b.revision)
+            .at(-1);
+          if (last !== undefined) expect(object.spec[fieldOf[owner]]).toEqual(partialOf(last)[fieldOf[owner] as never]);
+        }
+        expect(object.metadata.generation).toBeLessThanOrEqual(1 + accepted.length);
+        // One task for each generation, and the create.
+        expect(object.metadata.pendingTasks.length).toBeLessThanOrEqual(1 + accepted.length);
+        expect(object.metadata.pendingTasks.length).toBeGreaterThanOrEqual(object.metadata.generation);
+      },
+    ),
     runs,
   );
 });
