@@ -175,7 +175,7 @@ export class SwitchControl implements DistributedSwitch {
     }
     const before = this.#admit(input);
     if (before?.connected === true && before.generation < generation) {
-      await this.#cut(switchId, [portKey], generation);
+      await this.#cut(switchId, [portKey], { upTo: generation - 1, lowest: generation });
       await this.#confirmCut(switchId, portKey);
     }
     const member = this.#member(host);
@@ -201,7 +201,7 @@ export class SwitchControl implements DistributedSwitch {
   ): Promise<void> {
     const record = this.#state.port(switchId, portKey);
     if (record?.connected !== true || record.generation !== generation) return;
-    await this.#cut(switchId, [portKey], generation);
+    await this.#cut(switchId, [portKey], { upTo: generation, lowest: 0 });
     // A host that can't be reached now lets go of the port when it returns.
     await this.#member(record.host)
       .converge()
@@ -213,7 +213,7 @@ export class SwitchControl implements DistributedSwitch {
     _context: OperationContext,
   ): Promise<void> {
     this.#port(switchId, portKey);
-    await this.#cut(switchId, [portKey], generation + 1);
+    await this.#cut(switchId, [portKey], { upTo: generation, lowest: generation + 1 });
     await this.#confirmCut(switchId, portKey);
   }
 
@@ -300,11 +300,8 @@ export class SwitchControl implements DistributedSwitch {
     this.#switch(switchId);
     const keep = new Set(known);
     const gone = this.#state.portsOf(switchId).filter(({ portKey, connected }) => connected && !keep.has(portKey));
-    await this.#cut(
-      switchId,
-      gone.map(({ portKey }) => portKey),
-      0,
-    );
+    const keys = gone.map(({ portKey }) => portKey);
+    await this.#cut(switchId, keys, { upTo: Number.POSITIVE_INFINITY, lowest: 0 });
     const hosts = new Set(gone.map(({ host }) => host));
     await Promise.allSettled([...hosts].map((host) => this.#member(host).converge()));
     return gone.map(({ portKey }) => portKey).sort();
@@ -376,14 +373,17 @@ export class SwitchControl implements DistributedSwitch {
     );
   }
 
-  /** Ends the connections of ports, and refuses generations below `lowest` from now on. */
-  async #cut(switchId: string, portKeys: readonly string[], lowest: number): Promise<void> {
+  /** Ends the connections of owners up to a generation, and refuses generations below `lowest` from now on. */
+  async #cut(
+    switchId: string,
+    portKeys: readonly string[],
+    { upTo, lowest }: { readonly upTo: number; readonly lowest: number },
+  ): Promise<void> {
     await this.#state.change(() => {
       const writes = portKeys.flatMap((portKey): Write[] => {
         const record = this.#state.port(switchId, portKey);
         if (record === undefined) return [];
-        // A newer owner came in between.
-        const ends = record.connected && (lowest === 0 || record.generation <= lowest);
+        const ends = record.connected && record.generation <= upTo;
         if (!ends && record.lowest >= lowest) return [];
         const { host, attachment, generation, mac } = record;
         const value: PortRecord = {

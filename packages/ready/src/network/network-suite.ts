@@ -1,0 +1,21 @@
+import { type DistributedSwitch, distributedSwitch } from "@vdc-os/core/network/v1";
+import { defineSuite, type Suite } from "../suite/suite.ts";
+import { gateRequirements } from "./gate-requirements.ts";
+import type { NetworkInstance } from "./network-instance.ts";
+import { portRequirements } from "./port-requirements.ts";
+import { specRequirements } from "./spec-requirements.ts";
+import { statusRequirements } from "./status-requirements.ts";
+import { trafficRequirements } from "./traffic-requirements.ts";
+
+/** The certification suite of `vdc.network` 1.0. It plays the VMs' NICs and sends real frames. */
+export const networkSuite: Suite<DistributedSwitch, NetworkInstance> = defineSuite<DistributedSwitch, NetworkInstance>({
+  name: "network",
+  point: distributedSwitch,
+  requirements: [
+    ...specRequirements,
+    ...portRequirements,
+    ...trafficRequirements,
+    ...gateRequirements,
+    ...statusRequirements,
+  ],
+});

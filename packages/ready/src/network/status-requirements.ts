@@ -1,0 +1,151 @@
+import type { PortStatistics } from "@vdc-os/core/network/v1";
+import { must, mustEqual, mustReject } from "../suite/must.ts";
+import { hostOf, type NetworkRequirement, type NetworkTest, specOf } from "./network-instance.ts";
+import { applied, portOf, Stations, untilStatus } from "./stations.ts";
+
+async function statisticsOf(test: NetworkTest, portKey: string): Promise<PortStatistics> {
+  const all = await test.provider.portStatistics({ switchId: "certified", portKeys: [portKey] }, test.operation());
+  const [only, ...more] = all;
+  must(only?.portKey === portKey && more.length === 0, `portStatistics of '${portKey}' must tell that port alone`);
+  return only;
+}
+
+/** Resolves when the statistics fulfil the condition: counting may come a moment after the frame. */
+async function untilStatistics(
+  test: NetworkTest,
+  portKey: string,
+  condition: (statistics: PortStatistics) => boolean,
+): Promise<PortStatistics> {
+  const { signal } = test.operation();
+  for (;;) {
+    const now = await statisticsOf(test, portKey);
+    if (condition(now)) return now;
+    signal.throwIfAborted();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** What the status, its watch and the counters must do. */
+export const statusRequirements: readonly NetworkRequirement[] = [
+  {
+    id: "network.status.port",
+    title: "the status tells a port's place, owner and link",
+    clause: 'PortStatus: "A port as it is."',
+    level: "core",
+    async run(test) {
+      const spec = specOf(test);
+      await applied(test, spec, 1);
+      await test.provider.connectPort(portOf(test, spec, { portKey: "nobody" }), test.operation());
+      await using stations = new Stations(test);
+      await stations.connect(spec, { portKey: "nic", portGroup: "red", generation: 3 });
+      const { ports } = await test.provider.switchStatus({ switchId: spec.switchId }, test.operation());
+      const brief = [...ports]
+        .sort((a, b) => (a.portKey < b.portKey ? -1 : 1))
+        .map(({ portKey, portGroup, host, generation, link, gate }) => [
+          portKey,
+          portGroup,
+          host,
+          generation,
+          link,
+          gate,
+        ]);
+      const host = hostOf(test, 0);
+      mustEqual(
+        brief,
+        [
+          ["nic", "red", host, 3, "up", "open"],
+          ["nobody", "flat", host, 1, "down", "open"],
+        ],
+        "the ports, one of which has no VM",
+      );
+    },
+  },
+  {
+    id: "network.watch.level",
+    title: "a watch begins with what is, and tells what comes",
+    clause: 'WatchItem: "what counts is the object in the latest item"',
+    level: "core",
+    async run(test) {
+      const spec = specOf(test);
+      const { switchId } = spec;
+      await mustReject(
+        test.provider.watchSwitch({ switchId }, test.operation())[Symbol.asyncIterator]().next(),
+        "NOT_FOUND",
+        "watching an unknown switch",
+      );
+      await applied(test, spec, 1);
+      await test.provider.connectPort(portOf(test, spec, { portKey: "early" }), test.operation());
+      const controller = new AbortController();
+      const watch = test.provider
+        .watchSwitch({ switchId }, test.operation({ signal: controller.signal }))
+        [Symbol.asyncIterator]();
+      const first = await watch.next();
+      must(first.done !== true && first.value.type === "added", "the first item must be 'added'");
+      mustEqual(
+        first.value.object.ports.map(({ portKey }) => portKey),
+        ["early"],
+        "the ports of the first item",
+      );
+      await test.provider.connectPort(portOf(test, spec, { portKey: "late" }), test.operation());
+      for (;;) {
+        const item = await watch.next();
+        must(item.done !== true, "the watch must go on");
+        if (item.value.type === "resync") continue;
+        if (item.value.object.ports.some(({ portKey }) => portKey === "late")) break;
+      }
+      controller.abort();
+      await watch.return?.();
+    },
+  },
+  {
+    id: "network.statistics.counts",
+    title: "every frame from the VM is counted, and a drop has its reason",
+    clause: 'PortStatistics: "every frame that came in is forwarded or in one of `drops`"',
+    level: "core",
+    async run(test) {
+      const spec = specOf(test);
+      await applied(test, spec, 1);
+      await using stations = new Stations(test);
+      const one = await stations.connect(spec, { portKey: "one", portGroup: "red" });
+      const two = await stations.connect(spec, { portKey: "two", portGroup: "red" });
+      one.say("passes");
+      one.say("dropped", { tag: 20 });
+      one.say("passes too");
+      await two.hears("passes too");
+      const sent = await untilStatistics(test, "one", ({ framesIn }) => BigInt(framesIn) >= 3n);
+      mustEqual(sent.framesIn, "3", "the frames that came in");
+      must(BigInt(sent.bytesIn) >= 180n, `three frames of 60 octets must count, and ${sent.bytesIn} octets do`);
+      const dropped = Object.values(sent.drops).reduce((sum, count) => sum + BigInt(count), 0n);
+      mustEqual(String(dropped), "1", "the frames that were dropped");
+      const got = await untilStatistics(test, "two", ({ framesOut }) => BigInt(framesOut) >= 2n);
+      must(BigInt(got.bytesOut) >= 120n, `two frames of 60 octets must count, and ${got.bytesOut} octets do`);
+      const all = await test.provider.portStatistics({ switchId: spec.switchId }, test.operation());
+      mustEqual(all.map(({ portKey }) => portKey).sort(), ["one", "two"], "the ports that statistics tell");
+    },
+  },
+  {
+    id: "network.statistics.monotone",
+    title: "counters never go back, also when a port moves to a newer owner",
+    clause: 'PortStatistics: "They never go back, also across a migration"',
+    level: "core",
+    async run(test) {
+      const spec = specOf(test);
+      await applied(test, spec, 1);
+      await using stations = new Stations(test);
+      const witness = await stations.connect(spec, { portKey: "witness" });
+      const old = await stations.connect(spec, { portKey: "nic" });
+      await stations.mustReach([witness, old], () => true, "before the move");
+      const before = await statisticsOf(test, "nic");
+      const host = test.instance.hosts.at(-1) ?? hostOf(test, 0);
+      const newer = await stations.connect(spec, { portKey: "nic", generation: 2, host });
+      const moved = await statisticsOf(test, "nic");
+      for (const name of ["framesIn", "bytesIn", "framesOut", "bytesOut"] as const) {
+        must(BigInt(moved[name]) >= BigInt(before[name]), `'${name}' went back from ${before[name]} to ${moved[name]}`);
+      }
+      newer.say("more");
+      await witness.hears("more");
+      await untilStatistics(test, "nic", ({ framesIn }) => BigInt(framesIn) > BigInt(before.framesIn));
+      await untilStatus(test, spec.switchId, ({ ports }) => ports.every(({ link }) => link === "up"));
+    },
+  },
+];
