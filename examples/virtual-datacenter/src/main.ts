@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isVdcError, toVdcError, VdcError } from "@vdc-os/core";
@@ -137,14 +138,28 @@ async function buildAndShow(
 
 async function removeKept(progress: Progress): Promise<void> {
   const places = await findPlaces(true);
+  const base = dirname(places.keys);
   const lock = await lockPlaces(places);
-  await progress.step("Removing the kept datacenter", async () => {
-    const dc = await openWithCloud(places, true, "http://127.0.0.1:9", new AbortController().signal);
-    await dc.destroy();
-    await removeExternalCloud(places.cloud);
-    await rm(dirname(places.keys), { recursive: true, force: true });
+  try {
+    if (!existsSync(places.datacenter)) {
+      progress.say("There is no kept datacenter.");
+      return;
+    }
+    await progress.step("Removing the kept datacenter", async () => {
+      const { signal } = new AbortController();
+      // The cloud must be there, so that the instance in it can be removed.
+      const guest = await buildGuestImage({ outputDirectory: join(places.cache, "guest"), cacheDirectory: join(places.cache, "packages"), signal });
+      const token = await readCloudToken(places);
+      const cloud = await startExternalCloud({ directory: places.cloud, keys: places.keys, token, guest, keep: true }, signal);
+      const dc = await openWithCloud(places, true, cloud.url, signal);
+      await dc.destroy();
+      await removeExternalCloud(places.cloud);
+      await rm(base, { recursive: true, force: true });
+    });
+  } finally {
+    progress.end();
     await lock.release();
-  });
+  }
 }
 
 /** One run at a time has the folders: what a run finds there is a killed one's, and is removed. */

@@ -46,7 +46,10 @@ export class Progress {
 
   #tick(): void {
     if (!this.#out.isTTY) return;
-    if (this.#active.size === 0) return this.end();
+    if (this.#active.size === 0) {
+      this.end();
+      return;
+    }
     this.#timer ??= setInterval(() => {
       this.#frame++;
       this.#clear();

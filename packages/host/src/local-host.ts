@@ -94,7 +94,7 @@ function connectionOf(host: HostRuntimeConnection, directory: string): LocalHost
     async close({ stop }) {
       if (!stop) return host.close();
       await host.stop({ removeProcesses: true }).catch(() => {});
-      // What the host's plugins started by themselves goes too.
+      // Also what a runtime that did not answer has left.
       await sweepHostDirectory(directory);
     },
   };

@@ -43,10 +43,13 @@ export async function isRunning(identity: ProcessIdentity): Promise<boolean> {
   return (await identifyProcess(identity.pid))?.startTicks === identity.startTicks;
 }
 
-/** All running processes whose environment names the host directory, this one excepted. */
-export async function findOwnedProcesses(root: string): Promise<readonly OwnedProcess[]> {
+/** All running processes whose environment names the host directory in a variable, this one excepted. */
+export async function findOwnedProcesses(
+  root: string,
+  variable: string = hostDirectoryVariable,
+): Promise<readonly OwnedProcess[]> {
   const found: OwnedProcess[] = [];
-  const needle = Buffer.from(`${hostDirectoryVariable}=${root}\0`);
+  const needle = Buffer.from(`${variable}=${root}\0`);
   for (const entry of await readdir("/proc")) {
     const pid = Number(entry);
     if (!Number.isInteger(pid) || pid === process.pid) continue;
@@ -59,7 +62,7 @@ export async function findOwnedProcesses(root: string): Promise<readonly OwnedPr
         .split("\0")
         .map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)]),
     );
-    if (variables.get(hostDirectoryVariable) !== root) continue;
+    if (variables.get(variable) !== root) continue;
     const identity = await identifyProcess(pid);
     if (identity === undefined) continue;
     found.push({
@@ -92,12 +95,13 @@ export async function signalProcess(identity: ProcessIdentity, signal: NodeJS.Si
 export async function killOwnedProcesses(
   root: string,
   selects: (owned: OwnedProcess) => boolean = () => true,
+  variable: string = hostDirectoryVariable,
 ): Promise<number> {
   const killed = new Set<string>();
   const giveUp = performance.now() + 10_000;
   let pauseMs = 2;
   for (;;) {
-    const left = (await findOwnedProcesses(root)).filter(selects);
+    const left = (await findOwnedProcesses(root, variable)).filter(selects);
     if (left.length === 0) return killed.size;
     if (performance.now() > giveUp) {
       throw new Error(`processes ${left.map((owned) => owned.pid).join(", ")} of '${root}' do not die`);

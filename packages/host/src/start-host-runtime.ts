@@ -6,6 +6,7 @@ import { Kernel, use } from "@vdc-os/core/kernel";
 import { KernelProviders, type ProviderSource, type ProcessLock, takeProcessLock } from "@vdc-os/core/remote";
 import { HostDirectory } from "./host-directory.ts";
 import { HostRuntimeService } from "./host-runtime-service.ts";
+import { killPluginProcesses } from "./sweep-host-directory.ts";
 import { Supervisor } from "./supervisor.ts";
 import { writeFileAtomic } from "./write-file-atomic.ts";
 
@@ -111,6 +112,7 @@ async function start(
     closing ??= (async () => {
       await kernel.stop();
       await supervisor.close({ removeProcesses, ...(graceMs === undefined ? {} : { graceMs }) });
+      if (removeProcesses) await killPluginProcesses(directory.root);
       await lock.release();
     })();
     return closing;

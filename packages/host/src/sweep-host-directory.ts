@@ -1,5 +1,6 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { hostPluginProcessVariable } from "@vdc-os/core/host/v1";
 import { HostDirectory } from "./host-directory.ts";
 import { findOwnedProcesses, killOwnedProcesses } from "./process-table.ts";
 
@@ -7,6 +8,11 @@ import { findOwnedProcesses, killOwnedProcesses } from "./process-table.ts";
 export interface SweepReport {
   /** How many processes were killed, the runtime among them. */
   readonly killed: number;
+}
+
+/** Kills what the host's plugins have started by themselves, VM monitors for one. Returns how many. */
+export function killPluginProcesses(root: string): Promise<number> {
+  return killOwnedProcesses(root, () => true, hostPluginProcessVariable);
 }
 
 /**
@@ -22,6 +28,7 @@ export async function sweepHostDirectory(path: string): Promise<SweepReport> {
   let killed = 0;
   if (hasRuntime) killed += await killOwnedProcesses(directory.root, (owned) => owned.owner === undefined);
   killed += await killOwnedProcesses(directory.root);
+  killed += await killPluginProcesses(directory.root);
   for (const name of ["run", "processes", "log"])
     await rm(join(directory.root, name), { recursive: true, force: true });
   await rm(directory.runtimeOptions, { force: true });

@@ -1,4 +1,5 @@
 import { readdir, readFile } from "node:fs/promises";
+import { hostPluginProcessVariable } from "@vdc-os/core/host/v1";
 
 /** A process as the operating system knows it. A pid alone names nothing: it is used again. Pid and start time together are unique in a boot. */
 export interface ProcessIdentity {
@@ -18,7 +19,7 @@ export interface VmProcess extends ProcessIdentity {
 export const vmVariables = {
   owner: "VDC_OWNER",
   /** The host's folder. Not the variable of supervised processes: a host's runtime ends those that it does not know. */
-  directory: "VDC_VM_DIRECTORY",
+  directory: hostPluginProcessVariable,
   vm: "VDC_VM",
   spawn: "VDC_SPAWN",
 } as const;

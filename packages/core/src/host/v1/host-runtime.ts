@@ -10,6 +10,13 @@ import { type Json, json } from "../../schema/json.ts";
 import { type Bytes, bytes, type Timestamp, timestamp } from "../../schema/quantity.ts";
 import { schemaOf } from "../../schema/schema-of.ts";
 
+/**
+ * The environment variable that a host's plugin gives to each process that it starts by itself, a VM monitor for one: its value is the host's folder
+ * ({@link HostInventory.directory}, absolute, without symbolic links). Such a process outlives the runtime, is the plugin's own to find again, and ends when the
+ * host is removed.
+ */
+export const hostPluginProcessVariable = "VDC_HOST_PLUGIN_PROCESS";
+
 /** What a host is and has. */
 export interface HostInventory {
   /** Stable across restarts of the host. */

@@ -7,4 +7,4 @@ export type {
   ProcessState,
   ProcessStatus,
 } from "./host-runtime.ts";
-export { hostRuntime } from "./host-runtime.ts";
+export { hostPluginProcessVariable, hostRuntime } from "./host-runtime.ts";
