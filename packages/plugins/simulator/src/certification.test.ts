@@ -1,0 +1,101 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { VmSpec } from "@vdc-os/core/compute/v1";
+import { createTestClock } from "@vdc-os/core/testing";
+import { computeSuite } from "@vdc-os/ready/compute";
+import { networkSuite } from "@vdc-os/ready/network";
+import { secretSuite } from "@vdc-os/ready/secret";
+import { stateSuite } from "@vdc-os/ready/state";
+import { storageSuite } from "@vdc-os/ready/storage";
+import { describeSuite } from "@vdc-os/ready/vitest";
+import { describe } from "vitest";
+import { SimulatedWorld } from "./world/simulated-world.ts";
+
+const spec: VmSpec = {
+  cpus: 1,
+  memoryBytes: 64 << 20,
+  boot: { kind: "kernel", kernel: "/none", commandLine: "vdc.host=certified" },
+  disks: [],
+  nics: [],
+};
+
+describe("the simulator is certified", () => {
+  describeSuite(stateSuite, {
+    create() {
+      const clock = createTestClock();
+      const world = new SimulatedWorld({ clock });
+      const folder = mkdtempSync(join(tmpdir(), "vdc-simulator-"));
+      return {
+        implementation: world.stateStore(),
+        clock,
+        restart: async () => world.stateStore(),
+        backupPath: join(folder, "backup.json"),
+        dispose() {
+          world.dispose();
+          rmSync(folder, { recursive: true });
+        },
+      };
+    },
+  });
+
+  describeSuite(secretSuite, {
+    create() {
+      const world = new SimulatedWorld();
+      return { implementation: world.secretStore(), restart: async () => world.secretStore() };
+    },
+  });
+
+  describeSuite(networkSuite, {
+    create() {
+      const world = new SimulatedWorld();
+      return {
+        implementation: world.network(),
+        hosts: ["host-1", "host-2"],
+        async openNic({ attachment }) {
+          const port = world.openNic(attachment);
+          const nic = {
+            send: (frame: Uint8Array) => port.send(frame),
+            onFrame: (_frame: Uint8Array): void => undefined,
+            close: () => port.close(),
+          };
+          port.listen((frame) => nic.onFrame(frame));
+          return nic;
+        },
+        restart: async () => world.network(),
+        dispose: () => world.dispose(),
+      };
+    },
+  });
+
+  describeSuite(computeSuite, {
+    create() {
+      const world = new SimulatedWorld({ hosts: [{ name: "host-1" }] });
+      return {
+        implementation: world.hypervisor("host-1"),
+        spec,
+        greeting: "VDC-READY",
+        reopen: async () => world.hypervisor("host-1"),
+        dispose: () => world.dispose(),
+      };
+    },
+  });
+
+  describeSuite(storageSuite, {
+    create() {
+      const world = new SimulatedWorld();
+      const folder = mkdtempSync(join(tmpdir(), "vdc-simulator-"));
+      const foreign = join(folder, "foreign.qcow2");
+      writeFileSync(foreign, "QFI\u00fb");
+      return {
+        implementation: world.storage(),
+        hosts: ["host-1", "host-2"],
+        openTransport: async (transport) => world.openTransport(transport),
+        reopen: async () => world.storage(),
+        imagePath: (name) => join(folder, name),
+        hostileImages: [{ path: foreign, format: "qcow2" }],
+        dispose: () => rmSync(folder, { recursive: true }),
+      };
+    },
+  });
+});

@@ -1,0 +1,143 @@
+import { isDeepStrictEqual } from "node:util";
+import { type ObjectReference, type OwnerStamp, VdcError } from "@vdc-os/core";
+import type { GroupSnapshot, GroupSnapshotsFacet, SnapshotsFacet } from "@vdc-os/core/storage/v1";
+import { pageByKey } from "../world/name-page.ts";
+import { SparseLayer } from "./sparse-layer.ts";
+import type { VolumePool } from "./volume-pool.ts";
+import type { SnapshotRecord } from "./volume-record.ts";
+
+/** Snapshots: the content so far is frozen, and the volume goes on in a layer above it. */
+export function snapshotsFacet(pool: VolumePool): SnapshotsFacet {
+  const ofVolume = (volumeId: string, snapshotId: string): SnapshotRecord => {
+    pool.volume(volumeId);
+    const record = pool.snapshot(snapshotId);
+    if (record.snapshot.volumeId === volumeId) return record;
+    throw new VdcError("NOT_FOUND", `volume '${volumeId}' has no snapshot '${snapshotId}'`);
+  };
+  const blockersOf = (volumeId: string): readonly ObjectReference[] => {
+    const { attachment } = pool.volume(volumeId);
+    return [...(attachment === undefined ? [] : [{ kind: "Host", name: attachment.host }]), ...pool.readers(volumeId)];
+  };
+  return {
+    createSnapshot: async (input) => pool.toSnapshot(takeSnapshot(pool, input)),
+    async deleteSnapshot({ snapshotId }) {
+      if (!pool.snapshots.has(snapshotId)) return;
+      mustHaveNoClones(pool, snapshotId);
+      pool.snapshots.delete(snapshotId);
+    },
+    getSnapshot: async ({ snapshotId }) => pool.toSnapshot(pool.snapshot(snapshotId)),
+    async listSnapshots(input) {
+      const { volumeId } = input;
+      const found = [...pool.snapshots.values()].filter(
+        ({ snapshot }) => volumeId === undefined || snapshot.volumeId === volumeId,
+      );
+      const page = pageByKey(found, ({ snapshot }) => `${snapshot.name}\n${snapshot.snapshotId}`, input);
+      return { ...page, items: page.items.map((record) => pool.toSnapshot(record)) };
+    },
+    async revertToSnapshot({ volumeId, snapshotId }) {
+      const { layer, snapshot } = ofVolume(volumeId, snapshotId);
+      const record = pool.volume(volumeId);
+      const blockers = blockersOf(volumeId);
+      if (blockers.length > 0) {
+        throw new VdcError("FAILED_PRECONDITION", `volume '${record.facts.name}' is in use`, { blockers });
+      }
+      record.layer = new SparseLayer(layer);
+      record.capacityBytes = snapshot.capacityBytes;
+      for (const checkpoint of record.checkpoints.values()) checkpoint.broken = "the volume was reverted to a snapshot";
+    },
+    async revertBlockers({ volumeId, snapshotId }) {
+      ofVolume(volumeId, snapshotId);
+      return blockersOf(volumeId);
+    },
+  };
+}
+
+/** Takes a snapshot, or finds that it is taken. */
+function takeSnapshot(
+  pool: VolumePool,
+  input: { readonly name: string; readonly volumeId: string; readonly owner?: OwnerStamp },
+): SnapshotRecord {
+  const { name, volumeId, owner } = input;
+  for (const present of pool.snapshots.values()) {
+    if (present.snapshot.name !== name) continue;
+    if (present.snapshot.volumeId === volumeId && isDeepStrictEqual(present.snapshot.owner, owner)) return present;
+    throw new VdcError("ALREADY_EXISTS", `there is a snapshot '${name}' of another volume or owner`);
+  }
+  const volume = pool.volume(volumeId);
+  const layer = volume.layer;
+  const record: SnapshotRecord = {
+    layer,
+    snapshot: {
+      snapshotId: pool.world.nextId("snapshot"),
+      name,
+      volumeId,
+      capacityBytes: volume.capacityBytes,
+      createdAt: pool.world.clock.now(),
+      ready: true,
+      ...(owner === undefined ? {} : { owner }),
+    },
+  };
+  volume.layer = new SparseLayer(layer);
+  pool.snapshots.set(record.snapshot.snapshotId, record);
+  return record;
+}
+
+function mustHaveNoClones(pool: VolumePool, snapshotId: string): void {
+  const children = [...pool.volumes.values()].filter(
+    ({ source, linkedTo }) => linkedTo !== undefined && source?.kind === "snapshot" && source.snapshotId === snapshotId,
+  );
+  if (children.length === 0) return;
+  throw new VdcError("FAILED_PRECONDITION", `snapshot '${snapshotId}' has clones`, {
+    blockers: children.map(({ facts }) => ({ kind: "Volume", name: facts.name })),
+  });
+}
+
+/** Snapshots of several volumes. The world does one thing at a time, so one moment is one call. */
+export function groupSnapshotsFacet(pool: VolumePool): GroupSnapshotsFacet {
+  const groups = new Map<
+    string,
+    {
+      readonly group: Omit<GroupSnapshot, "snapshots">;
+      readonly input: unknown;
+      readonly records: readonly SnapshotRecord[];
+    }
+  >();
+  const show = (id: string): GroupSnapshot => {
+    const found = groups.get(id);
+    if (found === undefined) throw new VdcError("NOT_FOUND", `there is no group snapshot '${id}'`);
+    return { ...found.group, snapshots: found.records.map((record) => pool.toSnapshot(record)) };
+  };
+  return {
+    async createGroupSnapshot(input) {
+      const { name, volumeIds, owner } = input;
+      for (const [id, present] of groups) {
+        if (present.group.name !== name) continue;
+        if (isDeepStrictEqual(present.input, input)) return show(id);
+        throw new VdcError("ALREADY_EXISTS", `there is a group snapshot '${name}' of other volumes`);
+      }
+      for (const volumeId of volumeIds) pool.volume(volumeId);
+      const groupSnapshotId = pool.world.nextId("group-snapshot");
+      const records = volumeIds.map((volumeId) =>
+        takeSnapshot(pool, {
+          name: `${groupSnapshotId}.${volumeId}`,
+          volumeId,
+          ...(owner === undefined ? {} : { owner }),
+        }),
+      );
+      groups.set(groupSnapshotId, {
+        group: { groupSnapshotId, name, createdAt: pool.world.clock.now() },
+        input,
+        records,
+      });
+      return show(groupSnapshotId);
+    },
+    getGroupSnapshot: async ({ groupSnapshotId }) => show(groupSnapshotId),
+    async deleteGroupSnapshot({ groupSnapshotId }) {
+      const found = groups.get(groupSnapshotId);
+      if (found === undefined) return;
+      for (const { snapshot } of found.records) mustHaveNoClones(pool, snapshot.snapshotId);
+      for (const { snapshot } of found.records) pool.snapshots.delete(snapshot.snapshotId);
+      groups.delete(groupSnapshotId);
+    },
+  };
+}
