@@ -4,31 +4,26 @@ import { join } from "node:path";
 import { hostRuntime } from "@vdc-os/core/host/v1";
 import { Kernel, use } from "@vdc-os/core/kernel";
 import { distributedSwitch } from "@vdc-os/core/network/v1";
-import { type StartedHostRuntime, startHostRuntime } from "@vdc-os/host";
-import stateStorePlugin from "@vdc-os/plugin-sqlite-state-store";
+import { stateStore } from "@vdc-os/core/state/v1";
+import { MemoryStateStore } from "@vdc-os/ready/state";
 import { expect, it } from "vitest";
 import plugin from "../src/index.ts";
 import { FakeNic } from "./fake-nic.ts";
+import { SpawnedHost } from "./spawned-host.ts";
 import { testSpec } from "./switch-cluster.ts";
 
-it("serves VMs from processes of real hosts, which outlive kill -9 and the manager", async () => {
+it("serves VMs from real processes, which outlive kill -9 and the manager", async () => {
   await using stack = new AsyncDisposableStack();
   const directory = await mkdtemp(join(tmpdir(), "vdc-sw-"));
   stack.defer(() => rm(directory, { recursive: true, force: true }));
-  const hosts: StartedHostRuntime[] = [];
-  for (const hostId of ["a", "b"]) {
-    const host = await startHostRuntime({ directory: join(directory, hostId), hostId, firstBackOffMs: 20 });
-    stack.defer(() => host.close({ removeProcesses: true }));
-    hosts.push(host);
-  }
+  const hosts = ["a", "b"].map((host) => stack.use(new SpawnedHost(host, directory)));
+  const store = new MemoryStateStore();
   const start = async (): Promise<Kernel> => {
     const kernel = new Kernel({
-      plugins: [
-        use(stateStorePlugin, { config: { path: join(directory, "state.db") } }),
-        use(plugin, { config: { name: "net", datacenter: "dc-1", checkIntervalMs: 200 } }),
-      ],
+      plugins: [use(plugin, { config: { name: "net", datacenter: "dc-1", checkIntervalMs: 200 } })],
     });
-    for (const { hostId, runtime } of hosts) kernel.provide(hostRuntime, hostId, runtime);
+    kernel.provide(stateStore, "state", new MemoryStateStore({ disk: store.disk }));
+    for (const host of hosts) kernel.provide(hostRuntime, host.host, host);
     await kernel.start();
     return kernel;
   };
@@ -66,10 +61,8 @@ it("serves VMs from processes of real hosts, which outlive kill -9 and the manag
   await two.heard("hello");
 
   await kernel.stop();
-  const processOf = async (host: StartedHostRuntime) => (await host.kernel.get(hostRuntime).listProcesses({}))[0];
-  const before = await processOf(hosts[0] as StartedHostRuntime);
-  expect(before).toMatchObject({ processId: "switch-net", state: "running", owner: { datacenter: "dc-1" } });
-  process.kill(before?.pid ?? 0, "SIGKILL");
+  expect(await hosts[0]?.listProcesses()).toMatchObject([{ processId: "switch-net", owner: { datacenter: "dc-1" } }]);
+  hosts[0]?.kill("SIGKILL");
   await one.until(({ connections, connected }) => connections >= 2 && connected);
   one.say("without a manager", "all");
   await two.heard("without a manager");

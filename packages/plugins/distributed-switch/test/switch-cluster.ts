@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createOperationContext, type OperationContext } from "@vdc-os/core";
 import type { ConnectPort, PortBinding, PortSetting, SwitchSpec, SwitchStatus } from "@vdc-os/core/network/v1";
-import { SqliteStateStore } from "@vdc-os/plugin-sqlite-state-store";
+import { MemoryStateStore } from "@vdc-os/ready/state";
 import type { DesiredStateStore } from "../src/control/desired-state.ts";
 import type { HostDirectory, SwitchHostRuntime } from "../src/control/host-member.ts";
 import { openSwitchControl } from "../src/control/open-switch-control.ts";
@@ -47,13 +47,13 @@ export function testSpec(hosts: readonly string[], changes: Partial<SwitchSpec> 
   };
 }
 
-/** A manager with a state store on disk, and hosts that run in this process. */
+/** A manager with a state store that outlives it, and hosts that run in this process. */
 export class SwitchCluster implements AsyncDisposable {
   readonly hosts = new Map<string, SwitchHostRuntime>();
   readonly directory: string;
   control!: SwitchControl;
   readonly #stack = new AsyncDisposableStack();
-  #store!: SqliteStateStore;
+  readonly #store = new MemoryStateStore();
   #signal = new AbortController();
 
   private constructor(directory: string) {
@@ -63,8 +63,6 @@ export class SwitchCluster implements AsyncDisposable {
   static async create(hosts: readonly string[] = []): Promise<SwitchCluster> {
     const cluster = new SwitchCluster(await mkdtemp(join(tmpdir(), "vdc-sw-")));
     cluster.#stack.defer(() => rm(cluster.directory, { recursive: true, force: true }));
-    cluster.#store = await SqliteStateStore.open({ path: join(cluster.directory, "state.db") });
-    cluster.#stack.defer(() => cluster.#store.close());
     for (const host of hosts) cluster.addHost(host);
     await cluster.open();
     cluster.#stack.defer(() => cluster.control.close());
