@@ -1,0 +1,23 @@
+import { type StorageProvider, storageProvider } from "@vdc-os/core/storage/v1";
+import { defineSuite, type Suite } from "../suite/suite.ts";
+import { attachmentRequirements } from "./attachment-requirements.ts";
+import { cloneRequirements } from "./clone-requirements.ts";
+import { dataServiceRequirements } from "./data-service-requirements.ts";
+import { layeringRequirements } from "./layering-requirements.ts";
+import { poolRequirements } from "./pool-requirements.ts";
+import type { StorageInstance } from "./storage-instance.ts";
+import { volumeRequirements } from "./volume-requirements.ts";
+
+/** The certification suite of `vdc.storage` 1.0. */
+export const storageSuite: Suite<StorageProvider, StorageInstance> = defineSuite<StorageProvider, StorageInstance>({
+  name: "storage",
+  point: storageProvider,
+  requirements: [
+    ...volumeRequirements,
+    ...poolRequirements,
+    ...attachmentRequirements,
+    ...dataServiceRequirements,
+    ...layeringRequirements,
+    ...cloneRequirements,
+  ],
+});
