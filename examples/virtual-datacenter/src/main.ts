@@ -48,7 +48,7 @@ async function main(): Promise<void> {
     else {
       const why = asked.simulate ? "as asked for" : await whyNoQemu();
       if (why === undefined) await runReal(asked, progress, interrupt.signal);
-      else await runSimulated({ why, asked, progress, signal: interrupt.signal });
+      else await runSimulated({ why, json: asked.json, progress, signal: interrupt.signal });
     }
   } catch (error) {
     progress.end();
@@ -148,9 +148,16 @@ async function removeKept(progress: Progress): Promise<void> {
     await progress.step("Removing the kept datacenter", async () => {
       const { signal } = new AbortController();
       // The cloud must be there, so that the instance in it can be removed.
-      const guest = await buildGuestImage({ outputDirectory: join(places.cache, "guest"), cacheDirectory: join(places.cache, "packages"), signal });
+      const guest = await buildGuestImage({
+        outputDirectory: join(places.cache, "guest"),
+        cacheDirectory: join(places.cache, "packages"),
+        signal,
+      });
       const token = await readCloudToken(places);
-      const cloud = await startExternalCloud({ directory: places.cloud, keys: places.keys, token, guest, keep: true }, signal);
+      const cloud = await startExternalCloud(
+        { directory: places.cloud, keys: places.keys, token, guest, keep: true },
+        signal,
+      );
       const dc = await openWithCloud(places, true, cloud.url, signal);
       await dc.destroy();
       await removeExternalCloud(places.cloud);
