@@ -2,7 +2,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createOperationContext, type OperationContext } from "@vdc-os/core";
+import type { VolumeTransport } from "@vdc-os/core/storage/v1";
 import { NbdClient } from "@vdc-os/nbd";
+import type { BlockClient } from "@vdc-os/ready/storage";
 import type { ThinProvisioningConfig } from "../src/config.ts";
 import { ThinPool } from "../src/thin-pool.ts";
 import { ThinStorageProvider } from "../src/thin-storage-provider.ts";
@@ -63,4 +65,19 @@ export function connectTo(attachment: { readonly transport: { readonly kind: str
     readonly exportName: string;
   };
   return NbdClient.connect(path, { exportName });
+}
+
+/** Connects to a transport, as the storage suite wants it. */
+export async function blockClientOf(transport: VolumeTransport): Promise<BlockClient> {
+  const client = await connectTo({ transport });
+  return {
+    async read(offset, length) {
+      const data = Buffer.alloc(length);
+      await client.read(data, offset);
+      return data;
+    },
+    write: (offset, data) => client.write(Buffer.from(data), offset),
+    flush: () => client.flush(),
+    close: () => client.close().catch(() => {}),
+  };
 }
