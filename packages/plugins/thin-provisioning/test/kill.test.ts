@@ -1,0 +1,70 @@
+import { spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { createTestRandom } from "@vdc-os/core/testing";
+import { Qcow2Image, backingFolder } from "@vdc-os/qcow2";
+import { expect, it } from "vitest";
+import { ThinPool } from "../src/thin-pool.ts";
+import { hostsOf } from "./test-host.ts";
+
+const churn = fileURLToPath(new URL("./churn-process.ts", import.meta.url));
+
+/** Runs the pool until it has said a number of lines, then kills it. Returns what it said. */
+async function runUntil(directory: string, run: number, lines: number): Promise<readonly string[]> {
+  const child = spawn(process.execPath, [churn, directory, String(run)], { stdio: ["ignore", "pipe", "inherit"] });
+  const said: string[] = [];
+  const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  for await (const line of createInterface(child.stdout)) {
+    said.push(line);
+    if (said.length === lines) child.kill("SIGKILL");
+  }
+  await ended;
+  return said;
+}
+
+it("has after a kill at any moment what was acknowledged, and nothing half made", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "vdc-kill-"));
+  const directory = join(folder, "pool");
+  const random = createTestRandom(7);
+  const present = new Set<string>();
+  const deleting = new Set<string>();
+  try {
+    for (let run = 0; run < (process.env.VDC_DEEP ? 40 : 5); run++) {
+      for (const line of await runUntil(directory, run, 1 + Math.floor(random.next() * 40))) {
+        const [what, volumeId = ""] = line.split(" ");
+        if (what === "made") present.add(volumeId);
+        else if (what === "deleting") deleting.add(volumeId);
+        else present.delete(volumeId);
+      }
+      const pool = await ThinPool.open({ name: "fast", directory, hosts: hostsOf([]) });
+      const found = new Set([...pool.catalog.entries].map(({ volumeId }) => volumeId));
+      for (const volumeId of present) expect(found.has(volumeId) || deleting.has(volumeId)).toBe(true);
+      for (const volumeId of deleting) if (!present.has(volumeId)) expect(found.has(volumeId)).toBe(false);
+      for (const volumeId of found) present.add(volumeId);
+      for (const volumeId of [...present]) if (!found.has(volumeId)) present.delete(volumeId);
+      expect(readdirSync(pool.layout.trash)).toEqual([]);
+      expect(new Set(readdirSync(pool.layout.volumes))).toEqual(found);
+      let provisioned = 0;
+      for (const { record } of pool.catalog.entries) {
+        provisioned += record.capacityBytes;
+        expect(record.changing).toBeUndefined();
+        const image = await Qcow2Image.open(pool.layout.image(record.volumeId), {
+          resolveBacking: backingFolder(pool.layout.volumes),
+          readOnly: true,
+        });
+        expect(image.sizeBytes).toBe(record.capacityBytes);
+        expect(image.backing?.path).toBe(
+          record.parentVolumeId === undefined ? undefined : `../${record.parentVolumeId}/disk.qcow2`,
+        );
+        await image.close();
+      }
+      expect(pool.catalog.provisionedBytes).toBe(provisioned);
+      pool.close();
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
