@@ -33,14 +33,14 @@ export async function openDatacenter(options: OpenDatacenterOptions): Promise<Da
     directory,
     name,
     mode,
-    plugins: [
-      use(sqliteStateStore, { config: { directory: join(directory, "state") } }),
+    plugins: ({ uid, directory: place }) => [
+      use(sqliteStateStore, { config: { directory: join(place, "state") } }),
       use(fileSecretStore, {
-        config: { path: join(directory, "secrets"), keyFile: join(keys, `${name}.key`), createKeyFile: true },
+        config: { path: join(place, "secrets"), keyFile: join(keys, `${name}.key`), createKeyFile: true },
       }),
-      use(thinProvisioning, { config: { name: "thin", directory: join(directory, "pool") } }),
+      use(thinProvisioning, { config: { name: "thin", directory: join(place, "pool"), datacenter: uid } }),
       use(linkedClones, { config: { name: "storage", base: "thin" } }),
-      use(distributedSwitch, { config: { name: "network" } }),
+      use(distributedSwitch, { config: { name: "network", datacenter: uid } }),
       ...plugins,
     ],
     hosts: hosts.map((host) =>

@@ -1,6 +1,5 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync, statSync } from "node:fs";
-import { inspect } from "node:util";
 import { VdcError } from "@vdc-os/core";
 import { replaceFile } from "./replace-file.ts";
 
@@ -36,10 +35,6 @@ export class SecretKey {
 
   toJSON(): string {
     return "[secret key]";
-  }
-
-  [inspect.custom](): string {
-    return "SecretKey {}";
   }
 }
 

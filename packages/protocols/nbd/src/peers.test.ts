@@ -108,7 +108,15 @@ describe("our server, judged by other clients", () => {
         const out = await runTool(
           "fio",
           ...["--name=v", "--ioengine=nbd", `--uri=${target}`, "--rw=randrw", "--bsrange=512-128k", "--iodepth=16"],
-          ...["--size=32m", "--io_size=24m", "--verify=crc32c", "--verify_fatal=1", "--fsync=64", "--randseed=5"],
+          ...[
+            "--size=32m",
+            "--io_size=24m",
+            "--verify=crc32c",
+            "--verify_fatal=1",
+            "--verify_state_save=0",
+            "--fsync=64",
+            "--randseed=5",
+          ],
           "--output-format=json",
         );
         const { jobs } = JSON.parse(out.slice(out.indexOf("{"))) as {

@@ -43,6 +43,14 @@ import { kindClient } from "./kind-client.ts";
 import { sweepTargets } from "./sweep-targets.ts";
 import { virtualMachineClient } from "./virtual-machine-client.ts";
 
+/** What a datacenter's plugins can be chosen by. */
+export interface DatacenterPlace {
+  /** The datacenter's uid, for plugins that stamp what they make. */
+  readonly uid: string;
+  /** Its folder: absolute, without symbolic links. */
+  readonly directory: string;
+}
+
 /** Options of {@link createDatacenter}. */
 export interface CreateDatacenterOptions {
   /** The datacenter's own folder. Made when it is not there. Keep its path short: Unix sockets lie in it. */
@@ -51,8 +59,8 @@ export interface CreateDatacenterOptions {
   readonly name?: string;
   /** Defaults to `durable`. */
   readonly mode?: DatacenterMode;
-  /** What the manager's kernel runs. One of them provides a state store. */
-  readonly plugins: readonly PluginRegistration[];
+  /** What the manager's kernel runs, perhaps chosen by the datacenter's uid and folder. One of them provides a state store. */
+  readonly plugins: readonly PluginRegistration[] | ((place: DatacenterPlace) => readonly PluginRegistration[]);
   /** Defaults to none. */
   readonly hosts?: readonly HostLink[];
   /** Who may do what: see `Policy`. Defaults to none. */
@@ -84,7 +92,7 @@ const describedPoints: readonly AnyExtensionPoint[] = [
  * one's leftovers removed. At most one manager has a folder open: another is refused with `ALREADY_EXISTS`.
  */
 export async function createDatacenter(options: CreateDatacenterOptions): Promise<Datacenter> {
-  const { mode = "durable", name = "datacenter", hosts = [], plugins, policies = [], quotas = {} } = options;
+  const { mode = "durable", name = "datacenter", hosts = [], policies = [], quotas = {} } = options;
   const {
     logger = silentLogger,
     clock = systemClock,
@@ -107,6 +115,8 @@ export async function createDatacenter(options: CreateDatacenterOptions): Promis
       await Promise.all(hosts.map((host) => host.sweep({ directory: directory.host(host.name), datacenter: uid })));
       await directory.clear();
     }
+    const plugins =
+      typeof options.plugins === "function" ? options.plugins({ uid, directory: directory.path }) : options.plugins;
     const kernel = new Kernel({ plugins, logger, clock, random });
     const monitors = hosts.map((link) => {
       const open = {
