@@ -3,11 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { VmSpec } from "@vdc-os/core/compute/v1";
 import { createTestClock } from "@vdc-os/core/testing";
+import { cloudSuite } from "@vdc-os/ready/cloud";
 import { computeSuite } from "@vdc-os/ready/compute";
 import { networkSuite } from "@vdc-os/ready/network";
 import { secretSuite } from "@vdc-os/ready/secret";
 import { stateSuite } from "@vdc-os/ready/state";
-import { storageSuite } from "@vdc-os/ready/storage";
+import { type StorageInstance, storageSuite } from "@vdc-os/ready/storage";
 import { describeSuite } from "@vdc-os/ready/vitest";
 import { describe } from "vitest";
 import { SimulatedWorld } from "./world/simulated-world.ts";
@@ -82,7 +83,7 @@ describe("the simulator is certified", () => {
   });
 
   describeSuite(storageSuite, {
-    create() {
+    create(): StorageInstance {
       const world = new SimulatedWorld();
       const folder = mkdtempSync(join(tmpdir(), "vdc-simulator-"));
       const foreign = join(folder, "foreign.qcow2");
@@ -95,6 +96,21 @@ describe("the simulator is certified", () => {
         imagePath: (name) => join(folder, name),
         hostileImages: [{ path: foreign, format: "qcow2" }],
         dispose: () => rmSync(folder, { recursive: true }),
+      };
+    },
+  });
+
+  describeSuite(cloudSuite, {
+    create() {
+      const world = new SimulatedWorld({ cloud: { createMs: 15, removeMs: 15 } });
+      return {
+        implementation: world.cloud(),
+        request: { image: "debian", size: "small", networks: ["default"] },
+        wrongCredentials: () => world.cloud("simulated", { authenticated: false }),
+        loseNextAnswer: () => void world.faults.add({ operation: "createInstance", nth: 1, crashAfter: true }),
+        reopen: () => world.cloud(),
+        makeForeign: () => world.cloudAccount().addForeign("foreign").instanceId,
+        dispose: () => world.dispose(),
       };
     },
   });
