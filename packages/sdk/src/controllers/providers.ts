@@ -1,4 +1,4 @@
-import type { ContractOf, Handle, Providers } from "@vdc-os/core";
+import { type ContractOf, type Handle, type Providers, VdcError } from "@vdc-os/core";
 import { type CloudConnector, cloudConnector } from "@vdc-os/core/cloud/v1";
 import { type Hypervisor, hypervisor } from "@vdc-os/core/compute/v1";
 import type { KernelApi } from "@vdc-os/core/kernel";
@@ -22,7 +22,22 @@ export function providersOf(kernel: KernelApi): DatacenterProviders {
   return {
     storage: kernel.all(storageProvider),
     network: kernel.all(distributedSwitch),
-    compute: kernel.all(hypervisor),
+    compute: ofConnectedHosts(kernel.all(hypervisor)),
     cloud: kernel.all(cloudConnector),
+  };
+}
+
+/** A host that has no hypervisor now is away, and may come back: asking for it fails with `UNAVAILABLE`, which is tried again. */
+function ofConnectedHosts(hypervisors: Providers<Hypervisor>): Providers<Hypervisor> {
+  return {
+    has: (host) => hypervisors.has(host),
+    names: () => hypervisors.names(),
+    get(host) {
+      if (hypervisors.has(host)) return hypervisors.get(host);
+      throw new VdcError("UNAVAILABLE", `host '${host}' does not answer now`, {
+        reason: "VDC_HOST_DISCONNECTED",
+        blockers: [{ kind: "Host", name: host }],
+      });
+    },
   };
 }

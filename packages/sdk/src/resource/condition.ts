@@ -39,14 +39,24 @@ export interface MergeConditionsOptions {
   readonly now: number;
 }
 
-/** The conditions after some were stated anew. A condition about a later generation is not overwritten by one about an earlier. */
+/**
+ * The conditions after some were stated anew. A condition about a later generation is not overwritten by one about an earlier. What is `Ready` has not
+ * failed: a `Failed` from before is taken back.
+ */
 export function mergeConditions(
   current: readonly Condition[],
   changes: readonly ConditionChange[],
   { observedGeneration, now }: MergeConditionsOptions,
 ): readonly Condition[] {
   const merged = [...current];
-  for (const change of changes) {
+  const stated = (type: string): ConditionChange | undefined => changes.find((change) => change.type === type);
+  const recovered: readonly ConditionChange[] =
+    stated(readyCondition)?.status === "True" &&
+    stated(failedCondition) === undefined &&
+    findCondition(current, failedCondition)?.status === "True"
+      ? [{ type: failedCondition, status: "False", reason: "Recovered" }]
+      : [];
+  for (const change of [...changes, ...recovered]) {
     const index = merged.findIndex(({ type }) => type === change.type);
     const old = merged[index];
     if (old !== undefined && old.observedGeneration > observedGeneration) continue;
