@@ -35,6 +35,9 @@ export interface OpenThinPoolOptions extends ThinProvisioningConfig {
   readonly random?: Random;
 }
 
+/** How old the sum of what volumes take may be when a volume is admitted, in milliseconds. */
+const allocatedMaxAgeMs = 1000;
+
 const identity = z.object({ format: z.literal(1), poolId: z.string() });
 
 /** An open pool: its volumes, their attachments and its space. One process has it open. */
@@ -50,6 +53,7 @@ export class ThinPool {
   readonly accessibleHosts: readonly string[] | undefined;
   readonly #lock: PoolLock;
   readonly #limits: PoolLimits;
+  #allocated: { readonly bytes: number; readonly until: number } = { bytes: 0, until: Number.NEGATIVE_INFINITY };
 
   private constructor(
     options: OpenThinPoolOptions,
@@ -125,11 +129,16 @@ export class ThinPool {
     return poolCapacityOf({ ...this.#usage(), allocatedBytes }, this.#limits);
   }
 
-  /** Throws `RESOURCE_EXHAUSTED` when volumes can't grow by this much in all. Costs the same however many volumes there are. */
+  /**
+   * Throws `RESOURCE_EXHAUSTED` when volumes can't grow by this much in all. What is promised is exact; what is allocated may be a second
+   * old, so that thousands of volumes in a row do not each look at all the others.
+   */
   assertCanPromise(additionalBytes: number): void {
-    const limited = this.#limits.capacityBytes !== undefined;
-    const allocatedBytes = limited ? this.capacity().allocatedBytes : 0;
-    assertCanPromise(additionalBytes, { ...this.#usage(), allocatedBytes }, this.#limits);
+    const now = this.clock.monotonic();
+    if (this.#limits.capacityBytes !== undefined && now >= this.#allocated.until) {
+      this.#allocated = { bytes: this.capacity().allocatedBytes, until: now + allocatedMaxAgeMs };
+    }
+    assertCanPromise(additionalBytes, { ...this.#usage(), allocatedBytes: this.#allocated.bytes }, this.#limits);
   }
 
   #usage(): Omit<PoolUsage, "allocatedBytes"> {

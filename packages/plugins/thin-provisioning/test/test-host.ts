@@ -27,14 +27,20 @@ interface Process {
   stop(): Promise<void>;
 }
 
-/** A host whose storage process is a real one (`"process"`), or lives in the test's own (`"here"`). */
-export function createTestHost(name: string, directory: string, kind: "process" | "here"): TestHost {
+/**
+ * Where a host's storage process runs: in a real process, in one whose files may have no more than 4 MiB (as on a full file system), or in
+ * the test's own.
+ */
+export type HostKind = "process" | "full" | "here";
+
+/** A host for tests. */
+export function createTestHost(name: string, directory: string, kind: HostKind): TestHost {
   mkdirSync(join(directory, "run"), { recursive: true });
   let spec: EnsureProcess | undefined;
   let running: Process | undefined;
   const start = async (): Promise<void> => {
     if (spec === undefined || running !== undefined) return;
-    running = kind === "process" ? await spawnProcess(spec, directory) : await serveHere(spec);
+    running = kind === "here" ? await serveHere(spec) : await spawnProcess(spec, directory, kind === "full");
   };
   const reach = (): void => {
     if (host.unreachable) throw new VdcError("UNAVAILABLE", `host '${name}' does not answer`);
@@ -123,12 +129,16 @@ async function serveHere(spec: EnsureProcess): Promise<Process> {
   };
 }
 
-async function spawnProcess(spec: EnsureProcess, directory: string): Promise<Process> {
+async function spawnProcess(spec: EnsureProcess, directory: string, full: boolean): Promise<Process> {
   if (spec.program.kind !== "module") throw new TypeError("a module was expected");
   const controlSocket = join(directory, "run", `${spec.processId}.ctl`);
   const configFile = join(directory, `${spec.processId}.config`);
   writeFileSync(configFile, JSON.stringify(spec.program.config));
-  const child = spawn(process.execPath, [fileURLToPath(spec.program.module)], {
+  const command = [process.execPath, fileURLToPath(spec.program.module)];
+  // The limit counts in blocks of 512 bytes (POSIX sh).
+  if (full) command.unshift("/bin/sh", "-c", 'ulimit -f 8192 && exec "$0" "$@"');
+  const [executable = "", ...args] = command;
+  const child = spawn(executable, args, {
     env: {
       ...process.env,
       VDC_OWNER: "test",

@@ -8,7 +8,7 @@ import type { BlockClient } from "@vdc-os/ready/storage";
 import type { ThinProvisioningConfig } from "../src/config.ts";
 import { ThinPool } from "../src/thin-pool.ts";
 import { ThinStorageProvider } from "../src/thin-storage-provider.ts";
-import { createTestHost, hostsOf, type TestHost } from "./test-host.ts";
+import { createTestHost, type HostKind, hostsOf, type TestHost } from "./test-host.ts";
 
 export const mib: number = 1024 * 1024;
 
@@ -26,10 +26,7 @@ export function context(options: Parameters<typeof createOperationContext>[0] = 
   return createOperationContext(options);
 }
 
-export async function createTestPool(
-  kind: "process" | "here",
-  config: Partial<ThinProvisioningConfig> = {},
-): Promise<TestPool> {
+export async function createTestPool(kind: HostKind, config: Partial<ThinProvisioningConfig> = {}): Promise<TestPool> {
   const folder = mkdtempSync(join(tmpdir(), "vdc-thin-"));
   const hosts = [
     createTestHost("host-a", join(folder, "a"), kind),
