@@ -1,6 +1,7 @@
 import type { EventBus } from "../event/event-bus.ts";
 import type { HookRegistry } from "../event/hook-registry.ts";
 import type { DeadlineWatch } from "./deadline-watch.ts";
+import type { TurnClock } from "./turn-clock.ts";
 import type { PluginScope } from "./plugin-scope.ts";
 import type { CallServices } from "./provider.ts";
 import type { ProviderRegistry } from "./provider-registry.ts";
@@ -10,6 +11,7 @@ export interface KernelServices extends CallServices {
   readonly events: EventBus;
   readonly hooks: HookRegistry;
   readonly providers: ProviderRegistry;
+  readonly turn: TurnClock;
   readonly watch: DeadlineWatch;
   /** Hears what a plugin says of its health. */
   readonly onDegraded: (scope: PluginScope, reason: string | undefined) => void;

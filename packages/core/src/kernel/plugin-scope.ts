@@ -10,9 +10,9 @@ import type { AnyExtensionPoint, ExtensionPoint } from "../extension-point/exten
 import type { Requirements } from "../plugin/manifest.ts";
 import type { HookOptions, PluginContext } from "../plugin/plugin-context.ts";
 import type { KernelServices } from "./kernel-services.ts";
-import { providerName } from "./make-plan.ts";
 import type { PluginRegistration } from "./plugin-registration.ts";
 import { Provider } from "./provider.ts";
+import { providerName } from "./provider-name.ts";
 import { type Acquired, type ReleaseReport, releaseAll } from "./release.ts";
 
 /** Handles by the name under which a plugin's `setup` sees them. */
@@ -91,7 +91,7 @@ export class PluginScope implements PluginContext {
     implementation: T,
     options: { readonly name?: string } = {},
   ): void {
-    this.#assertOpen(`provide '${point.id}'`);
+    if (this.#sealed) throw this.#sealedError(`provide '${point.id}'`);
     const name = options.name ?? this.#declaredName(point);
     if (!this.#isDeclared(point, name)) {
       throw new VdcError(
@@ -116,7 +116,7 @@ export class PluginScope implements PluginContext {
     acquire: (signal: AbortSignal) => R | Promise<R>,
     release: (resource: R) => void | Promise<void>,
   ): Promise<R> {
-    this.#assertOpen(`acquire '${label}'`);
+    if (this.#sealed) throw this.#sealedError(`acquire '${label}'`);
     const resource = await acquire(this.signal);
     if (this.#sealed) {
       const report = await releaseAll([{ label, release: () => release(resource) }], this.#releaseOptions());
@@ -130,12 +130,12 @@ export class PluginScope implements PluginContext {
   }
 
   defer(label: string, dispose: () => void | Promise<void>): void {
-    this.#assertOpen(`defer '${label}'`);
+    if (this.#sealed) throw this.#sealedError(`defer '${label}'`);
     this.#own(label, dispose);
   }
 
   on<Payload>(event: EventToken<Payload>, listener: (payload: Payload) => void | Promise<void>): void {
-    this.#assertOpen(`listen to '${event.id}'`);
+    if (this.#sealed) throw this.#sealedError(`listen to '${event.id}'`);
     this.#own(`listener of '${event.id}'`, this.#services.events.on(event, listener, { plugin: this.id }));
   }
 
@@ -148,7 +148,7 @@ export class PluginScope implements PluginContext {
     run: HookFunction<Input, Output>,
     options: HookOptions = {},
   ): void {
-    this.#assertOpen(`hook '${hook.id}'`);
+    if (this.#sealed) throw this.#sealedError(`hook '${hook.id}'`);
     const aliases = [this.#registration.plugin.manifest.name];
     this.#own(`hook '${hook.id}'`, this.#services.hooks.add(hook, run, { ...options, plugin: this.id, aliases }));
   }
@@ -218,10 +218,6 @@ export class PluginScope implements PluginContext {
   #own(label: string, release: () => void | Promise<void>): void {
     this.#acquired ??= [];
     this.#acquired.push({ label, release });
-  }
-
-  #assertOpen(action: string): void {
-    if (this.#sealed) throw this.#sealedError(action);
   }
 
   #sealedError(action: string): VdcError {

@@ -138,7 +138,7 @@ export class PluginStart implements Watched {
     if (typeof result?.then === "function") {
       this.#watch(registration.deadlines.start);
       result.then(
-        () => this.#phase === "start" && this.#finish(this.#now()),
+        () => this.#phase === "start" && this.#finish(this.#options.services.turn.now()),
         (error: unknown) => this.#phase === "start" && this.#fail(error),
       );
     } else {

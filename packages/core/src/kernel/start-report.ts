@@ -1,7 +1,6 @@
 import type { VdcError } from "../error/vdc-error.ts";
 import { VdcError as VdcErrorClass } from "../error/vdc-error.ts";
 import type { PluginState } from "../plugin/plugin-state.ts";
-import type { Plan } from "./plan.ts";
 import type { PluginInstance } from "./plugin-instance.ts";
 import type { FailurePolicy } from "./plugin-registration.ts";
 import type { ReleaseReport } from "./release.ts";
@@ -53,16 +52,14 @@ export class StartReport {
 
 const noDependencies: readonly never[] = Object.freeze([]);
 
-/** Reports on every plugin as it is now. */
+/** Reports on every plugin as it is now: those of the plan in its order, then the others. */
 export function reportPlugins(
-  plan: Plan,
-  instances: ReadonlyMap<string, PluginInstance>,
+  order: readonly PluginInstance[],
   all: readonly PluginInstance[],
 ): readonly PluginReport[] {
-  const reports: PluginReport[] = [];
-  for (const { id } of plan.order) reports.push(reportPlugin(instances.get(id) as PluginInstance));
+  const reports = order.map(reportPlugin);
   if (reports.length < all.length) {
-    const planned = new Set(plan.order.map(({ id }) => instances.get(id)));
+    const planned = new Set(order);
     for (const instance of all) if (!planned.has(instance)) reports.push(reportPlugin(instance));
   }
   return reports;

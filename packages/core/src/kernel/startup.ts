@@ -3,29 +3,51 @@ import type { KernelServices } from "./kernel-services.ts";
 import type { PlannedPlugin } from "./plan.ts";
 import { type PluginInstance, publish } from "./plugin-instance.ts";
 import type { PluginScope } from "./plugin-scope.ts";
-import { PluginStart } from "./plugin-start.ts";
+import type { PluginRegistration } from "./plugin-registration.ts";
+import { PluginStart, type PluginStartOptions } from "./plugin-start.ts";
 
 /** Options of {@link Startup}. */
 export interface StartupOptions {
   /** What to start, each after what it depends on. What it depends on and is not here must have been started before. */
-  readonly order: readonly PlannedPlugin[];
-  readonly instances: ReadonlyMap<string, PluginInstance>;
+  readonly order: readonly PluginInstance[];
+  /** Finds what a plugin requires, whether it is started here or was before. */
+  readonly find: (id: string) => PluginInstance | undefined;
   readonly services: KernelServices;
   /** A plugin that the kernel cannot do without has failed, or is blocked by one that has. */
   readonly onRequiredFailed: (error: VdcError) => void;
 }
 
-interface Node {
+/** A plugin of this start. It is also what its {@link PluginStart} is made of: another object for each would be felt. */
+class Node implements PluginStartOptions {
   readonly instance: PluginInstance;
-  readonly planned: PlannedPlugin;
+  readonly services: KernelServices;
+  /** What it is registered as when it is launched. */
+  registration: PluginRegistration;
   /** How many of those that it comes after have not been settled. */
-  open: number;
+  open = 0;
   dependents: Node[] | undefined;
   start: PluginStart | undefined;
+  readonly #startup: NodeOwner;
+
+  constructor(instance: PluginInstance, services: KernelServices, startup: NodeOwner) {
+    this.instance = instance;
+    this.registration = instance.registration;
+    this.services = services;
+    this.#startup = startup;
+  }
+
+  onSettled(start: PluginStart): void {
+    this.#startup.started(this, start);
+  }
+}
+
+/** Who is told when a plugin of a start is up, or is not. */
+interface NodeOwner {
+  started(node: Node, start: PluginStart): void;
 }
 
 /** Starts plugins: each as soon as everything before it is settled, so that independent ones run side by side. */
-export class Startup {
+export class Startup implements NodeOwner {
   /** Resolves when every plugin is ready, failed or blocked. Never rejects. */
   readonly done: Promise<void>;
   readonly #options: StartupOptions;
@@ -66,19 +88,19 @@ export class Startup {
   }
 
   #link(): void {
-    const { order, instances } = this.#options;
+    const { order, services } = this.#options;
     let byId: Map<string, Node> | undefined;
-    for (const planned of order) {
-      const instance = instances.get(planned.id) as PluginInstance;
-      const node: Node = { instance, planned, open: 0, dependents: undefined, start: undefined };
+    for (const instance of order) {
+      const node = new Node(instance, services, this);
       this.#nodes.push(node);
-      if (planned.requires.length + planned.follows.length > 0) {
+      const { id, requires, follows } = instance.planned as PlannedPlugin;
+      if (requires.length + follows.length > 0) {
         // The order is topological: whatever it depends on is here already.
-        byId ??= new Map(this.#nodes.map((other) => [other.planned.id, other]));
-        for (const id of planned.requires) open(node, byId.get(id));
-        for (const id of planned.follows) open(node, byId.get(id));
+        byId ??= new Map(this.#nodes.map((other) => [other.instance.id, other]));
+        for (const other of requires) open(node, byId.get(other));
+        for (const other of follows) open(node, byId.get(other));
       }
-      byId?.set(planned.id, node);
+      byId?.set(id, node);
       if (node.open === 0) this.#queue.push(node);
     }
   }
@@ -94,31 +116,33 @@ export class Startup {
   }
 
   #launch(node: Node, now: number): number {
-    const { instance, planned } = node;
-    const { instances, services } = this.#options;
+    const { instance } = node;
     if (this.#cancelled !== undefined) {
       this.#settle(node);
       return now;
     }
-    const missing =
-      planned.requires.length === 0 ? undefined : planned.requires.filter((id) => instances.get(id)?.running !== true);
-    if (missing !== undefined && missing.length > 0) {
-      const reasons = missing.map((id) => `'${id}', which is ${instances.get(id)?.state ?? "not there"}`);
+    const missing = this.#missing(instance);
+    if (missing.length > 0) {
+      const { find } = this.#options;
+      const reasons = missing.map((id) => `'${id}', which is ${find(id)?.state ?? "not there"}`);
       instance.moveTo("blocked", `requires plugin ${reasons.join(", and ")}`, missing);
-      this.#failed(node, new VdcError("FAILED_PRECONDITION", `plugin '${planned.id}' is blocked: ${instance.reason}`));
+      this.#failed(node, new VdcError("FAILED_PRECONDITION", `plugin '${instance.id}' is blocked: ${instance.reason}`));
       return now;
     }
     instance.cause = undefined;
     instance.moveTo("starting", "it is its turn");
-    node.start = new PluginStart({
-      registration: instance.registration,
-      services,
-      onSettled: (start) => this.#started(node, start),
-    });
+    node.registration = instance.registration;
+    node.start = new PluginStart(node);
     return node.start.run(now);
   }
 
-  #started(node: Node, start: PluginStart): void {
+  /** The required plugins that do not run. */
+  #missing({ planned }: PluginInstance): readonly string[] {
+    const { requires } = planned as PlannedPlugin;
+    return requires.length === 0 ? requires : requires.filter((id) => this.#options.find(id)?.running !== true);
+  }
+
+  started(node: Node, start: PluginStart): void {
     const { instance } = node;
     node.start = undefined;
     adoptTimes(instance, start);
