@@ -17,6 +17,7 @@ import { readyCondition } from "../resource/condition.ts";
 import { isBeingDeleted, type Resource } from "../resource/resource.ts";
 import type { DatacenterProviders } from "./providers.ts";
 import { orFail } from "./reconcile-failure.ts";
+import { settleIntents } from "./settle-intents.ts";
 
 type Context = ReconcileContext<CloudInstanceSpec, CloudInstanceStatus>;
 type InstanceObject = Resource<CloudInstanceSpec, CloudInstanceStatus>;
@@ -61,6 +62,7 @@ async function ensure(
   let instance: CloudInstance;
   if (observation.state === "present") {
     instance = observation.instance;
+    await settleIntents(context, object);
   } else {
     const externalName = externalNameOf(object);
     const intent = await context.journal.begin({
@@ -126,7 +128,7 @@ async function remove(
     }
     return { requeueAfterMs: pollMs };
   }
-  for (const intent of context.intents) await context.journal.done(intent, { signal: context.signal });
+  await settleIntents(context, object);
   await context.removeFinalizer(cloudInstanceFinalizer);
   return undefined;
 }

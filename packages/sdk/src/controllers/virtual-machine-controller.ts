@@ -15,6 +15,7 @@ import { isConditionTrue, readyCondition } from "../resource/condition.ts";
 import { isBeingDeleted, type Resource } from "../resource/resource.ts";
 import type { DatacenterProviders } from "./providers.ts";
 import { orFail } from "./reconcile-failure.ts";
+import { settleIntents } from "./settle-intents.ts";
 import { chooseHost } from "./virtual-machine/choose-host.ts";
 import { ensureVolumes, removeOwnedVolumes } from "./virtual-machine/disks.ts";
 import { attachAll, releaseAll } from "./virtual-machine/attachments.ts";
@@ -83,6 +84,7 @@ async function powerOn(
     placedOn === undefined ? await chooseHost(context, object, providers) : { name: placedOn, reason: placement };
   const found = await findVm(context, object, providers, host);
   if (found !== undefined && isUp(found) && found.generation === object.status.generation) {
+    await settleIntents(context, object);
     return report(context, found, host);
   }
 
@@ -145,8 +147,10 @@ async function powerOff(
 ): Promise<ReconcileResult | undefined> {
   await stopVm(context, object, providers, "guest");
   await releaseAll(context, object, providers);
-  await context.updateStatus((present) => ({
-    status: { ...present.status, state: "off" },
+  await settleIntents(context, object);
+  // What was released does not come back: the next start takes a generation of its own, also when this one never ran.
+  await context.updateStatus(({ status: { generation: _, ...status } }) => ({
+    status: { ...status, state: "off" },
     conditions: [{ type: readyCondition, status: "True", reason: "Off" }],
   }));
   return undefined;

@@ -13,6 +13,7 @@ import { isConditionTrue, readyCondition } from "../resource/condition.ts";
 import { isBeingDeleted, type Resource } from "../resource/resource.ts";
 import type { DatacenterProviders, StorageHandle } from "./providers.ts";
 import { orFail } from "./reconcile-failure.ts";
+import { settleIntents } from "./settle-intents.ts";
 
 type Context = ReconcileContext<VolumeSpec, VolumeStatus>;
 type VolumeObject = Resource<VolumeSpec, VolumeStatus>;
@@ -57,6 +58,9 @@ async function ensure(
     const creation = await create(context, object, storage);
     if (creation === undefined) return { requeueAfterMs: waitMs };
     ({ volume, ...made } = creation);
+  } else {
+    // Those of a run that was killed once it had recorded the volume.
+    await settleIntents(context, object);
   }
   const { capacityBytes } = object.spec;
   if (capacityBytes !== undefined && capacityBytes > volume.capacityBytes)
@@ -203,7 +207,7 @@ async function remove(
   const storage = providers.storage.get(object.spec.storage);
   const volumeId = object.status.volumeId ?? (await findByName(context, storage, externalNameOf(object)));
   if (volumeId !== undefined) await storage.deleteVolume({ volumeId }, context.operation);
-  for (const intent of context.intents) await context.journal.done(intent, { signal: context.signal });
+  await settleIntents(context, object);
   await context.removeFinalizer(volumeFinalizer);
   return undefined;
 }

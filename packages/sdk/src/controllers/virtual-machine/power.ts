@@ -3,6 +3,7 @@ import type { BootSource, Vm, VmSpec } from "@vdc-os/core/compute/v1";
 import { externalNameOf } from "../../journal/external-name.ts";
 import type { ImageSpec } from "../../kinds/image-spec.ts";
 import type { DatacenterProviders } from "../providers.ts";
+import { settleIntents } from "../settle-intents.ts";
 import type { VmAttachments } from "./attachments.ts";
 import type { ChosenHost, VmContext, VmObject } from "./vm-object.ts";
 
@@ -94,5 +95,5 @@ export async function removeVm(context: VmContext, object: VmObject, providers: 
   if (host === undefined) return;
   const vm = await findVm(context, object, providers, host);
   if (vm !== undefined) await providers.compute.get(host).deleteVm({ vmId: vm.vmId }, context.operation);
-  for (const intent of context.intents) await context.journal.done(intent, { signal: context.signal });
+  await settleIntents(context, object);
 }

@@ -1,0 +1,80 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { Logger } from "@vdc-os/core";
+import { use } from "@vdc-os/core/kernel";
+import { localHost } from "@vdc-os/host";
+import distributedSwitch from "@vdc-os/plugin-distributed-switch";
+import fileSecretStore from "@vdc-os/plugin-file-secret-store";
+import linkedClones from "@vdc-os/plugin-linked-clones";
+import sqliteStateStore from "@vdc-os/plugin-sqlite-state-store";
+import thinProvisioning from "@vdc-os/plugin-thin-provisioning";
+import { createDatacenter, type Datacenter, type DatacenterMode, type Quotas } from "@vdc-os/sdk";
+
+/** The hosts of the datacenter. */
+export const hostNames: readonly string[] = ["h1", "h2"];
+
+/** Options of {@link openCrashDatacenter}. */
+export interface OpenCrashDatacenterOptions {
+  readonly directory: string;
+  /** A folder for the key of the secrets. */
+  readonly outside: string;
+  /** Whether the hosts have a hypervisor: QEMU. */
+  readonly virtualMachines: boolean;
+  /** Defaults to `durable`. */
+  readonly mode?: DatacenterMode;
+  /** What a host has for VMs, in bytes. Defaults to 512 MiB. */
+  readonly hostMemoryBytes?: number;
+  readonly quotas?: Quotas;
+  readonly logger?: Logger;
+}
+
+/** A datacenter of real parts: SQLite, a thin pool with linked clones on top, the userspace switch, and two hosts, with QEMU if asked for. */
+export async function openCrashDatacenter(options: OpenCrashDatacenterOptions): Promise<Datacenter> {
+  const {
+    directory,
+    outside,
+    virtualMachines,
+    mode = "durable",
+    hostMemoryBytes = 512 << 20,
+    quotas,
+    logger,
+  } = options;
+  await mkdir(outside, { recursive: true, mode: 0o700 });
+  return createDatacenter({
+    directory,
+    mode,
+    plugins: [
+      use(sqliteStateStore, { config: { directory: join(directory, "state") } }),
+      use(fileSecretStore, {
+        config: { path: join(directory, "secrets"), keyFile: join(outside, "key"), createKeyFile: true },
+      }),
+      use(thinProvisioning, { config: { name: "thin", directory: join(directory, "pool") } }),
+      use(linkedClones, { config: { name: "storage", base: "thin" } }),
+      use(distributedSwitch, { config: { name: "network" } }),
+    ],
+    hosts: hostNames.map((name) =>
+      localHost({
+        name,
+        resolveFrom: import.meta.url,
+        plugins: (place) =>
+          virtualMachines
+            ? [
+                {
+                  module: "@vdc-os/plugin-qemu",
+                  // TCG, so that no probe takes its time, and all machines do the same.
+                  config: {
+                    name: place.name,
+                    directory: place.directory,
+                    accelerator: "tcg",
+                    cpus: 16,
+                    memoryBytes: hostMemoryBytes,
+                  },
+                },
+              ]
+            : [],
+      }),
+    ),
+    ...(quotas === undefined ? {} : { quotas }),
+    ...(logger === undefined ? {} : { logger }),
+  });
+}
