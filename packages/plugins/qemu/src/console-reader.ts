@@ -2,6 +2,7 @@ import { watch } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { toVdcError } from "@vdc-os/core";
 import { decodeConsole } from "./console-text.ts";
+import { firstKeptByte } from "./trim-console.ts";
 
 /** Options of {@link readConsoleLog}. */
 export interface ReadConsoleOptions {
@@ -18,7 +19,7 @@ const lookAgainMs = 500;
 /** A guest's serial port gives one byte at a time: they are gathered for this long. */
 const gatherMs = 20;
 
-/** A guest's output from a byte offset on, in portions. Each has as many bytes, encoded, as it moves the offset. */
+/** A guest's output from a byte offset on, in portions. Each has as many bytes, encoded, as it moves the offset; what is too old to be kept is skipped. */
 export async function* readConsoleLog(
   options: ReadConsoleOptions,
 ): AsyncGenerator<{ readonly offset: number; readonly text: string }> {
@@ -43,6 +44,7 @@ export async function* readConsoleLog(
       const changed = new Promise<void>((resolve) => {
         wake = resolve;
       });
+      offset = Math.max(offset, firstKeptByte((await file.stat()).size));
       const data = await readAt(file, buffer, offset);
       if (signal.aborted) throw toVdcError(signal.reason);
       const { text, bytes } = decodeConsole(data, !goesOn);

@@ -1,3 +1,5 @@
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
 /** Text of a console, with the number of bytes that it stands for. */
 export interface ConsoleText {
   readonly text: string;
@@ -9,7 +11,6 @@ export interface ConsoleText {
  * belongs to no character becomes `?`. The beginning of a character at the end is left for the next call, unless `isEnd`.
  */
 export function decodeConsole(data: Uint8Array, isEnd: boolean): ConsoleText {
-  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   const whole = isEnd ? data.length : data.length - incompleteBytes(data);
   try {
     return { text: decoder.decode(data.subarray(0, whole)), bytes: whole };
@@ -17,7 +18,7 @@ export function decodeConsole(data: Uint8Array, isEnd: boolean): ConsoleText {
     let text = "";
     for (let at = 0; at < whole; ) {
       const length = characterLength(data, at);
-      const character = length === 0 ? undefined : tryDecode(decoder, data.subarray(at, at + length));
+      const character = length === 0 ? undefined : tryDecode(data.subarray(at, at + length));
       text += character ?? "?";
       at += character === undefined ? 1 : length;
     }
@@ -25,7 +26,7 @@ export function decodeConsole(data: Uint8Array, isEnd: boolean): ConsoleText {
   }
 }
 
-function tryDecode(decoder: InstanceType<typeof TextDecoder>, data: Uint8Array): string | undefined {
+function tryDecode(data: Uint8Array): string | undefined {
   try {
     return decoder.decode(data);
   } catch {

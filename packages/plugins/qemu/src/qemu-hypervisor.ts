@@ -25,6 +25,7 @@ import { findVmProcesses, killProcess, readBootId } from "./process-table.ts";
 import { QemuVm, type VmHost } from "./qemu-vm.ts";
 import { SerialQueue } from "./serial-queue.ts";
 import { createRecord, readRecords, removeRecord } from "./vm-record.ts";
+import { trimConsole } from "./trim-console.ts";
 import { readStatistics } from "./vm-statistics.ts";
 import { VmWatchHub } from "./vm-watch.ts";
 
@@ -37,6 +38,7 @@ export interface QemuHypervisorOptions {
 
 const defaultGuestTimeoutMs = 30_000;
 const defaultStartTimeoutMs = 30_000;
+const trimConsolesMs = 10_000;
 /** How long an earlier runtime of the same folder may take to die. */
 const lockPatienceMs = 5_000;
 
@@ -58,6 +60,7 @@ export class QemuHypervisor implements Hypervisor {
   readonly #watches = new VmWatchHub();
   readonly #creates = new SerialQueue();
   readonly #closing = new AbortController();
+  readonly #trimming: NodeJS.Timeout;
 
   private constructor(
     options: QemuHypervisorOptions,
@@ -92,6 +95,7 @@ export class QemuHypervisor implements Hypervisor {
         this.#watches.tell({ type, object: vm.status() });
       },
     };
+    this.#trimming = setInterval(() => void this.#trimConsoles(), trimConsolesMs).unref();
   }
 
   /**
@@ -115,6 +119,7 @@ export class QemuHypervisor implements Hypervisor {
   /** Lets go of the VMs, which go on. */
   async close(): Promise<void> {
     const error = new VdcError("UNAVAILABLE", "the hypervisor is being closed");
+    clearInterval(this.#trimming);
     this.#closing.abort(error);
     this.#watches.close(error);
     await Promise.all([...this.#vms.values()].map((vm) => vm.release()));
@@ -273,6 +278,10 @@ export class QemuHypervisor implements Hypervisor {
       `VM '${vm.vmId}' needs ${memoryBytes} bytes of memory, and host '${this.#config.name}' has ${free} left to promise`,
       { details: { needed: memoryBytes, free } },
     );
+  }
+
+  async #trimConsoles(): Promise<void> {
+    for (const vm of this.#vms.values()) if (vm.isActive) await trimConsole(this.#folder.console(vm.vmId));
   }
 
   async #recover(logger: Logger): Promise<void> {

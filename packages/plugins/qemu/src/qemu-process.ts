@@ -50,6 +50,8 @@ export class QemuProcess {
   /** What its end means when it comes; a crash when nothing was said before. */
   #expected: QemuEnd | undefined;
   #exit = "";
+  /** Resolves when it is known how the process ended, which is a little later than that it did. Never for one that was adopted. */
+  #reaped: Promise<void> | undefined;
   #diskProblem: string | undefined;
   #isOver = false;
   #isBeating = false;
@@ -61,7 +63,6 @@ export class QemuProcess {
       this.#resolveEnded = resolve;
     });
     this.#timers.push(setInterval(() => void this.#checkExit(), exitPollMs).unref());
-    this.#timers.push(setInterval(() => void this.#beat(), heartbeatMs).unref());
   }
 
   /** Starts a QEMU in a session of its own. Rejects when it could not be started at all. */
@@ -105,9 +106,11 @@ export class QemuProcess {
     return this.#monitor?.isOpen === true ? this.#monitor : undefined;
   }
 
-  /** Calls `listener` when the observation changes. There is one listener. */
+  /** Asks how the VM is from now on, and calls `listener` when the observation changes. Called once. */
   observe(listener: (observation: Observation) => void): void {
     this.#onObservation = listener;
+    if (!this.#isOver) this.#timers.push(setInterval(() => void this.#beat(), heartbeatMs).unref());
+    if (this.monitor === undefined) this.#isSilent("it could not be connected to");
   }
 
   /** Connects to the monitor, and asks how the VM is. Rejects with a QmpError. */
@@ -162,9 +165,12 @@ export class QemuProcess {
   }
 
   #watchChild(child: ChildProcess): void {
-    child.once("exit", (code, signal) => {
-      this.#exit = signal === null ? `exit code ${code}` : `signal ${signal}`;
-      void this.#checkExit();
+    this.#reaped = new Promise((resolve) => {
+      child.once("exit", (code, signal) => {
+        this.#exit = signal === null ? `exit code ${code}` : `signal ${signal}`;
+        resolve();
+        void this.#checkExit();
+      });
     });
   }
 
@@ -226,18 +232,32 @@ export class QemuProcess {
       const isThere = await isRunning(this.identity);
       // A monitor that has gone silent is connected anew: QEMU answers one client at a time.
       this.#monitor?.close();
-      if (isThere && !this.#isOver && this.#observation.state !== "starting") {
-        const why = error instanceof Error ? error.message : String(error);
-        this.#setObservation({ state: "unknown", detail: `the monitor does not answer: ${why}` });
-      }
+      if (isThere) this.#isSilent(error instanceof Error ? error.message : String(error));
     } finally {
       this.#isBeating = false;
     }
   }
 
+  async #awaitReaped(): Promise<void> {
+    if (this.#reaped === undefined) return;
+    // The child keeps no program alive, so this timer must.
+    let timer: NodeJS.Timeout | undefined;
+    const enough = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, 1_000);
+    });
+    await Promise.race([this.#reaped, enough]);
+    clearTimeout(timer);
+  }
+
+  #isSilent(why: string): void {
+    if (this.#isOver || this.#expected !== undefined) return;
+    this.#setObservation({ state: "unknown", detail: `the monitor does not answer: ${why}` });
+  }
+
   async #checkExit(): Promise<void> {
     if (this.#isOver || (await isRunning(this.identity)) || this.#isOver) return;
     this.release();
+    await this.#awaitReaped();
     const log = this.#expected === undefined ? await this.readLog() : "";
     const detail = `QEMU ended by itself${this.#exit && ` (${this.#exit})`}${log && `: ${log}`}`;
     this.#resolveEnded(this.#expected ?? { crashed: true, detail });
