@@ -16,12 +16,12 @@ const churn = fileURLToPath(new URL("./churn-process.ts", import.meta.url));
 async function runUntil(directory: string, run: number, lines: number): Promise<readonly string[]> {
   const child = spawn(process.execPath, [churn, directory, String(run)], { stdio: ["ignore", "pipe", "inherit"] });
   const said: string[] = [];
-  const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  const ended = new Promise<unknown>((resolve) => child.once("exit", (_, signal) => resolve(signal)));
   for await (const line of createInterface(child.stdout)) {
     said.push(line);
     if (said.length === lines) child.kill("SIGKILL");
   }
-  await ended;
+  expect(await ended).toBe("SIGKILL");
   return said;
 }
 

@@ -1,0 +1,59 @@
+import { spawn } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { createTestRandom } from "@vdc-os/core/testing";
+import { expect, it } from "vitest";
+import { keysOf, openDatacenter, temporaryFolder } from "./test-datacenter.ts";
+
+const churn = fileURLToPath(new URL("./churn-process.ts", import.meta.url));
+
+/** Runs the plugins until they have said a number of lines, then kills them. Returns what they said. */
+async function runUntil(folder: string, run: number, lines: number): Promise<readonly string[]> {
+  const child = spawn(process.execPath, [churn, folder, String(run)], { stdio: ["ignore", "pipe", "inherit"] });
+  const said: string[] = [];
+  const ended = new Promise<unknown>((resolve) => child.once("exit", (_, signal) => resolve(signal)));
+  for await (const line of createInterface(child.stdout)) {
+    said.push(line);
+    if (said.length === lines) child.kill("SIGKILL");
+  }
+  expect(await ended).toBe("SIGKILL");
+  return said;
+}
+
+it("has after a kill at any moment what was acknowledged, and leaks nothing in the store or underneath", async () => {
+  using folder = temporaryFolder();
+  const random = createTestRandom(11);
+  let kept = new Set<string>();
+  const gone = new Set<string>();
+  for (let run = 0; run < (process.env.VDC_DEEP ? 40 : 4); run++) {
+    const deleting = new Set<string>();
+    for (const line of await runUntil(folder.path, run, 1 + Math.floor(random.next() * 40))) {
+      const [what, volumeId = ""] = line.split(" ");
+      if (what === "made") kept.add(volumeId);
+      else if (what === "deleting") deleting.add(volumeId);
+      else gone.add(volumeId);
+    }
+    await using datacenter = await openDatacenter(folder.path);
+    const lineage = await datacenter.clones.facet("lineage");
+    if (!lineage.available) throw new Error(lineage.reason);
+    const tree = await lineage.operations.lineageTree({});
+    const listed = new Set(
+      (await datacenter.clones.listVolumes({ limit: 1000 })).items.map(({ volumeId }) => volumeId),
+    );
+    for (const volumeId of kept) {
+      if (!deleting.has(volumeId) && !gone.has(volumeId)) expect(listed.has(volumeId)).toBe(true);
+    }
+    for (const volumeId of gone) expect(listed.has(volumeId)).toBe(false);
+    expect(new Set(tree.filter(({ tombstoned }) => !tombstoned).map(({ volumeId }) => volumeId))).toEqual(listed);
+    // Only what is listed, or kept for what is listed, takes space underneath.
+    const below = (await datacenter.base.listVolumes({ limit: 1000 })).items.map(({ volumeId }) => volumeId);
+    expect(new Set(below)).toEqual(new Set(tree.map(({ volumeId }) => volumeId)));
+    for (const { tombstoned, children } of tree) if (tombstoned) expect(children).not.toEqual([]);
+    expect((await keysOf(datacenter)).filter((key) => key.startsWith("pending/"))).toEqual([]);
+    expect(readdirSync(join(folder.path, "pool", "trash"))).toEqual([]);
+    expect(new Set(readdirSync(join(folder.path, "pool", "volumes")))).toEqual(new Set(below));
+    kept = listed;
+  }
+});
