@@ -63,8 +63,10 @@ export class ExternalCloudConnector implements CloudConnector {
     input: PageRequest & { readonly region?: string },
     context: OperationContext,
   ): Promise<Page<Offering>> {
-    const { region: _, ...page } = input;
-    return (await this.#clientOf(context)).listSizes(page, { signal: context.signal });
+    const { region, ...request } = input;
+    const page = await (await this.#clientOf(context)).listSizes(request, { signal: context.signal });
+    // The API does not choose by region: a page may so have fewer items than were asked for, which a page may.
+    return { ...page, items: page.items.filter((offer) => region === undefined || offer.region === region) };
   }
 
   async listImages(

@@ -80,10 +80,15 @@ export const accountRequirements: readonly CloudRequirement[] = [
       const all = await mustPage(test, "offerings", list, ({ size, region, zone = "" }) => `${size}/${region}/${zone}`);
       must(all.length > 0, "there must be an offering");
       const { items } = await provider.listOfferings({}, test.operation());
+      const own = items.find(({ size }) => size === test.instance.request.size);
+      must(own !== undefined, `the size '${test.instance.request.size}' that the suite is given must be offered`);
+      const there = await provider.listOfferings({ region: own.region }, test.operation());
       must(
-        items.some(({ size }) => size === test.instance.request.size),
-        `the size '${test.instance.request.size}' that the suite is given must be offered`,
+        there.items.length > 0 && there.items.every(({ region }) => region === own.region),
+        `the offerings of region '${own.region}' must be of that region`,
       );
+      const nowhere = await provider.listOfferings({ region: "no-such-region-anywhere" }, test.operation());
+      mustEqual(nowhere.items, [], "the offerings of a region that is not");
     },
   },
   {

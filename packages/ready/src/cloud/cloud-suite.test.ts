@@ -91,6 +91,9 @@ const mutants: readonly Mutant<CloudConnector, CloudConnectorInstance>[] = [
       return page.nextPageToken === undefined && input.pageToken !== undefined ? { items: [] } : page;
     },
   })),
+  mutant("cloud.offerings.paged", "does not heed the region", (cloud) => ({
+    listOfferings: ({ region: _, ...page }) => cloud.listOfferings(page),
+  })),
   mutant("cloud.images.paged", "does not heed the name", (cloud) => ({
     listImages: ({ name: _, ...page }) => cloud.listImages(page),
   })),
