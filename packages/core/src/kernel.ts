@@ -35,6 +35,3 @@ export { type PluginStopReport, StopReport } from "./kernel/stop-report.ts";
 export { EventBus, type EventBusOptions, type ListenOptions, type Unsubscribe } from "./event/event-bus.ts";
 export { type AddHookOptions, HookRegistry } from "./event/hook-registry.ts";
 export { TaskRegistry, type TaskRegistryOptions, taskChanged } from "./task/task-registry.ts";
-
-// Logs
-export { type PinoLoggerOptions, pinoLogger, redactSecrets } from "./kernel/pino-logger.ts";

@@ -3,7 +3,7 @@
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 import { isVdcError, type Plugin, pluginFormatOf, VdcError } from "@vdc-os/core";
-import { pinoLogger } from "@vdc-os/core/kernel";
+import { pinoLogger } from "@vdc-os/core/pino";
 import { listenUnix, serveProviders } from "@vdc-os/core/remote";
 import { HostDirectory } from "./host-directory.ts";
 import { type HostPluginModule, lockedExitCode, readRuntimeOptions } from "./runtime-options.ts";

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { type PluginState, pluginStates } from "../plugin/plugin-state.ts";
+import { schemaOf } from "../schema/schema-of.ts";
 import { defineEvent, type EventToken } from "./event-token.ts";
 
 /** One transition of one plugin. */
@@ -20,13 +21,15 @@ export const pluginStateChanged: EventToken<PluginStateChange> = defineEvent<Plu
   id: "vdc.plugin.state",
   version: "1.0",
   summary: "A plugin changed its state.",
-  payload: z.object({
-    plugin: z.string(),
-    from: z.enum(pluginStates).optional(),
-    to: z.enum(pluginStates),
-    reason: z.string(),
-    waitsFor: z.array(z.string()),
-  }) as unknown as z.ZodType<PluginStateChange>,
+  payload: schemaOf<PluginStateChange>()(
+    z.object({
+      plugin: z.string(),
+      from: z.union([z.enum(pluginStates), z.undefined()]),
+      to: z.enum(pluginStates),
+      reason: z.string(),
+      waitsFor: z.array(z.string()),
+    }),
+  ),
   latestBy: (change) => change.plugin,
 });
 
@@ -44,9 +47,11 @@ export const listenerFailed: EventToken<ListenerFailure> = defineEvent<ListenerF
   id: "vdc.listener.failed",
   version: "1.0",
   summary: "A listener threw, or rejected; the others were not affected.",
-  payload: z.object({
-    plugin: z.string().optional(),
-    source: z.string(),
-    message: z.string(),
-  }) as unknown as z.ZodType<ListenerFailure>,
+  payload: schemaOf<ListenerFailure>()(
+    z.object({
+      plugin: z.union([z.string(), z.undefined()]),
+      source: z.string(),
+      message: z.string(),
+    }),
+  ),
 });

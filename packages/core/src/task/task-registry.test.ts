@@ -5,7 +5,7 @@ import { createTestRandom } from "../testing/test-random.ts";
 import { TaskRegistry, taskChanged } from "./task-registry.ts";
 
 function make(keepEnded?: number): { readonly tasks: TaskRegistry; readonly events: EventBus } {
-  const events = new EventBus({ onListenerError: () => undefined });
+  const events = new EventBus({ onListenerError: () => undefined, validate: true });
   const clock = createTestClock();
   const random = createTestRandom();
   return {
@@ -35,6 +35,26 @@ describe("TaskRegistry", () => {
       ["succeeded", 1],
     ]);
     expect(task.snapshot()).toMatchObject({ name: "vm.create", subject: "vm/a", error: undefined });
+  });
+
+  it("brings progress into its range, so that what a task says of itself cannot fail it", async () => {
+    const { tasks, events } = make();
+    const seen: unknown[] = [];
+    events.on(taskChanged, ({ progress }) => void seen.push(progress));
+    const task = tasks.run({ name: "copy" }, async ({ progress }) => {
+      progress({ fraction: 7, message: "too far" });
+      progress({ fraction: Number.NaN });
+      progress({ fraction: -1 });
+    });
+    await task.result();
+    expect(seen).toEqual([
+      {},
+      {},
+      { fraction: 1, message: "too far" },
+      { fraction: 1, message: "too far" },
+      { fraction: 0, message: "too far" },
+      { fraction: 1, message: "too far" },
+    ]);
   });
 
   it("cancels children with their parent, and tells a cancellation from a failure", async () => {

@@ -1,17 +1,41 @@
 import { z } from "zod";
 import type { Clock } from "../context/clock.ts";
 import type { Progress, Random } from "../context/operation-context.ts";
-import { toVdcError, VdcError } from "../error/vdc-error.ts";
+import { isVdcError, toVdcError, VdcError } from "../error/vdc-error.ts";
 import type { EventBus } from "../event/event-bus.ts";
 import { defineEvent, type EventToken } from "../event/event-token.ts";
-import type { Task, TaskContext, TaskOptions, TaskSnapshot, TaskState } from "./task.ts";
+import { schemaOf } from "../schema/schema-of.ts";
+import {
+  type Task,
+  type TaskContext,
+  type TaskOptions,
+  type TaskSnapshot,
+  type TaskState,
+  taskStates,
+} from "./task.ts";
 
 /** A task came into being, or changed. A listener that comes late gets every task that is remembered. */
 export const taskChanged: EventToken<TaskSnapshot> = defineEvent<TaskSnapshot>({
   id: "vdc.task.changed",
   version: "1.0",
   summary: "A task was accepted, made progress, or ended.",
-  payload: z.custom<TaskSnapshot>(),
+  payload: schemaOf<TaskSnapshot>()(
+    z.object({
+      id: z.string(),
+      name: z.string(),
+      subject: z.union([z.string(), z.undefined()]),
+      state: z.enum(taskStates),
+      progress: z.object({
+        fraction: z.number().min(0).max(1).exactOptional(),
+        message: z.string().exactOptional(),
+      }),
+      parent: z.union([z.string(), z.undefined()]),
+      children: z.array(z.string()),
+      createdAt: z.number(),
+      finishedAt: z.union([z.number(), z.undefined()]),
+      error: z.union([z.custom<VdcError>((value) => isVdcError(value)), z.undefined()]),
+    }),
+  ),
   latestBy: (task) => task.id,
 });
 
@@ -192,7 +216,7 @@ class RunningTask<Result> implements Task<Result> {
 
   #setProgress(update: Progress): void {
     if (this.ended) return;
-    this.#progress = { ...this.#progress, ...update };
+    this.#progress = joinProgress(this.#progress, update);
     this.#options.onChange(this);
   }
 
@@ -203,4 +227,13 @@ class RunningTask<Result> implements Task<Result> {
     if (error !== undefined) this.#outcome.reject(error);
     this.#options.onChange(this);
   }
+}
+
+/** What is said later joins what was said before. A fraction out of its range is brought into it: progress must not fail a task. */
+function joinProgress(before: Progress, { fraction, message }: Progress): Progress {
+  return {
+    ...before,
+    ...(fraction === undefined || Number.isNaN(fraction) ? {} : { fraction: Math.min(Math.max(fraction, 0), 1) }),
+    ...(message === undefined ? {} : { message }),
+  };
 }

@@ -4,6 +4,15 @@ import type { VdcError } from "../error/vdc-error.ts";
 /** Where a task is: it is accepted, runs, and ends in one of three ways. */
 export type TaskState = "accepted" | "running" | "succeeded" | "failed" | "cancelled";
 
+/** Every state, in the order of a life. */
+export const taskStates: readonly ["accepted", "running", "succeeded", "failed", "cancelled"] = [
+  "accepted",
+  "running",
+  "succeeded",
+  "failed",
+  "cancelled",
+];
+
 /** A task as data: what events and APIs show of it. */
 export interface TaskSnapshot {
   readonly id: string;

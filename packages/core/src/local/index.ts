@@ -1,0 +1,13 @@
+// What host-side code needs of the machine that it runs on
+export { syncDirectory, writeFileAtomic } from "./write-file-atomic.ts";
+export {
+  awaitExit,
+  type FoundProcess,
+  findProcessesByEnvironment,
+  identifyProcess,
+  isRunning,
+  killProcess,
+  type ProcessIdentity,
+  readBootId,
+  signalProcess,
+} from "./process-identity.ts";

@@ -1,0 +1,44 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { findProcessesByEnvironment, identifyProcess, isRunning, killProcess, writeFileAtomic } from "./index.ts";
+
+describe("writeFileAtomic", () => {
+  it("replaces a file that only its owner may read, and leaves nothing else", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "vdc-local-"));
+    try {
+      const path = join(folder, "record.json");
+      await Promise.all([writeFileAtomic(path, "one"), writeFileAtomic(path, "two")]);
+      await writeFileAtomic(path, "three");
+      expect(await readFile(path, "utf8")).toBe("three");
+      expect((await stat(path)).mode & 0o777).toBe(0o600);
+      expect(await readdir(folder)).toEqual(["record.json"]);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+});
+
+describe.runIf(process.platform === "linux")("processes", () => {
+  it("are found by their environment, and killed by their identity", async () => {
+    const value = `local-test-${process.pid}-${performance.now()}`;
+    const child = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], {
+      env: { VDC_LOCAL_TEST: value },
+      stdio: "ignore",
+      detached: true,
+    });
+    const exited = once(child, "exit");
+    await once(child, "spawn");
+    const [found] = await findProcessesByEnvironment("VDC_LOCAL_TEST", value);
+    expect(found).toMatchObject({ pid: child.pid, sessionLeader: true });
+    expect(await findProcessesByEnvironment("VDC_LOCAL_TEST", value.slice(0, -1))).toEqual([]);
+    if (found === undefined) throw new Error("it was not found");
+    expect(await isRunning({ ...found, startTicks: found.startTicks + 1 })).toBe(false);
+    expect(await killProcess(found)).toBe(true);
+    await exited;
+    expect(await identifyProcess(found.pid)).toBeUndefined();
+  });
+});
