@@ -18,7 +18,7 @@ import { orFail } from "./reconcile-failure.ts";
 import { settleIntents } from "./settle-intents.ts";
 import { chooseHost } from "./virtual-machine/choose-host.ts";
 import { ensureVolumes, removeOwnedVolumes } from "./virtual-machine/disks.ts";
-import { attachAll, releaseAll } from "./virtual-machine/attachments.ts";
+import { attachAll, nicsOf, releaseAll } from "./virtual-machine/attachments.ts";
 import { findVm, removeVm, startVm, stopVm } from "./virtual-machine/power.ts";
 import type { VmContext, VmObject } from "./virtual-machine/vm-object.ts";
 
@@ -66,6 +66,14 @@ async function powerOn(
   object: VmObject,
   providers: DatacenterProviders,
 ): Promise<ReconcileResult | undefined> {
+  const { host: placedOn, generation: present, placement = "" } = object.status;
+  let found = placedOn === undefined ? undefined : await findVm(context, object, providers, placedOn);
+  // One that runs needs nothing of what it was started from.
+  if (placedOn !== undefined && found !== undefined && isUp(found) && found.generation === present) {
+    await settleIntents(context, object);
+    return report(context, object, found, placedOn);
+  }
+
   const image = await context.store.find(
     imageKind,
     { tenant: object.metadata.tenant, name: object.spec.image },
@@ -79,31 +87,23 @@ async function powerOn(
   const volumes = await ensureVolumes(context, object, image.spec);
   if (volumes.waitsFor !== undefined) return wait(context, "WaitsForVolumes", volumes.waitsFor);
 
-  const { host: placedOn, placement = "" } = object.status;
   const host =
     placedOn === undefined ? await chooseHost(context, object, providers) : { name: placedOn, reason: placement };
-  const found = await findVm(context, object, providers, host);
-  if (found !== undefined && isUp(found) && found.generation === object.status.generation) {
-    await settleIntents(context, object);
-    return report(context, found, host);
-  }
-
+  found ??= await findVm(context, object, providers, host);
   // A start that was begun goes on with its generation; a VM that has run with it gets a new one.
-  const began = object.status.host !== undefined && object.status.generation !== undefined;
-  const fresh = !began || found?.generation === object.status.generation;
   const generation =
-    fresh || object.status.generation === undefined
+    placedOn === undefined || present === undefined || found?.generation === present
       ? nextGeneration(object, volumes.volumes)
-      : object.status.generation;
-  const placed = await context.updateStatus((present) => ({
-    status: { ...present.status, host: host.name, placement: host.reason, generation, disks: volumes.disks },
+      : present;
+  const placed = await context.updateStatus(({ status }) => ({
+    status: { ...status, host: host.name, placement: host.reason, generation, disks: volumes.disks },
   }));
   context.progress({ fraction: 0.4, message: `attaching disks and ports on host '${host.name}'` });
   const attachments = await attachAll(context, placed, providers, volumes.volumes);
   if (attachments.waitsFor !== undefined) return wait(context, "WaitsForNetwork", attachments.waitsFor);
   context.progress({ fraction: 0.7, message: "starting" });
   const vm = await startVm(context, placed, providers, { image: image.spec, attachments, found });
-  return report(context, vm, host, attachments.nics);
+  return report(context, object, vm, host.name);
 }
 
 /** Higher than any that the VM, or one of its volumes, had before: the VM's revision rises with each write of a generation into its status. */
@@ -120,20 +120,15 @@ async function wait(context: VmContext, reason: string, message: string): Promis
   return { requeueAfterMs: waitMs };
 }
 
-async function report(
-  context: VmContext,
-  vm: Vm,
-  host: { readonly name: string },
-  nics?: readonly { readonly id: string; readonly portKey: string; readonly mac: string }[],
-): Promise<undefined> {
+async function report(context: VmContext, object: VmObject, vm: Vm, host: string): Promise<undefined> {
   await context.updateStatus((present) => ({
     status: {
       ...present.status,
-      host: host.name,
+      host,
       vmId: vm.vmId,
       state: vm.state,
       ...(vm.startedAt === undefined ? {} : { startedAt: vm.startedAt }),
-      ...(nics === undefined ? {} : { nics }),
+      nics: nicsOf(object),
     },
     conditions: [{ type: readyCondition, status: "True", reason: "Running", message: vm.detail ?? "" }],
   }));

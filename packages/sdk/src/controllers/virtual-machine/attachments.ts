@@ -13,7 +13,6 @@ import type { VmContext, VmObject } from "./vm-object.ts";
 export interface VmAttachments {
   readonly disks: readonly VmDisk[];
   readonly vmNics: readonly VmNic[];
-  readonly nics: readonly { readonly id: string; readonly portKey: string; readonly mac: string }[];
   readonly waitsFor?: string;
 }
 
@@ -39,8 +38,8 @@ export async function attachAll(
     );
   }
   const connected = await connectNics(context, object, providers, host, generation);
-  if (typeof connected === "string") return { disks, vmNics: [], nics: [], waitsFor: connected };
-  return { disks, ...connected };
+  if (typeof connected === "string") return { disks, vmNics: [], waitsFor: connected };
+  return { disks, vmNics: connected };
 }
 
 interface DiskToAttach {
@@ -85,9 +84,9 @@ async function connectNics(
   providers: DatacenterProviders,
   host: string,
   generation: number,
-): Promise<Omit<VmAttachments, "disks" | "waitsFor"> | string> {
+): Promise<readonly VmNic[] | string> {
   const vmNics: VmNic[] = [];
-  const nics: { id: string; portKey: string; mac: string }[] = [];
+  const nics = nicsOf(object);
   for (const [index, nic] of object.spec.nics.entries()) {
     const key = { tenant: object.metadata.tenant, name: nic.switch };
     const network = await context.store.find(switchKind, key, { signal: context.signal });
@@ -99,9 +98,7 @@ async function connectNics(
       throw new VdcError("NOT_FOUND", `switch '${nic.switch}' has no port group '${nic.portGroup}': it has ${names}`);
     }
     if (!isConditionTrue(network.conditions, readyCondition, 1)) return `switch '${nic.switch}' is not ready`;
-    const id = `nic${index}`;
-    const mac = nic.mac ?? macOf(object.metadata.uid, index);
-    const portKey = `${object.metadata.uid}.${id}`;
+    const { id, mac, portKey } = nics[index] as NicRecord;
     const binding = await providers.network.get(network.spec.network).connectPort(
       {
         switchId: network.metadata.uid,
@@ -116,9 +113,23 @@ async function connectNics(
       context.operation,
     );
     vmNics.push({ id, mac, attachment: binding.attachment });
-    nics.push({ id, portKey, mac });
   }
-  return { vmNics, nics };
+  return vmNics;
+}
+
+/** A VM's NIC, as its status has it. */
+export interface NicRecord {
+  readonly id: string;
+  readonly portKey: string;
+  readonly mac: string;
+}
+
+/** The NICs of a VM, in order. They follow from the VM alone, so that a run that adopts it knows them too. */
+export function nicsOf({ metadata: { uid }, spec }: VmObject): readonly NicRecord[] {
+  return spec.nics.map(({ mac }, index) => {
+    const id = `nic${index}`;
+    return { id, portKey: `${uid}.${id}`, mac: mac ?? macOf(uid, index) };
+  });
 }
 
 /** A locally administered unicast address (IEEE 802, section 8.2) that follows from the VM and the NIC's place. */
@@ -129,17 +140,17 @@ export function macOf(uid: string, index: number): string {
 
 /** Detaches the volumes and disconnects the ports that a VM may have. Repeating it changes nothing. */
 export async function releaseAll(context: VmContext, object: VmObject, providers: DatacenterProviders): Promise<void> {
-  const { tenant, uid, name } = object.metadata;
+  const { tenant, name } = object.metadata;
   const { host, generation, disks = [] } = object.status;
   if (host === undefined || generation === undefined) return;
-  for (const nic of object.spec.nics.keys()) {
+  for (const [index, { portKey }] of nicsOf(object).entries()) {
     const network = await context.store.find(
       switchKind,
-      { tenant, name: object.spec.nics[nic]?.switch ?? "" },
+      { tenant, name: object.spec.nics[index]?.switch ?? "" },
       { signal: context.signal },
     );
     if (network === undefined) continue;
-    const port = { switchId: network.metadata.uid, portKey: `${uid}.nic${nic}`, generation };
+    const port = { switchId: network.metadata.uid, portKey, generation };
     await providers.network.get(network.spec.network).disconnectPort(port, context.operation);
   }
   for (const disk of disks) {
