@@ -1,0 +1,36 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it, test } from "vitest";
+import { root } from "../architecture/source-tree.ts";
+import { runNode } from "../docs/run-block.ts";
+
+const folder = join(root, "examples");
+const names = readdirSync(folder).filter((name) => existsSync(join(folder, name, "package.json")));
+
+/** What the examples print that are run here. `virtual-datacenter` is what `npm start` runs, and has tests of its own. */
+const prints: Readonly<Record<string, RegExp>> = {
+  "first-script":
+    /^'web-1': a linked clone of 10737418240 bytes\nthe pool: 21474836480 bytes promised, \d+ bytes taken\n$/,
+  "custom-storage-provider":
+    /^'disk-1' has grown to 2147483648 bytes, and takes 0\n(skipped {2}storage\.(attach\.takeover|revoke\.cuts) .*\n)+vdc\.storage 1\.0: \d+ passed, \d+ not applicable\nverdict: partial\n$/,
+};
+
+test("every example is private, and has a page or is run by 'npm start'", () => {
+  for (const name of names) {
+    const manifest = JSON.parse(readFileSync(join(folder, name, "package.json"), "utf8"));
+    expect({ name, private: manifest.private }).toEqual({ name, private: true });
+    expect(name === "virtual-datacenter" || (name in prints && existsSync(join(folder, name, "README.md")))).toBe(true);
+  }
+});
+
+describe("each example runs with its one command", () => {
+  for (const [name, printed] of Object.entries(prints)) {
+    it(name, async () => {
+      const { scripts } = JSON.parse(readFileSync(join(folder, name, "package.json"), "utf8"));
+      expect(scripts.start).toBe("node src/main.ts");
+      const { code, stdout, stderr } = await runNode(["src/main.ts"], { cwd: join(folder, name), timeoutMs: 50_000 });
+      expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+      expect(stdout).toMatch(printed);
+    });
+  }
+});
