@@ -1,8 +1,8 @@
 import { readdir, readFile, rm } from "node:fs/promises";
 import { type EnsureProcess, hostRuntime } from "@vdc-os/core/host/v1";
+import { syncDirectory, writeFileAtomic } from "@vdc-os/core/local";
 import { z } from "zod";
 import type { HostDirectory } from "./host-directory.ts";
-import { syncDirectory, writeFileAtomic } from "./write-file-atomic.ts";
 
 /**
  * What is known of a supervised process across restarts of the runtime. It is written before the process is spawned, as an intent, and

@@ -2,13 +2,13 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { isVdcError, VdcError } from "@vdc-os/core";
+import { writeFileAtomic } from "@vdc-os/core/local";
 import { connectHostRuntime, type HostRuntimeConnection } from "./connect-host-runtime.ts";
 import { HostDirectory } from "./host-directory.ts";
 import { hostDirectoryVariable } from "./process-table.ts";
 import { readTail } from "./read-log.ts";
 import { type HostPluginModule, lockedExitCode, type RuntimeOptions } from "./runtime-options.ts";
 import type { HostIdentity } from "./start-host-runtime.ts";
-import { writeFileAtomic } from "./write-file-atomic.ts";
 
 /** Options of {@link spawnHostRuntime}. */
 export interface SpawnHostRuntimeOptions extends HostIdentity {

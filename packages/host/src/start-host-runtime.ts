@@ -4,11 +4,11 @@ import { type Logger, type Plugin, silentLogger, VdcError } from "@vdc-os/core";
 import { type HostRuntime, hostRuntime } from "@vdc-os/core/host/v1";
 import { Kernel, use } from "@vdc-os/core/kernel";
 import { KernelProviders, type ProviderSource, type ProcessLock, takeProcessLock } from "@vdc-os/core/remote";
+import { writeFileAtomic } from "@vdc-os/core/local";
 import { HostDirectory } from "./host-directory.ts";
 import { HostRuntimeService } from "./host-runtime-service.ts";
 import { killPluginProcesses } from "./sweep-host-directory.ts";
 import { Supervisor } from "./supervisor.ts";
-import { writeFileAtomic } from "./write-file-atomic.ts";
 
 /** A plugin that a host runtime runs. */
 export interface HostPlugin {

@@ -7,19 +7,11 @@ import { isDeepStrictEqual } from "node:util";
 import { type Json, type Logger, VdcError } from "@vdc-os/core";
 import type { EnsureProcess, ProcessState, ProcessStatus } from "@vdc-os/core/host/v1";
 import { connectDataPlane, type DataPlaneConnection, dataPlaneVariables } from "@vdc-os/core/remote";
+import { identifyProcess, isRunning, type ProcessIdentity, signalProcess, writeFileAtomic } from "@vdc-os/core/local";
 import type { HostDirectory } from "./host-directory.ts";
 import { type ProcessRecord, removeRecord, writeRecord } from "./process-record.ts";
-import {
-  hostDirectoryVariable,
-  identifyProcess,
-  isRunning,
-  killOwnedProcesses,
-  type ProcessIdentity,
-  signalProcess,
-  spawnVariable,
-} from "./process-table.ts";
+import { hostDirectoryVariable, killOwnedProcesses, spawnVariable } from "./process-table.ts";
 import { readTail } from "./read-log.ts";
-import { writeFileAtomic } from "./write-file-atomic.ts";
 
 /** What supervised processes share. */
 export interface SupervisionContext {

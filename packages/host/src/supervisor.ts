@@ -1,14 +1,9 @@
 import { type Json, isVdcError, type Logger, VdcError } from "@vdc-os/core";
 import type { EnsureProcess, ProcessStatus } from "@vdc-os/core/host/v1";
+import { isRunning, type ProcessIdentity } from "@vdc-os/core/local";
 import type { HostDirectory } from "./host-directory.ts";
 import { type ProcessRecord, readRecords, removeRecord, writeRecord } from "./process-record.ts";
-import {
-  findOwnedProcesses,
-  isRunning,
-  killOwnedProcesses,
-  type OwnedProcess,
-  type ProcessIdentity,
-} from "./process-table.ts";
+import { findOwnedProcesses, killOwnedProcesses, type OwnedProcess } from "./process-table.ts";
 import { SupervisedProcess, type SupervisionContext } from "./supervised-process.ts";
 
 /** Options of {@link Supervisor}. */

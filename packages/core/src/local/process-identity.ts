@@ -15,7 +15,9 @@ export interface FoundProcess extends ProcessIdentity {
 }
 
 /** The identity of a running process; `undefined` when there is none, or only what is left of it (a zombie). */
-export async function identifyProcess(pid: number): Promise<(ProcessIdentity & { readonly session: number }) | undefined> {
+export async function identifyProcess(
+  pid: number,
+): Promise<(ProcessIdentity & { readonly session: number }) | undefined> {
   try {
     const stat = await readFile(`/proc/${pid}/stat`, "latin1");
     // The second field is the command in parentheses, which may hold spaces and parentheses itself.

@@ -1,11 +1,11 @@
 import { access, constants, readFile } from "node:fs/promises";
 import type { Logger } from "@vdc-os/core";
+import { writeFileAtomic } from "@vdc-os/core/local";
 import { z } from "zod";
 import type { QemuConfig } from "./config.ts";
 import type { QemuProgram } from "./find-program.ts";
 import type { HostFolder } from "./host-folder.ts";
 import { probeKvm } from "./kvm-probe.ts";
-import { writeFileAtomic } from "./write-file-atomic.ts";
 
 /** How VMs are run here, and how that is known. */
 export interface AcceleratorFinding {

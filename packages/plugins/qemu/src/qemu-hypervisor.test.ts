@@ -2,13 +2,14 @@ import { readFile, rm, stat } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { Kernel, use } from "@vdc-os/core/kernel";
+import { killProcess } from "@vdc-os/core/local";
 import { NbdServer } from "@vdc-os/nbd";
 import { createImage, Qcow2Image } from "@vdc-os/qcow2";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { guestImage, guestSpec, lacksQemu } from "../test/guest.ts";
 import { consoleLine, operation, TestHost } from "../test/test-host.ts";
 import plugin from "./plugin.ts";
-import { findVmProcesses, killProcess } from "./process-table.ts";
+import { findVmProcesses } from "./process-table.ts";
 
 async function makeHost(change: Parameters<typeof TestHost.create>[0] = {}): Promise<TestHost> {
   const host = await TestHost.create(change);

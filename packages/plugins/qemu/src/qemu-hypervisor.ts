@@ -13,6 +13,7 @@ import {
 } from "@vdc-os/core";
 import type { ComputeInventory, CreateVm, Hypervisor, Vm, VmSpec, VmStatistics } from "@vdc-os/core/compute/v1";
 import { type ProcessLock, takeProcessLock } from "@vdc-os/core/remote";
+import { killProcess, readBootId } from "@vdc-os/core/local";
 import { Accelerator } from "./accelerator.ts";
 import { checkSpec } from "./command-line.ts";
 import type { QemuConfig } from "./config.ts";
@@ -21,7 +22,7 @@ import { describeFacets } from "./describe-facets.ts";
 import { findQemu, type QemuProgram } from "./find-program.ts";
 import { HostFolder } from "./host-folder.ts";
 import { pageOfVms } from "./page-of-vms.ts";
-import { findVmProcesses, killProcess, readBootId } from "./process-table.ts";
+import { findVmProcesses } from "./process-table.ts";
 import { QemuVm, type VmHost } from "./qemu-vm.ts";
 import { SerialQueue } from "./serial-queue.ts";
 import { createRecord, readRecords, removeRecord } from "./vm-record.ts";

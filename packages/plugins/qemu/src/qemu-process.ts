@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { open, readFile } from "node:fs/promises";
 import type { PowerState } from "@vdc-os/core/compute/v1";
+import { awaitExit, identifyProcess, isRunning, killProcess, type ProcessIdentity } from "@vdc-os/core/local";
 import { connectQmp, type QmpClient, type QmpEvent, type RunState } from "@vdc-os/qmp";
-import { awaitExit, identifyProcess, isRunning, killProcess, type ProcessIdentity } from "./process-table.ts";
 
 /** How a QEMU ended. */
 export interface QemuEnd {

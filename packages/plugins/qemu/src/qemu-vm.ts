@@ -1,10 +1,11 @@
 import { rename, rm } from "node:fs/promises";
 import { type Logger, toVdcError, VdcError } from "@vdc-os/core";
 import type { PowerState, Vm } from "@vdc-os/core/compute/v1";
+import { killProcess, type ProcessIdentity } from "@vdc-os/core/local";
 import { commandLine } from "./command-line.ts";
 import { ConsoleInput } from "./console-input.ts";
 import type { HostFolder } from "./host-folder.ts";
-import { findVmProcesses, killProcess, type ProcessIdentity, vmVariables } from "./process-table.ts";
+import { findVmProcesses, vmVariables } from "./process-table.ts";
 import { type QemuEnd, QemuProcess } from "./qemu-process.ts";
 import { SerialQueue } from "./serial-queue.ts";
 import { startFailure } from "./start-failure.ts";

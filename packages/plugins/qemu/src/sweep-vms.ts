@@ -1,6 +1,7 @@
 import { rm } from "node:fs/promises";
+import { killProcess } from "@vdc-os/core/local";
 import { HostFolder } from "./host-folder.ts";
-import { findVmProcesses, killProcess } from "./process-table.ts";
+import { findVmProcesses } from "./process-table.ts";
 
 /** What {@link sweepVms} found. */
 export interface SweptVms {

@@ -1,9 +1,9 @@
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { generation, type OwnerStamp, ownerStamp } from "@vdc-os/core";
 import { type VmSpec, vmSpec } from "@vdc-os/core/compute/v1";
+import { syncDirectory, writeFileAtomic } from "@vdc-os/core/local";
 import { z } from "zod";
 import type { HostFolder } from "./host-folder.ts";
-import { syncDirectory, writeFileAtomic } from "./write-file-atomic.ts";
 
 /** One start of a VM, as it is recorded. */
 export interface VmRun {

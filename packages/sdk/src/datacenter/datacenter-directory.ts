@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, open, readdir, readFile, realpath, rename, rm } from "node:fs/promises";
+import { mkdir, readdir, readFile, realpath, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { objectName, schemaOf, VdcError } from "@vdc-os/core";
+import { writeFileAtomic } from "@vdc-os/core/local";
 import { z } from "zod";
 import type { DatacenterMode } from "./datacenter.ts";
 
@@ -57,7 +58,7 @@ export class DatacenterDirectory {
       );
     }
     const identity: Identity = { uid: randomUUID(), name, mode };
-    await writeDurably(real, identityFile, `${JSON.stringify(identity, undefined, 2)}\n`);
+    await writeFileAtomic(join(real, identityFile), `${JSON.stringify(identity, undefined, 2)}\n`);
     return new DatacenterDirectory(real, identity, false);
   }
 
@@ -94,23 +95,5 @@ async function readIdentity(directory: string): Promise<Identity | undefined> {
     throw new VdcError("DATA_LOSS", `'${join(directory, identityFile)}' is damaged: restore it from a backup`, {
       cause,
     });
-  }
-}
-
-async function writeDurably(directory: string, name: string, text: string): Promise<void> {
-  const temporary = join(directory, `${name}.${process.pid}.tmp`);
-  const file = await open(temporary, "w", 0o600);
-  try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, join(directory, name));
-  const folder = await open(directory, "r");
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
   }
 }
