@@ -34,17 +34,27 @@ class Operations {
   /** Gives a class a method for each operation: a real method on a prototype, not a trap. */
   static define(prototype: object, operations: Readonly<Record<string, OperationDefinition>>): void {
     Object.keys(operations).forEach((name, index) => {
-      Object.defineProperty(prototype, name, {
-        configurable: true,
-        writable: true,
-        enumerable: false,
-        value(this: Operations, input: unknown, options?: CallOptions | OperationContext) {
-          return (this.#source.bindings[index] as Binding).invoke(input, options);
-        },
-      });
+      const value = Operations.#method(index);
+      Object.defineProperty(prototype, name, { configurable: true, writable: true, enumerable: false, value });
     });
   }
+
+  /** All operations that stand at one place share one function: a call site that sees the handles of many points sees one target. */
+  static #method(index: number): OperationMethod {
+    let method = Operations.#methods[index];
+    if (method === undefined) {
+      method = function (this: Operations, input: unknown, options?: CallOptions | OperationContext) {
+        return (this.#source.bindings[index] as Binding).invoke(input, options);
+      };
+      Operations.#methods[index] = method;
+    }
+    return method;
+  }
+
+  static readonly #methods: OperationMethod[] = [];
 }
+
+type OperationMethod = (this: Operations, input: unknown, options?: CallOptions | OperationContext) => unknown;
 
 /** The class of a point's handles, and of its facets' operations. */
 interface HandleClasses {
