@@ -42,7 +42,7 @@ export interface SimulatedHostOptions {
  * @example
  * ```ts
  * const world = new SimulatedWorld();
- * const datacenter = await openDatacenter({ hosts: [simulatedHost({ world, name: "host-1" })], ... });
+ * const datacenter = await createDatacenter({ hosts: [simulatedHost({ world, name: "host-1" })], ... });
  * ```
  */
 export function simulatedHost(options: SimulatedHostOptions): SimulatedHostLink {
