@@ -152,7 +152,7 @@ function compareScale(): Promise<Outcome> {
   return compare({
     name: "cost per plugin at 10,000 against 100",
     goal: 1.5,
-    rounds: 15,
+    rounds: 60,
     // The same number of plugins on both sides.
     peer: () => sum(100, () => timeStart(few)),
     ours: () => timeStart(many),
@@ -160,7 +160,7 @@ function compareScale(): Promise<Outcome> {
 }
 
 function line({ name, ratio, goal, ok, ms }: Outcome): string {
-  const text = `${ratio.median.toFixed(2)} (${ratio.min.toFixed(2)}-${ratio.max.toFixed(2)})`;
+  const text = `${ratio.median.toFixed(2)} (${ratio.lower.toFixed(2)}-${ratio.upper.toFixed(2)})`;
   const verdict = goal === undefined ? "for information" : `goal ${goal}, ${ok ? "ok" : "short"}`;
   return `${name}: ${text}, ${verdict}  [${ms.ours.toFixed(2)} ms against ${ms.peer.toFixed(2)} ms a round]`;
 }

@@ -13,7 +13,8 @@ export interface Comparison {
 /** How a comparison came out. */
 export interface Outcome {
   readonly name: string;
-  readonly ratio: { readonly median: number; readonly min: number; readonly max: number };
+  /** The quartiles too: on a shared machine the extremes tell of the others on it. */
+  readonly ratio: { readonly median: number; readonly lower: number; readonly upper: number };
   readonly goal: number | undefined;
   readonly ok: boolean;
   /** Medians in milliseconds for one round. */
@@ -39,7 +40,7 @@ export async function compare({ name, goal, peer, ours, rounds }: Comparison): P
     times.ours.push(oursMs);
     times.peer.push(peerMs);
   }
-  const ratio = { median: median(ratios), min: Math.min(...ratios), max: Math.max(...ratios) };
+  const ratio = { median: median(ratios), lower: quantile(ratios, 0.25), upper: quantile(ratios, 0.75) };
   return {
     name,
     ratio,
@@ -50,11 +51,13 @@ export async function compare({ name, goal, peer, ours, rounds }: Comparison): P
 }
 
 function median(values: readonly number[]): number {
+  return quantile(values, 0.5);
+}
+
+/** The nearest value that there is. */
+function quantile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1
-    ? (sorted[middle] as number)
-    : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
+  return sorted[Math.round((sorted.length - 1) * share)] as number;
 }
 
 /** Times something, in milliseconds. */

@@ -46,6 +46,9 @@ interface NodeOwner {
   started(node: Node, start: PluginStart): void;
 }
 
+/** How many plugins are launched in one turn. */
+const batchSize = 256;
+
 /** Starts plugins: each as soon as everything before it is settled, so that independent ones run side by side. */
 export class Startup implements NodeOwner {
   /** Resolves when every plugin is ready, failed or blocked. Never rejects. */
@@ -54,6 +57,8 @@ export class Startup implements NodeOwner {
   readonly #nodes: Node[] = [];
   readonly #queue: Node[] = [];
   #remaining: number;
+  /** Where the queue has been launched up to. */
+  #next = 0;
   #pumping = false;
   #cancelled: VdcError | undefined;
   #resolve: () => void = () => undefined;
@@ -105,15 +110,33 @@ export class Startup implements NodeOwner {
     }
   }
 
-  /** Launches whatever is free. A plugin that is ready at once frees others: they join the queue, so that no chain fills the stack. */
+  /**
+   * Launches whatever is free. A plugin that is ready at once frees others: they join the queue, so that no chain fills the stack.
+   *
+   * Many are launched in batches, with the turn of those whose setup has ended in between: what their starts needed is then garbage
+   * before the next are made, and the collector has little to move.
+   */
   #pump(): void {
     if (this.#pumping) return;
     this.#pumping = true;
     let now = this.#options.services.clock.monotonic();
-    for (let index = 0; index < this.#queue.length; index++) now = this.#launch(this.#queue[index] as Node, now);
+    const end = this.#next + batchSize;
+    for (; this.#next < this.#queue.length; this.#next++) {
+      if (this.#next === end) {
+        queueMicrotask(this.#pumpOn);
+        return;
+      }
+      now = this.#launch(this.#queue[this.#next] as Node, now);
+    }
     this.#queue.length = 0;
+    this.#next = 0;
     this.#pumping = false;
   }
+
+  readonly #pumpOn = (): void => {
+    this.#pumping = false;
+    this.#pump();
+  };
 
   #launch(node: Node, now: number): number {
     const { instance } = node;
