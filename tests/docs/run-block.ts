@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { root } from "../architecture/source-tree.ts";
@@ -38,11 +38,13 @@ export function runNode(
   return promise;
 }
 
-/** Runs a block as a program of its own, in an empty folder from which every package of the workspace is found. */
+/** Runs a block as a program of its own, in an empty folder from which every package of the workspace is found, and zod. */
 export async function runBlock(block: CodeBlock): Promise<RunResult> {
   const cwd = await mkdtemp(join(tmpdir(), "vdc-docs-"));
   try {
-    await symlink(join(root, "tests/node_modules"), join(cwd, "node_modules"), "dir");
+    await mkdir(join(cwd, "node_modules"));
+    await symlink(join(root, "tests/node_modules/@vdc-os"), join(cwd, "node_modules/@vdc-os"), "dir");
+    await symlink(join(root, "node_modules/zod"), join(cwd, "node_modules/zod"), "dir");
     await writeFile(join(cwd, "package.json"), '{ "type": "module" }\n');
     await writeFile(join(cwd, "block.ts"), block.text);
     return await runNode(["block.ts"], { cwd });
