@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { backingFolder, Qcow2Image } from "@vdc-os/qcow2";
-import { markerOffset } from "./boot-disk.ts";
+import { markerOffset } from "../datacenter/boot-disk.ts";
 import { markerOf } from "./choose-operation.ts";
 import type { Snapshot } from "./manager-protocol.ts";
 

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { Random } from "@vdc-os/core";
 import type { Operation, SeenObject } from "./manager-protocol.ts";
-import { hostNames } from "./open-crash-datacenter.ts";
+import { hostNames } from "../datacenter/open-real-datacenter.ts";
 
 const MiB = 1 << 20;
 

@@ -8,12 +8,12 @@ import { fileURLToPath } from "node:url";
 import type { Random } from "@vdc-os/core";
 import { createTestRandom } from "@vdc-os/core/testing";
 import { Acknowledgements } from "./acknowledgements.ts";
-import { makeBootDisk } from "./boot-disk.ts";
+import { makeBootDisk } from "../datacenter/boot-disk.ts";
 import { checkContents, checkImages } from "./check-disks.ts";
 import { markerOf, rootFile, rootNames } from "./choose-operation.ts";
 import { findLeaks } from "./find-leaks.ts";
 import type { KillPoint, ManagerLine, ManagerSettings } from "./manager-protocol.ts";
-import { type DatacenterProcess, findProcesses, findSockets, killProcess } from "./owned-processes.ts";
+import { type DatacenterProcess, findProcesses, findSockets, killProcess } from "../datacenter/owned-processes.ts";
 
 /** Options of {@link runCrashes}. */
 export interface CrashRunOptions {

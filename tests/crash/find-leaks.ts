@@ -1,7 +1,7 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { SeenObject, Snapshot } from "./manager-protocol.ts";
-import { findProcesses } from "./owned-processes.ts";
+import { findProcesses } from "../datacenter/owned-processes.ts";
 
 /** What a converged datacenter must not have: anything in the inventory that is not outside, and anything outside that is not in the inventory. */
 export async function findLeaks(directory: string, snapshot: Snapshot): Promise<readonly string[]> {

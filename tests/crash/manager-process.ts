@@ -11,7 +11,7 @@ import type { Datacenter, TaskHandle } from "@vdc-os/sdk";
 import { armKillPoint } from "./arm-kill-point.ts";
 import { chooseOperation } from "./choose-operation.ts";
 import type { ManagerLine, ManagerSettings, Operation } from "./manager-protocol.ts";
-import { openCrashDatacenter } from "./open-crash-datacenter.ts";
+import { openRealDatacenter } from "../datacenter/open-real-datacenter.ts";
 import { isConverged, readObjects, takeSnapshot } from "./take-snapshot.ts";
 
 /** How long everything may take to become as asked, in milliseconds. */
@@ -25,7 +25,7 @@ const effects = armKillPoint(settings.kill);
 const random = createTestRandom(settings.seed);
 const began = performance.now();
 
-const dc = await openCrashDatacenter({ ...settings, logger: logger() });
+const dc = await openRealDatacenter({ ...settings, logger: logger() });
 say({ line: "opened", uid: dc.uid, ms: Math.round(performance.now() - began) });
 await settle();
 if (settings.destroy) {

@@ -13,8 +13,8 @@ import { createDatacenter, type Datacenter, type DatacenterMode, type Quotas } f
 /** The hosts of the datacenter. */
 export const hostNames: readonly string[] = ["h1", "h2"];
 
-/** Options of {@link openCrashDatacenter}. */
-export interface OpenCrashDatacenterOptions {
+/** Options of {@link openRealDatacenter}. */
+export interface OpenRealDatacenterOptions {
   readonly directory: string;
   /** A folder for the key of the secrets. */
   readonly outside: string;
@@ -29,7 +29,7 @@ export interface OpenCrashDatacenterOptions {
 }
 
 /** A datacenter of real parts: SQLite, a thin pool with linked clones on top, the userspace switch, and two hosts, with QEMU if asked for. */
-export async function openCrashDatacenter(options: OpenCrashDatacenterOptions): Promise<Datacenter> {
+export async function openRealDatacenter(options: OpenRealDatacenterOptions): Promise<Datacenter> {
   const {
     directory,
     outside,
