@@ -1,5 +1,5 @@
 // What host-side code needs of the machine that it runs on
-export { syncDirectory, writeFileAtomic } from "./write-file-atomic.ts";
+export { removeUnfinishedWrites, syncDirectory, writeFileAtomic } from "./write-file-atomic.ts";
 export {
   awaitExit,
   type FoundProcess,

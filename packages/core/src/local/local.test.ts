@@ -1,10 +1,17 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { findProcessesByEnvironment, identifyProcess, isRunning, killProcess, writeFileAtomic } from "./index.ts";
+import {
+  findProcessesByEnvironment,
+  identifyProcess,
+  isRunning,
+  killProcess,
+  removeUnfinishedWrites,
+  writeFileAtomic,
+} from "./index.ts";
 
 describe("writeFileAtomic", () => {
   it("replaces a file that only its owner may read, and leaves nothing else", async () => {
@@ -16,6 +23,19 @@ describe("writeFileAtomic", () => {
       expect(await readFile(path, "utf8")).toBe("three");
       expect((await stat(path)).mode & 0o777).toBe(0o600);
       expect(await readdir(folder)).toEqual(["record.json"]);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it("has what a killed writer left removed, and nothing else", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "vdc-local-"));
+    try {
+      for (const name of ["record.json", "record.json.17-1.tmp", "record.json.mine.tmp", "other.json.17-1.tmp"]) {
+        await writeFile(join(folder, name), "");
+      }
+      await removeUnfinishedWrites(join(folder, "record.json"));
+      expect((await readdir(folder)).sort()).toEqual(["other.json.17-1.tmp", "record.json", "record.json.mine.tmp"]);
     } finally {
       await rm(folder, { recursive: true });
     }

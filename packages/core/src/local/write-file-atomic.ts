@@ -1,5 +1,5 @@
-import { open, rename } from "node:fs/promises";
-import { dirname } from "node:path";
+import { open, readdir, rename, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 
 /** Tells the temporary files of this process apart. */
 let written = 0;
@@ -16,6 +16,17 @@ export async function writeFileAtomic(path: string, content: string): Promise<vo
   }
   await rename(temporary, path);
   await syncDirectory(dirname(path));
+}
+
+/** Removes what writers that were killed have left of {@link writeFileAtomic}. Nobody may be writing the file. A folder that is not there is fine. */
+export async function removeUnfinishedWrites(path: string): Promise<void> {
+  const folder = dirname(path);
+  const names = await readdir(folder).catch((): string[] => []);
+  for (const name of names) {
+    const isOurs =
+      name.startsWith(`${basename(path)}.`) && /^\d+-\d+\.tmp$/.test(name.slice(basename(path).length + 1));
+    if (isOurs) await rm(join(folder, name), { force: true });
+  }
 }
 
 /** Makes renames and removals in a folder outlive a power cut. */

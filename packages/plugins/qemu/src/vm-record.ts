@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { generation, type OwnerStamp, ownerStamp } from "@vdc-os/core";
 import { type VmSpec, vmSpec } from "@vdc-os/core/compute/v1";
-import { syncDirectory, writeFileAtomic } from "@vdc-os/core/local";
+import { removeUnfinishedWrites, syncDirectory, writeFileAtomic } from "@vdc-os/core/local";
 import { z } from "zod";
 import type { HostFolder } from "./host-folder.ts";
 
@@ -96,6 +96,7 @@ export async function readRecords(folder: HostFolder): Promise<FoundRecords> {
   const damaged: string[] = [];
   const abandoned: string[] = [];
   for (const vmId of await readdir(folder.vms)) {
+    await removeUnfinishedWrites(folder.record(vmId));
     const text = await readFile(folder.record(vmId), "utf8").catch((error: NodeJS.ErrnoException) => {
       if (error.code === "ENOENT" || error.code === "ENOTDIR") return undefined;
       throw error;

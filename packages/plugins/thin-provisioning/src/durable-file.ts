@@ -1,16 +1,7 @@
-import { open, rename } from "node:fs/promises";
+import { open } from "node:fs/promises";
+import { syncDirectory } from "@vdc-os/core/local";
 
-/** Makes the content of a file or the entries of a folder durable. */
-export async function syncPath(path: string): Promise<void> {
-  const handle = await open(path, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-/** Writes a new file and makes its content durable; its name is so after {@link syncPath} of the folder. */
+/** Writes a new file and makes its content durable; its name is so after `syncDirectory` of its folder. */
 export async function writeNewFile(path: string, text: string): Promise<void> {
   const handle = await open(path, "w", 0o600);
   try {
@@ -19,14 +10,6 @@ export async function writeNewFile(path: string, text: string): Promise<void> {
   } finally {
     await handle.close();
   }
-}
-
-/** Replaces a file: after a crash it has the old content or the new one. Durable when it resolves. One call for a path at a time. */
-export async function replaceFile(path: string, text: string): Promise<void> {
-  const next = `${path}.next`;
-  await writeNewFile(next, text);
-  await rename(next, path);
-  await syncPath(path.slice(0, path.lastIndexOf("/")));
 }
 
 /**
@@ -54,7 +37,7 @@ export class FolderSync {
   }
 
   #start(): Promise<void> {
-    const running = syncPath(this.#path).finally(() => {
+    const running = syncDirectory(this.#path).finally(() => {
       if (this.#running === running) this.#running = undefined;
     });
     this.#running = running;

@@ -4,6 +4,7 @@ import { link, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { type OperationContext, VdcError } from "@vdc-os/core";
 import type { ImageFile, ImportExportFacet, ImportVolume, Volume } from "@vdc-os/core/storage/v1";
+import { syncDirectory } from "@vdc-os/core/local";
 import {
   type BlockSource,
   type BlockTarget,
@@ -16,7 +17,6 @@ import {
 } from "@vdc-os/qcow2";
 import { assertNotCancelled } from "./assert-not-cancelled.ts";
 import { assertVolumeSize } from "./create-request.ts";
-import { syncPath } from "./durable-file.ts";
 import { storageFailure } from "./storage-failure.ts";
 import type { ThinPool } from "./thin-pool.ts";
 import { volumeOf } from "./volume-of.ts";
@@ -112,7 +112,7 @@ export class ImageTransfer implements ImportExportFacet {
         if (destination.format === "raw") await writeRaw(temporary, image, options);
         else await writeQcow2(temporary, image, options);
         await link(temporary, destination.path);
-        await syncPath(dirname(destination.path));
+        await syncDirectory(dirname(destination.path));
       } catch (error) {
         const { code } = error as NodeJS.ErrnoException;
         if (code === "EEXIST") throw destinationExists(destination.path);

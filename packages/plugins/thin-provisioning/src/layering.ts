@@ -1,9 +1,9 @@
 import { type OperationContext, VdcError } from "@vdc-os/core";
 import type { CreateOverlay, LayeringFacet, Volume } from "@vdc-os/core/storage/v1";
+import { syncDirectory } from "@vdc-os/core/local";
 import { backingFolder, createImageSync, Qcow2Image } from "@vdc-os/qcow2";
 import { assertNotCancelled } from "./assert-not-cancelled.ts";
 import { assertVolumeSize } from "./create-request.ts";
-import { syncPath } from "./durable-file.ts";
 import { imageName } from "./pool-layout.ts";
 import { storageFailure } from "./storage-failure.ts";
 import type { ThinPool } from "./thin-pool.ts";
@@ -48,7 +48,7 @@ export class Layering implements LayeringFacet {
         write: async (path, virtualSizeBytes) => {
           const backing = { path: `../${parentVolumeId}/${imageName}`, format: "qcow2" } as const;
           createImageSync({ path, virtualSizeBytes, backing, durable: false });
-          await syncPath(path);
+          await syncDirectory(path);
         },
       });
       return volumeOf(pool, entry);

@@ -12,10 +12,10 @@ import {
 } from "@vdc-os/core";
 import type { HostRuntime } from "@vdc-os/core/host/v1";
 import type { PoolCapacity } from "@vdc-os/core/storage/v1";
+import { writeFileAtomic } from "@vdc-os/core/local";
 import { z } from "zod";
 import { Attachments } from "./attachments.ts";
 import type { ThinProvisioningConfig } from "./config.ts";
-import { replaceFile } from "./durable-file.ts";
 import { assertCanPromise, type PoolLimits, type PoolUsage, poolCapacityOf } from "./pool-capacity.ts";
 import { PoolLayout } from "./pool-layout.ts";
 import { lockPool, type PoolLock } from "./pool-lock.ts";
@@ -158,7 +158,7 @@ async function openIdentity(layout: PoolLayout, random: Random): Promise<string>
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
     const poolId = random.uuid();
-    await replaceFile(layout.identity, `${JSON.stringify({ format: 1, poolId })}\n`);
+    await writeFileAtomic(layout.identity, `${JSON.stringify({ format: 1, poolId })}\n`);
     return poolId;
   }
   try {

@@ -9,12 +9,12 @@ import type {
   Volume,
   VolumeHealth,
 } from "@vdc-os/core/storage/v1";
+import { syncDirectory } from "@vdc-os/core/local";
 import { createImageSync, inspect } from "@vdc-os/qcow2";
 import { assertNotCancelled } from "./assert-not-cancelled.ts";
 import { childrenOf } from "./attachments.ts";
 import { emptyVolumeRequest } from "./create-request.ts";
 import { describePool } from "./describe-pool.ts";
-import { syncPath } from "./durable-file.ts";
 import { ImageTransfer } from "./image-transfer.ts";
 import { Layering } from "./layering.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
@@ -65,7 +65,7 @@ export class ThinStorageProvider implements StorageProvider {
         write: async (path, virtualSizeBytes) => {
           const clusterSizeBytes = Number(request.parameters?.clusterBytes ?? 65536);
           createImageSync({ path, virtualSizeBytes, clusterSizeBytes, durable: false });
-          await syncPath(path);
+          await syncDirectory(path);
         },
       });
       return volumeOf(pool, entry);

@@ -2,8 +2,9 @@ import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Logger, VdcError } from "@vdc-os/core";
+import { removeUnfinishedWrites, syncDirectory, writeFileAtomic } from "@vdc-os/core/local";
 import { inspect } from "@vdc-os/qcow2";
-import { FolderSync, replaceFile, syncPath, writeNewFile } from "./durable-file.ts";
+import { FolderSync, writeNewFile } from "./durable-file.ts";
 import { imageName, incomingPrefix, isVolumeId, type PoolLayout, recordName } from "./pool-layout.ts";
 import { VolumeEntry } from "./volume-entry.ts";
 import { formatRecord, isSameRequest, readRecord, type VolumeRecord, type VolumeRequest } from "./volume-record.ts";
@@ -134,7 +135,7 @@ export class VolumeCatalog {
     const write = async (): Promise<void> => {
       const next = change(entry.record);
       if (next === entry.record || entry.removed) return;
-      await replaceFile(this.layout.record(entry.volumeId), formatRecord(next));
+      await writeFileAtomic(this.layout.record(entry.volumeId), formatRecord(next));
       const before = entry.record;
       entry.record = next;
       this.#provisionedBytes += next.capacityBytes - before.capacityBytes;
@@ -193,7 +194,7 @@ export class VolumeCatalog {
         volume.write(join(folder, imageName), capacityBytes),
         writeNewFile(join(folder, recordName), formatRecord(record)),
       ]);
-      await syncPath(folder);
+      await syncDirectory(folder);
       await rename(folder, this.layout.volume(volumeId));
       try {
         await this.#volumesFolder.sync();
@@ -229,7 +230,7 @@ export class VolumeCatalog {
       this.#damaged.push(volumeId);
       return;
     }
-    rmSync(`${this.layout.record(volumeId)}.next`, { force: true });
+    await removeUnfinishedWrites(this.layout.record(volumeId));
     const entry = this.#add(new VolumeEntry(record));
     this.#provisionedBytes += record.capacityBytes;
     if (record.changing) await this.#reconcile(entry);

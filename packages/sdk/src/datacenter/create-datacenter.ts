@@ -38,6 +38,7 @@ import { volumeKind } from "../kinds/volume-spec.ts";
 import type { Datacenter, DatacenterMode } from "./datacenter.ts";
 import { DatacenterDirectory } from "./datacenter-directory.ts";
 import type { HostLink } from "./host-link.ts";
+import { removeObjects } from "./remove-objects.ts";
 import { HostMonitor } from "./host-monitor.ts";
 import { kindClient } from "./kind-client.ts";
 import { sweepTargets } from "./sweep-targets.ts";
@@ -165,7 +166,7 @@ export async function createDatacenter(options: CreateDatacenterOptions): Promis
     let closed: Promise<void> | undefined;
     const close = (): Promise<void> =>
       (closed ??= (async () => {
-        if (removing) await removeOutside(plane, logger);
+        if (removing) await removeObjects(plane, logger);
         closing.abort(new VdcError("CANCELLED", "the datacenter is being closed"));
         await releaseAll(releases, logger, removing ? () => directory.remove() : undefined);
       })());
@@ -233,21 +234,6 @@ function buildPlane({ kernel, uid, policies, quotas, clock, random, logger }: Pl
     random,
     logger,
   });
-}
-
-/** What an ephemeral datacenter has made elsewhere goes in an orderly way; what is on its own hosts goes with them. */
-async function removeOutside(plane: ControlPlane, logger: Logger): Promise<void> {
-  const { items } = await plane.store.list(cloudInstanceKind);
-  const results = await Promise.allSettled(
-    items.map(async ({ metadata: { tenant, name } }) => {
-      const { task } = await plane.store.delete(cloudInstanceKind, { tenant, name });
-      await task.wait({ timeoutMs: 20_000 });
-    }),
-  );
-  for (const result of results) {
-    if (result.status === "rejected")
-      logger.warn("an instance could not be removed from its cloud", { error: toVdcError(result.reason).message });
-  }
 }
 
 async function releaseAll(

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { mkdir, readdir, readFile, realpath, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { objectName, schemaOf, VdcError } from "@vdc-os/core";
-import { writeFileAtomic } from "@vdc-os/core/local";
+import { removeUnfinishedWrites, writeFileAtomic } from "@vdc-os/core/local";
 import { z } from "zod";
 import type { DatacenterMode } from "./datacenter.ts";
 
@@ -36,6 +36,7 @@ export class DatacenterDirectory {
   static async open(path: string, name: string, mode: DatacenterMode): Promise<DatacenterDirectory> {
     await mkdir(path, { recursive: true, mode: 0o700 });
     const real = await realpath(path);
+    await removeUnfinishedWrites(join(real, identityFile));
     const present = await readIdentity(real);
     if (present !== undefined) {
       if (present.mode !== mode) {
@@ -47,8 +48,7 @@ export class DatacenterDirectory {
       }
       return new DatacenterDirectory(real, present, mode === "ephemeral");
     }
-    const entries = (await readdir(real)).filter((entry) => !entry.startsWith(`${identityFile}.`));
-    if (entries.length > 0) {
+    if ((await readdir(real)).length > 0) {
       throw new VdcError(
         "FAILED_PRECONDITION",
         `'${real}' is not empty, and is no datacenter's folder: take an empty one`,
