@@ -53,7 +53,7 @@ function see(buffer: Buffer, start: number, end: number): Seen {
 
 export class Bench {
   readonly engine: SwitchEngine;
-  readonly received = new Map<string, Seen[]>();
+  readonly received: Map<string, Seen[]> = new Map();
   readonly tunnelled: { peer: string; vlan: number; id: number; tag: number | undefined }[] = [];
   full = false;
 

@@ -49,7 +49,7 @@ export function testSpec(hosts: readonly string[], changes: Partial<SwitchSpec> 
 
 /** A manager with a state store that outlives it, and hosts that run in this process. */
 export class SwitchCluster implements AsyncDisposable {
-  readonly hosts = new Map<string, SwitchHostRuntime>();
+  readonly hosts: Map<string, SwitchHostRuntime> = new Map();
   readonly directory: string;
   control!: SwitchControl;
   readonly #stack = new AsyncDisposableStack();

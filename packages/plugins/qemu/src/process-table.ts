@@ -10,13 +10,13 @@ export interface VmProcess extends ProcessIdentity {
 }
 
 /** The environment variables of a QEMU. `owner` is `<datacenter uid>/<host>/<vm id>`. */
-export const vmVariables = {
+export const vmVariables: Readonly<Record<"owner" | "directory" | "vm" | "spawn", string>> = {
   owner: "VDC_OWNER",
   /** The host's folder. Not the variable of supervised processes: a host's runtime ends those that it does not know. */
   directory: hostPluginProcessVariable,
   vm: "VDC_VM",
   spawn: "VDC_SPAWN",
-} as const;
+};
 
 const clockTicksPerSecond = 100;
 
