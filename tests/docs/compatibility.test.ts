@@ -1,4 +1,4 @@
-import type { AnyExtensionPoint } from "@vdc-os/core";
+import { type AnyExtensionPoint, coreVersion } from "@vdc-os/core";
 import { cloudConnector } from "@vdc-os/core/cloud/v1";
 import { hypervisor } from "@vdc-os/core/compute/v1";
 import { hostRuntime } from "@vdc-os/core/host/v1";
@@ -7,7 +7,7 @@ import { secretStore } from "@vdc-os/core/secret/v1";
 import { stateStore } from "@vdc-os/core/state/v1";
 import { storageProvider } from "@vdc-os/core/storage/v1";
 import { expect, test } from "vitest";
-import { readWorkspace } from "../architecture/source-tree.ts";
+import { read, readWorkspace } from "../architecture/source-tree.ts";
 import { pageAt } from "./pages.ts";
 
 const points: readonly AnyExtensionPoint[] = [
@@ -34,4 +34,9 @@ test("docs/compatibility.md states the Node.js that packages ask for", () => {
     .map(({ manifest }) => (manifest as { readonly engines?: { readonly node?: string } }).engines?.node);
   expect([...new Set(asked)]).toEqual([">=22.18"]);
   expect(page.prose.join("\n")).toContain("need Node.js 22.18 or newer");
+});
+
+test("core, sdk and ready have one version, and core says which", () => {
+  const versions = ["core", "sdk", "ready"].map((name) => JSON.parse(read(`packages/${name}/package.json`)).version);
+  expect(new Set([...versions, coreVersion])).toEqual(new Set([coreVersion]));
 });

@@ -8,7 +8,9 @@ const published = readWorkspace().filter(
 
 test("README.md lists every package that is published, and every package has a page", () => {
   const text = pageAt("README.md").prose.join("\n");
-  const missing = published.filter(({ directory, manifest }) => !text.includes(`[\`${manifest.name}\`](${directory})`));
+  const missing = published.filter(
+    ({ directory, manifest }) => !text.includes(`[\`${manifest.name}\`](${directory}/README.md)`),
+  );
   expect(missing.map(({ directory }) => directory)).toEqual([]);
   const pageless = published.filter(({ directory }) => !pages.some(({ path }) => path === `${directory}/README.md`));
   expect(pageless.map(({ directory }) => directory)).toEqual([]);
