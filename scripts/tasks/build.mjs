@@ -28,6 +28,8 @@ for (const { directory, manifest, entries } of packages) {
     target: "node22",
     sourcemap: true,
     splitting: true,
+    // 'node:sqlite' has no other name.
+    removeNodeProtocol: false,
     dts: false,
     silent: true,
   });

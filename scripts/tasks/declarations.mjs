@@ -2,48 +2,80 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import ts from "typescript";
 
+/** @type {import("typescript").CompilerOptions} */
 const compilerOptions = {
   target: ts.ScriptTarget.ES2024,
+  // The real ones, for the well-known symbols: a class member of an unknown name is declared twice.
+  lib: ["lib.es2024.d.ts", "lib.esnext.disposable.d.ts"],
+  types: [],
   module: ts.ModuleKind.NodeNext,
   moduleResolution: ts.ModuleResolutionKind.NodeNext,
   isolatedDeclarations: true,
   declaration: true,
+  emitDeclarationOnly: true,
   strict: true,
   exactOptionalPropertyTypes: true,
   verbatimModuleSyntax: true,
   allowImportingTsExtensions: true,
+  noCheck: true,
+  noResolve: true,
+};
+
+const host = ts.createCompilerHost(compilerOptions);
+const parse = host.getSourceFile;
+const libraries = new Map();
+host.getSourceFile = (path, ...rest) => {
+  if (!path.startsWith(host.getDefaultLibLocation())) return parse(path, ...rest);
+  if (!libraries.has(path)) libraries.set(path, parse(path, ...rest));
+  return libraries.get(path);
 };
 
 /**
- * Writes `dist/<name>.d.ts` for each source file that the entries reach. Every export states its type
+ * Writes `dist/<name>.d.ts` for each source file whose declarations the entries' reach. Every export states its type
  * (isolatedDeclarations), so each file is translated alone, in milliseconds, without a type checker.
  *
  * @param {{ directory: string, entries: readonly string[] }} options
  */
 export function writeDeclarations({ directory, entries }) {
   const sourceRoot = join(directory, "src");
-  const pending = entries.map((entry) => join(directory, entry));
-  const seen = new Set(pending);
-  for (let file = pending.pop(); file !== undefined; file = pending.pop()) {
-    const { outputText, diagnostics = [] } = ts.transpileDeclaration(readFileSync(file, "utf8"), {
-      compilerOptions,
-      fileName: file,
-      reportDiagnostics: true,
-    });
-    const [problem] = diagnostics;
-    if (problem !== undefined) {
-      throw new Error(`${file}: ${ts.flattenDiagnosticMessageText(problem.messageText, "\n")}`);
-    }
-    const text = outputText.replace(/(\bfrom\s+|\bimport\(\s*|\bimport\s+)"(\.[^"]+)\.ts"/g, (_, keyword, path) => {
-      const imported = join(dirname(file), `${path}.ts`);
-      if (!seen.has(imported)) {
-        seen.add(imported);
-        pending.push(imported);
-      }
-      return `${keyword}"${path}.js"`;
-    });
+  const roots = entries.map((entry) => join(directory, entry));
+  const program = ts.createProgram(sourceFiles(roots), compilerOptions, host);
+  reach(roots, (file) => {
+    const text = translate(program, file);
     const target = join(directory, "dist", relative(sourceRoot, file).replace(/\.ts$/, ".d.ts"));
     mkdirSync(dirname(target), { recursive: true });
-    writeFileSync(target, text);
-  }
+    writeFileSync(target, text.replace(relativeImport, '$1"$2.js"'));
+    return [...text.matchAll(relativeImport)].map(([, , path]) => join(dirname(file), `${path}.ts`));
+  });
+}
+
+const relativeImport = /(\bfrom\s+|\bimport\(\s*|\bimport\s+)"(\.[^"]+)\.ts"/g;
+
+/** All source files that the entries import, by whatever way. */
+function sourceFiles(roots) {
+  return reach(roots, (file) =>
+    ts
+      .preProcessFile(readFileSync(file, "utf8"))
+      .importedFiles.map(({ fileName }) => fileName)
+      .filter((path) => /^\..*\.ts$/.test(path))
+      .map((path) => join(dirname(file), path)),
+  );
+}
+
+function translate(program, file) {
+  const source = program.getSourceFile(file);
+  const [problem] = program.getDeclarationDiagnostics(source);
+  if (problem !== undefined) throw new Error(`${file}: ${ts.flattenDiagnosticMessageText(problem.messageText, "\n")}`);
+  let text = "";
+  program.emit(source, (_, written) => {
+    text = written;
+  });
+  return text;
+}
+
+/** Every file that can be reached from the ones given, them included; `next` is asked once for each. */
+function reach(files, next) {
+  const seen = new Set(files);
+  for (const file of seen) for (const found of next(file)) seen.add(found);
+  return [...seen];
 }
