@@ -1,5 +1,6 @@
-// The whole verdict on a working tree: format and lint, types, tests, build. Later steps run even when an earlier one
-// failed, so that one run shows everything. The last line is made for machines: `N passed, N failed, N skipped`.
+// The whole verdict on a working tree: format and lint, types, tests (one of which builds and installs every package).
+// Later steps run even when an earlier one failed, so that one run shows everything. The last line is made for machines:
+// `N passed, N failed, N skipped`.
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { runInForeground } from "../setup/child-process.mjs";
@@ -51,8 +52,6 @@ rmSync(reportPath, { force: true });
 const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${reportPath}`];
 await run("Tests", "node_modules/vitest/vitest.mjs", ["run", ...reporters, ...filters]);
 countTests();
-
-if (whole && !(await run("Build", "scripts/tasks/build.mjs"))) counts.failed += 1;
 
 if (failures.length > 0) console.log(`Failed: ${failures.join(", ")}`);
 console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);

@@ -1,0 +1,142 @@
+import { copyFile, readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { publint } from "publint";
+import { formatMessage } from "publint/utils";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { root } from "../architecture/source-tree.ts";
+import { runtimeNames, usedNames } from "./runtime-names.ts";
+import { Stranger, task } from "./stranger.ts";
+
+const timeout = 300_000;
+
+/** Node.js 22 says of its SQLite that it is experimental. */
+const quiet = "--disable-warning=ExperimentalWarning";
+
+/** What is started as a process and not imported: the consumer's datacenter starts each of them. */
+const processes = new Set([
+  "@vdc-os/core/remote/child",
+  "@vdc-os/host/runtime",
+  "@vdc-os/plugin-distributed-switch/dataplane",
+  "@vdc-os/plugin-thin-provisioning/server",
+]);
+
+/** What needs a package that a stranger may not have: its optional peer. */
+const needsMore = new Set(["@vdc-os/ready/vitest"]);
+
+let stranger: Stranger;
+let oldest: { readonly node: string; readonly version: string } | { readonly missing: string };
+
+beforeAll(async () => {
+  stranger = await Stranger.arrive();
+  oldest = await findOldestNode();
+  const importable = stranger
+    .entries()
+    .filter(({ specifier }) => !processes.has(specifier) && !needsMore.has(specifier));
+  await stranger.write("import-all.mjs", importable.map(({ specifier }) => `import "${specifier}";\n`).join(""));
+}, timeout);
+
+afterAll(async () => stranger?.[Symbol.asyncDispose]());
+
+/** A machine for which there is none, or without a registry, may do without; a CI may not. */
+async function findOldestNode(): Promise<typeof oldest> {
+  try {
+    return JSON.parse(await task("oldest-node"));
+  } catch (error) {
+    if (process.env.CI) throw error;
+    return { missing: String(error) };
+  }
+}
+
+it("each package has its licence, its page, its declarations, and what it needs by version", async () => {
+  const licence = await readFile(join(root, "LICENSE"), "utf8");
+  const wrong: string[] = [];
+  for (const { name, directory, manifest } of stranger.packages) {
+    const files = (await readdir(directory, { recursive: true })).filter((path) => !path.startsWith("node_modules"));
+    if ((await readFile(join(directory, "LICENSE"), "utf8").catch(() => "")) !== licence)
+      wrong.push(`${name}: LICENSE`);
+    if (!files.includes("README.md")) wrong.push(`${name}: README.md`);
+    for (const path of files) {
+      if (/\.(test|bench)\.|(^|\/)(test|bench)\//.test(path)) wrong.push(`${name}: '${path}' is a test`);
+    }
+    const { type, license, description = "", engines, dependencies, peerDependencies } = manifest;
+    if (type !== "module") wrong.push(`${name}: type`);
+    if (license !== "Apache-2.0") wrong.push(`${name}: license`);
+    if (description === "") wrong.push(`${name}: description`);
+    if (engines?.node === undefined) wrong.push(`${name}: engines`);
+    if ("version" in oldest && engines?.node !== `>=${oldest.version.replace(/\.0$/, "")}`) {
+      wrong.push(`${name}: engines is '${engines?.node}', and what is tested is ${oldest.version}`);
+    }
+    for (const [other, range] of Object.entries({ ...dependencies, ...peerDependencies })) {
+      if (!/^(\^|>=)\d/.test(range)) wrong.push(`${name}: depends on '${other}' as '${range}'`);
+    }
+  }
+  expect(wrong).toEqual([]);
+});
+
+it("publint finds nothing", { timeout }, async () => {
+  const found = stranger.packages.map(async ({ name, tarball, manifest }) => {
+    const bytes = await readFile(tarball);
+    const { messages } = await publint({
+      strict: true,
+      pack: { tarball: new Uint8Array(bytes).buffer },
+    });
+    return messages.map((message) => `${name}: ${formatMessage(message, manifest, { color: false })}`);
+  });
+  expect((await Promise.all(found)).flat()).toEqual([]);
+});
+
+it("everything that is exported compiles against the declarations alone", { timeout }, async () => {
+  const names = stranger.entries().map(({ specifier }, index) => `import type * as m${index} from "${specifier}";`);
+  const uses = names.map((_, index) => `typeof m${index}`).join(", ");
+  await stranger.write("every-entry.ts", `${names.join("\n")}\nexport type Everything = [${uses}];\n`);
+  await copyFile(join(root, "tests/packages/consumer/datacenter.ts"), join(stranger.directory, "datacenter.ts"));
+  expect(await stranger.compile(["every-entry.ts", "datacenter.ts"])).toBe("");
+});
+
+it("the code uses nothing that the oldest Node.js lacks", { timeout }, async ({ skip }) => {
+  if ("missing" in oldest) return skip(oldest.missing);
+  const [here, there] = await Promise.all([runtimeNames(process.execPath), runtimeNames(oldest.node)]);
+  const lacking = here.difference(there);
+  const sample = "new AsyncDisposableStack(); await Promise.try(f); own.Promise.try(f)";
+  expect(usedNames(sample, lacking)).toEqual(["AsyncDisposableStack", "Promise.try"]);
+  const found: string[] = [];
+  for (const { name, directory } of stranger.packages) {
+    for (const path of await readdir(join(directory, "dist"), { recursive: true })) {
+      if (!path.endsWith(".js")) continue;
+      const used = usedNames(await readFile(join(directory, "dist", path), "utf8"), lacking);
+      found.push(...used.map((what) => `${name}: '${path}' uses ${what}`));
+    }
+  }
+  expect(found).toEqual([]);
+});
+
+describe.each(["this", "the oldest"])("on %s Node.js", (which) => {
+  const node = (skip: (why: string) => never): string => {
+    if (which === "this") return process.execPath;
+    if ("missing" in oldest) {
+      console.warn(`SKIPPED: the packages are not run on the oldest Node.js. ${oldest.missing}`);
+      return skip(oldest.missing);
+    }
+    return oldest.node;
+  };
+
+  it("every module can be imported", { timeout }, async ({ skip }) => {
+    expect(await stranger.run(node(skip), [quiet, "import-all.mjs"])).toEqual({ code: 0, stdout: "", stderr: "" });
+  });
+
+  it("a datacenter runs, with every process that it starts", { timeout }, async ({ skip }) => {
+    const args = [quiet, "datacenter.js"];
+    const { code, stdout, stderr } = await stranger.run(node(skip), args);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout.split("\n")).toEqual([
+      "clone: linked of 67108864 bytes",
+      "disk: reads what was written",
+      expect.stringMatching(/^capacity: 134217728 bytes promised, \d+ bytes taken$/),
+      "switch: alpha up",
+      "secret: 13 characters",
+      "processes: storage-thin running, switch-network running",
+      "closed: nothing is left",
+      "",
+    ]);
+  });
+});
