@@ -17,6 +17,11 @@ export class Acknowledgements {
     this.#asked.clear();
   }
 
+  /** The whole datacenter was asked to go, and that was not answered: each object may be there or not. */
+  destroying(): void {
+    for (const [key, possibilities] of this.#possible) this.#possible.set(key, [...possibilities, "absent"]);
+  }
+
   hear(line: ManagerLine): void {
     if (line.line === "asking") {
       const { operation } = line;

@@ -6,7 +6,7 @@ import type { KillPoint } from "./manager-protocol.ts";
 /** Counts the side effects of this process, and kills it at one of them. */
 export interface EffectCounter {
   /** From now on effects count for this phase. */
-  enter(phase: KillPoint["phase"]): void;
+  enter(phase: KillPoint["phase"] | "safe"): void;
 }
 
 /** Functions of `node:fs/promises` that change what a crash leaves. */
@@ -20,7 +20,7 @@ type AnyFunction = (this: unknown, ...args: unknown[]) => unknown;
  * message to another one. Works by wrapping Node's own functions, so that what is tested knows nothing of it. Call it before anything else is done.
  */
 export function armKillPoint(kill: KillPoint | undefined): EffectCounter {
-  let phase: KillPoint["phase"] = "opening";
+  let phase: KillPoint["phase"] | "safe" = "opening";
   let count = 0;
   const die = (): void => {
     process.kill(process.pid, "SIGKILL");

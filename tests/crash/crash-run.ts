@@ -37,6 +37,8 @@ export interface CrashReport {
 /** What becomes of one manager. */
 interface Life {
   readonly kill: KillPoint | undefined;
+  /** After how long it lets everything settle, without being started anew. */
+  readonly restAfterMs?: number;
   /** Also killed: together with the manager, or while it works. */
   readonly victim?: { readonly what: DatacenterProcess["what"]; readonly afterMs: number | "together" };
 }
@@ -91,8 +93,9 @@ class CrashRun {
   plan(index: number): Life {
     const random = this.#random;
     const moment = random.next() < 0.5 ? "before" : "after";
-    const phase = index > 0 && random.next() < 0.3 ? "opening" : "working";
-    const effect = 1 + Math.floor(random.next() * (phase === "opening" ? 60 : 250));
+    const phases = ["opening", "opening", "opening", "destroying", ...Array<"working">(7).fill("working")] as const;
+    const phase = index === 0 ? "working" : (phases[Math.floor(random.next() * phases.length)] ?? "working");
+    const effect = 1 + Math.floor(random.next() * { opening: 60, working: 250, destroying: 120 }[phase]);
     const kinds = this.#options.virtualMachines
       ? (["runtime", "storage", "switch", "qemu"] as const)
       : (["runtime", "switch"] as const);
@@ -101,7 +104,8 @@ class CrashRun {
     const afterMs = Math.floor(random.next() * 400);
     const kill = { phase, effect, moment } as const;
     if (chance < 0.15) return { kill, victim: { what, afterMs: "together" } };
-    return chance < 0.3 ? { kill, victim: { what, afterMs } } : { kill };
+    if (chance < 0.25) return { kill, victim: { what, afterMs } };
+    return chance < 0.4 ? { kill, victim: { what, afterMs }, restAfterMs: 500 } : { kill };
   }
 
   async live(life: Life, index: number): Promise<void> {
@@ -111,7 +115,8 @@ class CrashRun {
       outside: this.#outside,
       virtualMachines: this.#options.virtualMachines,
       seed: this.#options.seed * 1_000 + index,
-      destroy: isLast,
+      destroy: isLast || life.kill?.phase === "destroying",
+      ...(life.restAfterMs === undefined ? {} : { restAfterMs: life.restAfterMs }),
       ...(life.kill === undefined ? {} : { kill: life.kill }),
     };
     this.#history.push(`--- manager ${index}: ${JSON.stringify(life)}`);
@@ -129,7 +134,7 @@ class CrashRun {
     child.stdin.on("error", () => {});
     const closed = once(child, "close") as Promise<[number | null, string | null]>;
     let timer = setTimeout(() => child.kill("SIGKILL"), longestOpeningMs);
-    let sawSettled = false;
+    let settled = 0;
     let sawDestroyed = false;
     let victim: NodeJS.Timeout | undefined;
     for await (const text of createInterface({ input: child.stdout })) {
@@ -142,11 +147,13 @@ class CrashRun {
         child.stdin.write("look again\n");
         continue;
       }
-      sawSettled = true;
+      settled++;
+      if (settings.destroy) this.#known.destroying();
       child.stdin.write("go on\n");
       clearTimeout(timer);
-      timer = setTimeout(() => child.kill("SIGKILL"), isLast ? longestOpeningMs : longestWorkMs);
-      if (life.victim !== undefined && life.victim.afterMs !== "together") {
+      const rests = settled === 1 && life.restAfterMs !== undefined && !settings.destroy;
+      timer = setTimeout(() => child.kill("SIGKILL"), isLast || rests ? longestOpeningMs : longestWorkMs);
+      if (settled === 1 && life.victim !== undefined && life.victim.afterMs !== "together") {
         const { what, afterMs } = life.victim;
         victim = setTimeout(() => void this.#killOne(what), afterMs);
       }
@@ -159,8 +166,13 @@ class CrashRun {
       await this.#judgeEnd();
       return;
     }
+    // What is destroyed before it comes to its kill point is gone: the next manager makes it anew.
+    if (sawDestroyed) {
+      await this.#judgeEnd();
+      return;
+    }
     if (signal !== "SIGKILL") this.#fail([`the manager ended by itself, with ${code ?? signal}: ${errors}`]);
-    if (!sawSettled && life.kill?.phase === "working") this.#fail(["the datacenter was not open in time", errors]);
+    if (settled === 0 && life.kill?.phase === "working") this.#fail(["the datacenter was not open in time", errors]);
     if (life.victim?.afterMs === "together") await this.#killOne(life.victim.what);
     this.report = { ...this.report, kills: this.report.kills + 1 };
   }

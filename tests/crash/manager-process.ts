@@ -24,14 +24,21 @@ const settings = JSON.parse(process.argv[2] ?? "") as ManagerSettings;
 const effects = armKillPoint(settings.kill);
 const random = createTestRandom(settings.seed);
 const began = performance.now();
+let calls = 0;
 
 const dc = await openRealDatacenter({ ...settings, logger: logger() });
 say({ line: "opened", uid: dc.uid, ms: Math.round(performance.now() - began) });
 await settle();
 if (settings.destroy) {
+  effects.enter("destroying");
   await dc.destroy();
   say({ line: "destroyed" });
 } else {
+  if (settings.restAfterMs !== undefined) {
+    effects.enter("safe");
+    await work(settings.restAfterMs);
+    await settle();
+  }
   effects.enter("working");
   await work();
 }
@@ -57,12 +64,16 @@ async function settle(): Promise<void> {
     answer = (await told)[0].trim();
     if (answer === "look again") await sleep(50);
   }
+  // With nothing to wait for, it would keep the process of a destroyed datacenter.
   process.stdin.pause();
 }
 
-async function work(): Promise<never> {
+/** Does what users do, until it is killed or the time is over. */
+async function work(forMs: number = Number.POSITIVE_INFINITY): Promise<void> {
   const underWay = new Set<Promise<void>>();
-  for (let id = 0; ; id++) {
+  const until = performance.now() + forMs;
+  while (performance.now() < until) {
+    const id = calls++;
     const { outside, virtualMachines } = settings;
     const operation = chooseOperation({ objects: await readObjects(dc), outside, virtualMachines }, random);
     if (operation === undefined || underWay.size >= maxUnderWay) {

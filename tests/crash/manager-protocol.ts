@@ -5,6 +5,8 @@ export interface ManagerSettings {
   readonly outside: string;
   readonly virtualMachines: boolean;
   readonly seed: number;
+  /** After how long, in milliseconds, it lets everything settle once more before it goes on working. */
+  readonly restAfterMs?: number;
   /** When it kills itself. Without it, it works until it is killed. */
   readonly kill?: KillPoint;
   /** Whether it destroys the datacenter once it has converged, and ends. */
@@ -13,8 +15,8 @@ export interface ManagerSettings {
 
 /** When a process kills itself: before or after one of its side effects. */
 export interface KillPoint {
-  /** Which part of its life the effects are counted in: until everything has converged, or from then on. */
-  readonly phase: "opening" | "working";
+  /** Which part of its life the effects are counted in: until everything has converged, from then on, or while it destroys the datacenter. */
+  readonly phase: "opening" | "working" | "destroying";
   /** Counted from 1. */
   readonly effect: number;
   readonly moment: "before" | "after";

@@ -56,13 +56,12 @@ describe.skipIf(skip)("a datacenter of real parts", () => {
 
   test("lets one manager in at a time, and only in the mode that it was made in", async () => {
     await expect(open()).rejects.toMatchObject({ code: "ALREADY_EXISTS" });
-    const ephemeral = openRealDatacenter({
-      directory: join(base, "dc"),
-      outside: join(base, "o"),
-      virtualMachines: true,
-      mode: "ephemeral",
-    });
+    const other = { directory: join(base, "dc2"), outside: join(base, "o2"), virtualMachines: false } as const;
+    const durable = await openRealDatacenter(other);
+    await durable.close();
+    const ephemeral = openRealDatacenter({ ...other, mode: "ephemeral" });
     await expect(ephemeral).rejects.toMatchObject({ code: "FAILED_PRECONDITION", reason: "VDC_DATACENTER_MODE" });
+    await (await openRealDatacenter(other)).destroy();
   });
 
   test("says which image a VM is missing, and makes the VM once it is there", async () => {

@@ -104,14 +104,15 @@ export async function createDatacenter(options: CreateDatacenterOptions): Promis
   const twice = names.find((host, index) => names.indexOf(host) !== index);
   if (twice !== undefined) throw new VdcError("INVALID_ARGUMENT", `there are two hosts '${twice}'`);
 
-  const directory = await DatacenterDirectory.open(options.directory, name, mode);
-  const { uid } = directory.identity;
+  const path = await DatacenterDirectory.locate(options.directory);
   // What was acquired, released in reverse when opening fails, or by `close`.
   const releases: (() => Promise<unknown>)[] = [];
-  const lock = await takeProcessLock(join(directory.path, "manager"));
+  const lock = await takeProcessLock(join(path, "manager"));
   releases.push(() => lock.release());
   const closing = new AbortController();
   try {
+    const directory = await DatacenterDirectory.open(path, name, mode);
+    const { uid } = directory.identity;
     if (directory.leftover) {
       await Promise.all(hosts.map((host) => host.sweep({ directory: directory.host(host.name), datacenter: uid })));
       await directory.clear();

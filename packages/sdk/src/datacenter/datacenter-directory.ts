@@ -11,10 +11,17 @@ interface Identity {
   readonly uid: string;
   readonly name: string;
   readonly mode: DatacenterMode;
+  /** Present once the folder is being removed: what is still in it is worth nothing. */
+  readonly removing?: true;
 }
 
 const identitySchema: z.ZodType<Identity> = schemaOf<Identity>()(
-  z.object({ uid: z.uuid(), name: objectName, mode: z.enum(["durable", "ephemeral"]) }),
+  z.object({
+    uid: z.uuid(),
+    name: objectName,
+    mode: z.enum(["durable", "ephemeral"]),
+    removing: z.literal(true).exactOptional(),
+  }),
 );
 
 const identityFile = "datacenter.json";
@@ -23,7 +30,7 @@ const identityFile = "datacenter.json";
 export class DatacenterDirectory {
   readonly path: string;
   readonly identity: Identity;
-  /** Whether an ephemeral datacenter was here before and was not closed. */
+  /** Whether something is left to be cleared: of an ephemeral datacenter that was not closed, or of one whose removal was cut short. */
   readonly leftover: boolean;
 
   private constructor(path: string, identity: Identity, leftover: boolean) {
@@ -32,12 +39,22 @@ export class DatacenterDirectory {
     this.leftover = leftover;
   }
 
-  /** Finds a datacenter's folder, or makes it. A folder with other content, or of a datacenter of another mode, is refused. */
-  static async open(path: string, name: string, mode: DatacenterMode): Promise<DatacenterDirectory> {
+  /** The one path of a folder, by which it is locked. The folder is made when it is not there. */
+  static async locate(path: string): Promise<string> {
     await mkdir(path, { recursive: true, mode: 0o700 });
-    const real = await realpath(path);
+    return realpath(path);
+  }
+
+  /**
+   * Takes up a datacenter's folder, or makes it of an empty one. A folder with other content, or of a datacenter of another mode, is refused. The caller holds
+   * the folder's lock.
+   */
+  static async open(real: string, name: string, mode: DatacenterMode): Promise<DatacenterDirectory> {
+    // Whoever had it open before may have removed it just now.
+    await mkdir(real, { recursive: true, mode: 0o700 });
     await removeUnfinishedWrites(join(real, identityFile));
     const present = await readIdentity(real);
+    if (present?.removing) return new DatacenterDirectory(real, { uid: present.uid, name, mode }, true);
     if (present !== undefined) {
       if (present.mode !== mode) {
         throw new VdcError(
@@ -58,7 +75,7 @@ export class DatacenterDirectory {
       );
     }
     const identity: Identity = { uid: randomUUID(), name, mode };
-    await writeFileAtomic(join(real, identityFile), `${JSON.stringify(identity, undefined, 2)}\n`);
+    await writeIdentity(real, identity);
     return new DatacenterDirectory(real, identity, false);
   }
 
@@ -69,16 +86,26 @@ export class DatacenterDirectory {
 
   /** Removes everything but the identity, so that what was stamped with it is still known as ours. */
   async clear(): Promise<void> {
+    await this.#empty();
+    await writeIdentity(this.path, this.identity);
+  }
+
+  /** Removes the folder. Cut short at any moment, it is gone on with when the folder is opened again. */
+  async remove(): Promise<void> {
+    await writeIdentity(this.path, { ...this.identity, removing: true });
+    await this.#empty();
+    await rm(this.path, { recursive: true, force: true });
+  }
+
+  async #empty(): Promise<void> {
     for (const entry of await readdir(this.path)) {
       if (entry !== identityFile) await rm(join(this.path, entry), { recursive: true, force: true });
     }
   }
+}
 
-  /** Removes the folder. */
-  async remove(): Promise<void> {
-    await this.clear();
-    await rm(this.path, { recursive: true, force: true });
-  }
+function writeIdentity(directory: string, identity: Identity): Promise<void> {
+  return writeFileAtomic(join(directory, identityFile), `${JSON.stringify(identity, undefined, 2)}\n`);
 }
 
 async function readIdentity(directory: string): Promise<Identity | undefined> {
