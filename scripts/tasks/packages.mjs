@@ -28,13 +28,15 @@ export function publishedPackages() {
 
 /**
  * `dist/storage/v1.js` in publishConfig.exports is built from `src/storage/v1.ts`, and the development exports must
- * say the same. Anything else is a mistake in the manifest.
+ * say the same. Anything else is a mistake in the manifest. What lies under `./test/` is for the tests of other packages of the workspace, and is not
+ * published.
  */
 function readEntries(directory, manifest) {
   const entries = {};
   const published = manifest.publishConfig?.exports ?? {};
   for (const subpath of new Set([...Object.keys(published), ...Object.keys(manifest.exports ?? {})])) {
     const target = published[subpath];
+    if (target === undefined && subpath.startsWith("./test/")) continue;
     if (target === null || (typeof target === "string" && !target.startsWith("./dist/"))) continue;
     const file = typeof target === "string" ? target : target?.default;
     const match = /^\.\/dist\/(.+)\.js$/.exec(file ?? "");

@@ -8,7 +8,7 @@ import { MemoryStateStore } from "@vdc-os/ready/state";
 import { MemoryStorageProvider, openMemoryTransport, type StorageInstance, storageSuite } from "@vdc-os/ready/storage";
 import { describeSuite } from "@vdc-os/ready/vitest";
 import { describe } from "vitest";
-import { blockClientOf, createTestPool } from "../../thin-provisioning/test/test-pool.ts";
+import { blockClientOf, createTestPool } from "@vdc-os/plugin-thin-provisioning/test/test-pool";
 import { openLinkedClones } from "../src/open-linked-clones.ts";
 
 interface Below {
