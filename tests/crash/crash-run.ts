@@ -58,7 +58,8 @@ export async function runCrashes(options: CrashRunOptions): Promise<CrashReport>
   try {
     await run.prepare();
     for (let index = 0; index < options.kills; index++) await run.live(run.plan(index), index);
-    await run.live({ kill: undefined }, options.kills);
+    // A host that has just lost its runtime is removed all the same.
+    await run.live({ kill: undefined, victim: { what: "runtime", afterMs: 0 } }, options.kills);
     return run.report;
   } finally {
     await run.cleanUp();

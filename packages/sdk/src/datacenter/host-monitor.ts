@@ -68,19 +68,29 @@ export class HostMonitor {
     await this.#withdraw();
     await this.#connection?.close(options);
     this.#connection = undefined;
+    if (!options.stop) return;
+    // A host that is not connected just now, or was about to be opened again, goes too.
+    const { directory, datacenter } = this.#options.open;
+    await this.#options.link.sweep({ directory, datacenter });
   }
 
   async #open(): Promise<void> {
     const { link, kernel } = this.#options;
     const signal = AbortSignal.any([this.#options.open.signal, this.#stop.signal]);
     const connection = await link.open({ ...this.#options.open, signal });
-    this.#connection = connection;
-    for (const { point, name } of connection.providers()) {
-      if (point === hostRuntime.id)
-        this.#provided.push(kernel.provide(hostRuntime, link.name, connection.provider(hostRuntime, name)));
-      if (point === hypervisor.id)
-        this.#provided.push(kernel.provide(hypervisor, link.name, connection.provider(hypervisor, name)));
+    try {
+      for (const { point, name } of connection.providers()) {
+        if (point === hostRuntime.id)
+          this.#provided.push(kernel.provide(hostRuntime, link.name, connection.provider(hostRuntime, name)));
+        if (point === hypervisor.id)
+          this.#provided.push(kernel.provide(hypervisor, link.name, connection.provider(hypervisor, name)));
+      }
+    } catch (error) {
+      await this.#withdraw();
+      await connection.close({ stop: false });
+      throw error;
     }
+    this.#connection = connection;
   }
 
   async #withdraw(): Promise<void> {

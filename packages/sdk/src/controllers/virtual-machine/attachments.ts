@@ -5,7 +5,7 @@ import { effectivePortSetting } from "../../decisions/effective-port-setting.ts"
 import { switchKind } from "../../kinds/switch-spec.ts";
 import { volumeKind, type VolumeSpec, type VolumeStatus } from "../../kinds/volume-spec.ts";
 import { isConditionTrue, readyCondition } from "../../resource/condition.ts";
-import type { Resource } from "../../resource/resource.ts";
+import { isBeingDeleted, type Resource } from "../../resource/resource.ts";
 import type { DatacenterProviders } from "../providers.ts";
 import type { VmContext, VmObject } from "./vm-object.ts";
 
@@ -64,6 +64,11 @@ async function attachDisk(
   if (present !== undefined && present.vm !== attachedTo.vm) {
     throw new VdcError("FAILED_PRECONDITION", `volume '${name}' is attached for VM '${present.vm}'`, {
       blockers: [{ kind: "VirtualMachine", name: present.vm }],
+    });
+  }
+  if (present === undefined && isBeingDeleted(volume)) {
+    throw new VdcError("FAILED_PRECONDITION", `volume '${name}' is being deleted`, {
+      blockers: [{ kind: volumeKind.kind, name }],
     });
   }
   // On record first: the volume's own controller must not delete what is about to be attached.

@@ -58,10 +58,14 @@ export async function startVm(
   try {
     vm = await compute.createVm({ name, spec, owner: context.ownerStamp }, operation);
   } catch (error) {
-    if (!isVdcError(error, "ALREADY_EXISTS") || options.found === undefined) throw error;
-    // It was defined with the attachments of an older generation, which no longer let it in.
-    await compute.stopVm({ vmId: options.found.vmId, mode: "hard" }, operation);
-    await compute.deleteVm({ vmId: options.found.vmId }, operation);
+    if (!isVdcError(error, "ALREADY_EXISTS")) throw error;
+    // What a manager that was killed had asked the host for may have come about only now.
+    const found = options.found ?? (await findVm(context, object, providers, host));
+    if (found !== undefined) {
+      // It was defined with the attachments of an older generation, which no longer let it in.
+      await compute.stopVm({ vmId: found.vmId, mode: "hard" }, operation);
+      await compute.deleteVm({ vmId: found.vmId }, operation);
+    }
     vm = await compute.createVm({ name, spec, owner: context.ownerStamp }, operation);
   }
   await context.updateStatus((present) => ({ status: { ...present.status, vmId: vm.vmId } }));
