@@ -1,5 +1,9 @@
 // The datacenter
-export { createDatacenter, type CreateDatacenterOptions, type DatacenterPlace } from "./datacenter/create-datacenter.ts";
+export {
+  createDatacenter,
+  type CreateDatacenterOptions,
+  type DatacenterPlace,
+} from "./datacenter/create-datacenter.ts";
 export type { Datacenter, DatacenterMode, VirtualMachineClient } from "./datacenter/datacenter.ts";
 export type { HostConnection, HostLink, HostOpenOptions } from "./datacenter/host-link.ts";
 export type { KindClient, ObjectName } from "./datacenter/kind-client.ts";
