@@ -16,7 +16,7 @@ export interface ReleaseError {
 /** How the release of a plugin's resources went. */
 export interface ReleaseReport {
   readonly durationMs: number;
-  /** Labels that took longer than {@link slowReleaseMs}, in the order of release. */
+  /** Labels that took longer than `slowReleaseMs`, in the order of release. */
   readonly slow: readonly { readonly label: string; readonly durationMs: number }[];
   readonly errors: readonly ReleaseError[];
 }

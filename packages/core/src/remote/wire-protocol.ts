@@ -5,7 +5,7 @@
  *
  * JSON-RPC 2.0 over one byte stream, each message preceded by `Content-Length: <bytes>\r\n\r\n`, as in the Language Server
  * Protocol, so that a plugin can be written in any language that has an LSP-style JSON-RPC library. Text is UTF-8. No batches.
- * A message is at most {@link defaultMaxMessageBytes} long and its header at most {@link maxHeaderBytes}; a peer that sends more,
+ * A message is at most `defaultMaxMessageBytes` long and its header at most `maxHeaderBytes`; a peer that sends more,
  * or anything that is not a message, loses the connection. Both peers may send requests.
  *
  * # Methods
@@ -21,7 +21,7 @@
  * | `s` | request | call, point, name, operation, input, {@link CallMeta} with `n` | null, after the last item |
  * | `i` | notification | call, item | one item of stream `call` |
  * | `g` | notification | call, count | lets the stream send `count` more items |
- * | `p` | notification | call, {@link Progress} | progress of `call` |
+ * | `p` | notification | call, `Progress` | progress of `call` |
  * | `$/cancelRequest` | notification | by name: `{ id }` | ends a request early (LSP) |
  *
  * - `call` is a positive integer that the caller chooses; it is unique among its calls in flight.
@@ -29,7 +29,7 @@
  * - A stream sends an item only against credit: it begins with `n` of its meta, and the consumer grants more with `g` as it reads.
  *   More items than credit is a violation, and costs the connection. The response of `s` ends the stream. Cancelling `s`, or losing
  *   the connection, ends the producer.
- * - An error is `{ code: -32000, message, data }` with `data` a {@link SerializedError}.
+ * - An error is `{ code: -32000, message, data }` with `data` a `SerializedError`.
  *
  * # A plugin in a child process
  *

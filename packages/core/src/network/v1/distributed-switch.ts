@@ -63,7 +63,7 @@ export interface NetworkFacets {
  * - A port has one owner, known by its generation; frames of an older owner are refused.
  */
 export interface DistributedSwitch {
-  /** Attributes: `fencing`, `overheadBytes` (what tunnelling takes from the underlay's MTU), `attachments` (kinds of {@link PortAttachment}). */
+  /** Attributes: `fencing`, `overheadBytes` (what tunnelling takes from the underlay's MTU), `attachments` (kinds of `PortAttachment`). */
   describe(input: DescribeInput, context: OperationContext): Promise<Description>;
   /** Pure: no I/O beyond what the provider knows. Empty when the spec is good. */
   validateSwitch(input: { readonly spec: SwitchSpec }, context: OperationContext): Promise<readonly SpecProblem[]>;

@@ -81,7 +81,7 @@ export interface StorageFacets {
  * - A volume has one owner: see {@link Attachment} and `revokeAttachment`.
  */
 export interface StorageProvider {
-  /** Attribute `fencing` is the {@link FencingStrength} of served attachments; `pool` names the pool. */
+  /** Attribute `fencing` is the `FencingStrength` of served attachments; `pool` names the pool. */
   describe(input: DescribeInput, context: OperationContext): Promise<Description>;
   createVolume(input: CreateVolume, context: OperationContext): Promise<Volume>;
   /** An attached volume fails with `FAILED_PRECONDITION` and names the host. */

@@ -41,7 +41,7 @@ const longestSocketPath = 107;
 const defaultPage = 200;
 
 /**
- * The control side of the switch: takes over what is desired, durably, and then has each host's {@link HostMember} make it so.
+ * The control side of the switch: takes over what is desired, durably, and then has each host's `HostMember` make it so.
  *
  * An operation that is acknowledged is in the state store; whether it is in force is told by `switchStatus`. `connectPort` and
  * `revokePort` wait for the hosts that they concern.
