@@ -32,7 +32,7 @@ export async function findProcesses(directory: string): Promise<readonly Datacen
     if (program.includes("qemu-system")) what = "qemu";
     else if (processId.startsWith("storage-")) what = "storage";
     else if (processId.startsWith("switch-")) what = "switch";
-    else if (owner === undefined) what = "runtime";
+    else if (owner === undefined && variables.has("VDC_HOST_DIRECTORY")) what = "runtime";
     found.push({ pid, what, owner, command: command.replaceAll("\0", " ").trim() });
   }
   return found;
