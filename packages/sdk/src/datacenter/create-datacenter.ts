@@ -110,9 +110,14 @@ export async function createDatacenter(options: CreateDatacenterOptions): Promis
   const lock = await takeProcessLock(join(path, "manager"));
   releases.push(() => lock.release());
   const closing = new AbortController();
+  // Whether nothing is to be left: of an ephemeral datacenter, and of a new one that could not be opened.
+  let removing = mode === "ephemeral";
+  let removeFolder: (() => Promise<void>) | undefined;
   try {
     const directory = await DatacenterDirectory.open(path, name, mode);
     const { uid } = directory.identity;
+    removing ||= directory.fresh;
+    removeFolder = () => directory.remove();
     if (directory.leftover) {
       await Promise.all(hosts.map((host) => host.sweep({ directory: directory.host(host.name), datacenter: uid })));
       await directory.clear();
@@ -129,7 +134,6 @@ export async function createDatacenter(options: CreateDatacenterOptions): Promis
       };
       return new HostMonitor({ link, open, kernel, clock, logger, onConnected: () => void sweepNow().catch(() => {}) });
     });
-    let removing = mode === "ephemeral";
     releases.push(() => Promise.all(monitors.map((monitor) => monitor.close({ stop: removing }))));
     await Promise.all(monitors.map((monitor) => monitor.connect()));
     releases.push(() => kernel.stop());
@@ -163,13 +167,14 @@ export async function createDatacenter(options: CreateDatacenterOptions): Promis
     for (const monitor of monitors) monitor.start(plane);
     const sweeping = sweepFromTimeToTime(sweepNow, options.sweepIntervalMs ?? 600_000, clock, logger, closing.signal);
     releases.push(() => sweeping);
+    removing = mode === "ephemeral";
 
     let closed: Promise<void> | undefined;
     const close = (): Promise<void> =>
       (closed ??= (async () => {
         if (removing) await removeObjects(plane, logger);
         closing.abort(new VdcError("CANCELLED", "the datacenter is being closed"));
-        await releaseAll(releases, logger, removing ? () => directory.remove() : undefined);
+        await releaseAll(releases, logger, removing ? removeFolder : undefined);
       })());
     const destroy = (): Promise<void> => {
       removing = true;
@@ -200,7 +205,7 @@ export async function createDatacenter(options: CreateDatacenterOptions): Promis
     };
   } catch (error) {
     closing.abort(error);
-    await releaseAll(releases, logger, undefined);
+    await releaseAll(releases, logger, removing ? removeFolder : undefined);
     throw error;
   }
 }

@@ -32,11 +32,14 @@ export class DatacenterDirectory {
   readonly identity: Identity;
   /** Whether something is left to be cleared: of an ephemeral datacenter that was not closed, or of one whose removal was cut short. */
   readonly leftover: boolean;
+  /** Whether the folder was made by this opening. */
+  readonly fresh: boolean;
 
-  private constructor(path: string, identity: Identity, leftover: boolean) {
+  private constructor(path: string, identity: Identity, found: "fresh" | "leftover" | "durable") {
     this.path = path;
     this.identity = identity;
-    this.leftover = leftover;
+    this.leftover = found === "leftover";
+    this.fresh = found === "fresh";
   }
 
   /** The one path of a folder, by which it is locked. The folder is made when it is not there. */
@@ -54,7 +57,7 @@ export class DatacenterDirectory {
     await mkdir(real, { recursive: true, mode: 0o700 });
     await removeUnfinishedWrites(join(real, identityFile));
     const present = await readIdentity(real);
-    if (present?.removing) return new DatacenterDirectory(real, { uid: present.uid, name, mode }, true);
+    if (present?.removing) return new DatacenterDirectory(real, { uid: present.uid, name, mode }, "leftover");
     if (present !== undefined) {
       if (present.mode !== mode) {
         throw new VdcError(
@@ -63,7 +66,7 @@ export class DatacenterDirectory {
           { reason: "VDC_DATACENTER_MODE" },
         );
       }
-      return new DatacenterDirectory(real, present, mode === "ephemeral");
+      return new DatacenterDirectory(real, present, mode === "ephemeral" ? "leftover" : "durable");
     }
     if ((await readdir(real)).length > 0) {
       throw new VdcError(
@@ -76,7 +79,7 @@ export class DatacenterDirectory {
     }
     const identity: Identity = { uid: randomUUID(), name, mode };
     await writeIdentity(real, identity);
-    return new DatacenterDirectory(real, identity, false);
+    return new DatacenterDirectory(real, identity, "fresh");
   }
 
   /** The folder of a host. */
