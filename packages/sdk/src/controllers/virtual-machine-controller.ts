@@ -15,6 +15,7 @@ import { isConditionTrue, readyCondition } from "../resource/condition.ts";
 import { isBeingDeleted, type Resource } from "../resource/resource.ts";
 import type { DatacenterProviders } from "./providers.ts";
 import { orFail } from "./reconcile-failure.ts";
+import { decideRestart } from "../decisions/decide-restart.ts";
 import { settleIntents } from "./settle-intents.ts";
 import { chooseHost } from "./virtual-machine/choose-host.ts";
 import { ensureVolumes, removeOwnedVolumes } from "./virtual-machine/disks.ts";
@@ -73,6 +74,10 @@ async function powerOn(
     await settleIntents(context, object);
     return report(context, object, found, placedOn);
   }
+  if (found !== undefined && found.generation !== undefined && found.generation === present) {
+    const pause = await pauseAfterEnd(context, object, found);
+    if (pause !== undefined) return pause;
+  }
 
   const image = await context.store.find(
     imageKind,
@@ -95,7 +100,7 @@ async function powerOn(
     placedOn === undefined || present === undefined || found?.generation === present
       ? nextGeneration(object, volumes.volumes)
       : present;
-  const placed = await context.updateStatus(({ status }) => ({
+  const placed = await context.updateStatus(({ status: { restartAfter: _, ...status } }) => ({
     status: { ...status, host: host.name, placement: host.reason, generation, disks: volumes.disks },
   }));
   context.progress({ fraction: 0.4, message: `attaching disks and ports on host '${host.name}'` });
@@ -104,6 +109,23 @@ async function powerOn(
   context.progress({ fraction: 0.7, message: "starting" });
   const vm = await startVm(context, placed, providers, { image: image.spec, attachments, found });
   return report(context, object, vm, host.name);
+}
+
+/** A VM that ended soon after its start waits before the next one. `undefined` when it need not wait any longer. */
+async function pauseAfterEnd(context: VmContext, object: VmObject, found: Vm): Promise<ReconcileResult | undefined> {
+  const { startedAt, quickEnds = 0, restartAfter } = object.status;
+  const decision = decideRestart({ startedAt, quickEnds, restartAfter }, context.clock.now());
+  const how = found.detail === undefined || found.detail === "" ? `it is ${found.state}` : found.detail;
+  await context.updateStatus(({ status }) => ({
+    status: {
+      ...status,
+      state: found.state,
+      quickEnds: decision.quickEnds,
+      ...(decision.start ? {} : { restartAfter: decision.restartAfter }),
+    },
+    conditions: [{ type: readyCondition, status: "False", reason: "Ended", message: how }],
+  }));
+  return decision.start ? undefined : { requeueAfterMs: decision.waitMs };
 }
 
 /** Higher than any that the VM, or one of its volumes, had before: the VM's revision rises with each write of a generation into its status. */

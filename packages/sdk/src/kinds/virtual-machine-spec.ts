@@ -49,6 +49,10 @@ export interface VirtualMachineStatus {
   /** The owner's generation of its disks, ports and of the VM itself. Higher after each start. */
   readonly generation?: number;
   readonly startedAt?: number;
+  /** How often in a row it ended soon after its start. */
+  readonly quickEnds?: number;
+  /** Until when it is not started again, in milliseconds since 1970. */
+  readonly restartAfter?: number;
   readonly disks?: readonly { readonly id: string; readonly volume: string; readonly owned: boolean }[];
   readonly nics?: readonly { readonly id: string; readonly portKey: string; readonly mac: string }[];
 }
@@ -93,6 +97,8 @@ export const virtualMachineStatus: z.ZodType<VirtualMachineStatus> = schemaOf<Vi
     placement: z.string().exactOptional(),
     generation: z.int().exactOptional(),
     startedAt: z.number().exactOptional(),
+    quickEnds: z.int().exactOptional(),
+    restartAfter: z.number().exactOptional(),
     disks: z.array(z.object({ id: z.string(), volume: z.string(), owned: z.boolean() })).exactOptional(),
     nics: z.array(z.object({ id: z.string(), portKey: z.string(), mac: z.string() })).exactOptional(),
   }),
