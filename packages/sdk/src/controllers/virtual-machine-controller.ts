@@ -17,7 +17,7 @@ import type { DatacenterProviders } from "./providers.ts";
 import { orFail } from "./reconcile-failure.ts";
 import { decideRestart } from "../decisions/decide-restart.ts";
 import { settleIntents } from "./settle-intents.ts";
-import { chooseHost } from "./virtual-machine/choose-host.ts";
+import { chooseHost, type RecentPlacements } from "./virtual-machine/choose-host.ts";
 import { ensureVolumes, removeOwnedVolumes } from "./virtual-machine/disks.ts";
 import { attachAll, nicsOf, releaseAll } from "./virtual-machine/attachments.ts";
 import { findVm, removeVm, startVm, stopVm } from "./virtual-machine/power.ts";
@@ -32,6 +32,7 @@ const waitMs = 500;
  * shuts its former self out of disks and ports.
  */
 export function virtualMachineController(providers: DatacenterProviders): Controller {
+  const recent: RecentPlacements = new Map();
   return defineController({
     kind: virtualMachineKind,
     concurrency: 8,
@@ -56,7 +57,7 @@ export function virtualMachineController(providers: DatacenterProviders): Contro
       if (object === undefined) return;
       if (isBeingDeleted(object)) return remove(context, object, providers);
       return orFail(() =>
-        object.spec.power === "on" ? powerOn(context, object, providers) : powerOff(context, object, providers),
+        object.spec.power === "on" ? powerOn(context, object, providers, recent) : powerOff(context, object, providers),
       );
     },
   });
@@ -66,6 +67,7 @@ async function powerOn(
   context: VmContext,
   object: VmObject,
   providers: DatacenterProviders,
+  recent: RecentPlacements,
 ): Promise<ReconcileResult | undefined> {
   const { host: placedOn, generation: present, placement = "" } = object.status;
   let found = placedOn === undefined ? undefined : await findVm(context, object, providers, placedOn);
@@ -93,7 +95,7 @@ async function powerOn(
   if (volumes.waitsFor !== undefined) return wait(context, "WaitsForVolumes", volumes.waitsFor);
 
   const host =
-    placedOn === undefined ? await chooseHost(context, object, providers) : { name: placedOn, reason: placement };
+    placedOn === undefined ? await chooseHost(context, object, providers, recent) : { name: placedOn, reason: placement };
   found ??= await findVm(context, object, providers, host);
   // A start that was begun goes on with its generation; a VM that has run with it gets a new one.
   const generation =

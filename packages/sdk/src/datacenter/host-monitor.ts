@@ -135,12 +135,22 @@ export class HostMonitor {
   /** While the host is connected: records what it is, and follows its VMs. Never throws. */
   async #attend(signal: AbortSignal): Promise<void> {
     const { kernel, clock, logger } = this.#options;
-    try {
-      await this.#record(await this.#inventory(signal), "");
-      this.#plane?.enqueue(virtualMachineKind);
-    } catch (error) {
-      if (!signal.aborted)
-        logger.warn("a host did not say what it has", { host: this.name, error: toVdcError(error).message });
+    let retryMs = firstRetryMs;
+    // Until it is known what the host has, nothing is placed there.
+    while (!signal.aborted) {
+      try {
+        await this.#record(await this.#inventory(signal), "");
+        this.#plane?.enqueue(virtualMachineKind);
+        break;
+      } catch (error) {
+        if (signal.aborted) return;
+        logger.warn("a host did not say what it has; it is asked again", {
+          host: this.name,
+          error: toVdcError(error).message,
+        });
+        await clock.sleep(retryMs, { signal }).catch(() => {});
+        retryMs = Math.min(retryMs * 2, maxRetryMs);
+      }
     }
     while (!signal.aborted) {
       try {

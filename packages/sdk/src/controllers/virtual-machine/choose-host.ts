@@ -6,19 +6,21 @@ import { virtualMachineKind } from "../../kinds/virtual-machine-spec.ts";
 import type { DatacenterProviders } from "../providers.ts";
 import type { ChosenHost, VmContext, VmObject } from "./vm-object.ts";
 
+/** Hosts that VMs were given, by the VM's uid, for as long as the cache may not show it yet. */
+export type RecentPlacements = Map<string, string>;
+
 /**
- * Chooses a host, from what the store says now. The choice is recorded by the caller; two VMs that are placed in the same moment may land on the same host,
- * and then the hypervisor's own admission has the last word.
+ * Chooses a host, from what the cache shows and what was chosen a moment ago, so that VMs that are placed at once do not count on the same memory. The choice is
+ * recorded by the caller; the hypervisor's own admission has the last word.
  */
 export async function chooseHost(
   context: VmContext,
   object: VmObject,
   providers: DatacenterProviders,
+  recent: RecentPlacements,
 ): Promise<ChosenHost> {
   const { tenant } = object.metadata;
   const { signal } = context;
-  const hosts = context.cache.list(hostKind);
-  const vms = context.cache.list(virtualMachineKind).filter((vm) => vm.metadata.uid !== object.metadata.uid);
   const switches = await Promise.all(
     object.spec.nics.map((nic) => context.store.find(switchKind, { tenant, name: nic.switch }, { signal })),
   );
@@ -27,8 +29,14 @@ export async function chooseHost(
     members.length === 0
       ? undefined
       : (members[0] ?? []).filter((host) => members.every((list) => list.includes(host)));
+  // From here to the choice nothing is awaited: no other VM is placed in between.
+  const hosts = context.cache.list(hostKind);
+  const vms = context.cache.list(virtualMachineKind).filter((vm) => vm.metadata.uid !== object.metadata.uid);
+  const unseen = new Set(vms.filter(({ status }) => status.host === undefined).map(({ metadata }) => metadata.uid));
+  for (const uid of recent.keys()) if (!unseen.has(uid)) recent.delete(uid);
+  const hostOf = (vm: VmObject): string | undefined => vm.status.host ?? recent.get(vm.metadata.uid);
   const candidates = hosts.map((host): PlacementHost => {
-    const there = vms.filter((vm) => vm.status.host === host.metadata.name && vm.spec.power === "on");
+    const there = vms.filter((vm) => hostOf(vm) === host.metadata.name && needsMemory(vm));
     return {
       name: host.metadata.name,
       connected: host.status.state === "connected" && providers.compute.has(host.metadata.name),
@@ -45,7 +53,10 @@ export async function chooseHost(
     { cpus, memoryBytes, ...(host === undefined ? {} : { host }), ...(reachable === undefined ? {} : { reachable }) },
     candidates,
   );
-  if (decision.placed) return { name: decision.host, reason: decision.reason };
+  if (decision.placed) {
+    recent.set(object.metadata.uid, decision.host);
+    return { name: decision.host, reason: decision.reason };
+  }
   const reasons = Object.entries(decision.reasons).map(([name, reason]) => `'${name}' ${reason}`);
   // A host that is away may come back; one that is too small stays so.
   const mayChange =
@@ -56,4 +67,9 @@ export async function chooseHost(
     `no host can take VM '${object.metadata.name}': ${reasons.length === 0 ? "the datacenter has no hosts" : reasons.join("; ")}`,
     { reason: "VDC_NO_HOST" },
   );
+}
+
+/** Whether a VM is on, or is to be; one that is to be off has its memory until it is. */
+function needsMemory({ spec, status }: VmObject): boolean {
+  return spec.power === "on" || (status.state !== undefined && status.state !== "off");
 }
