@@ -10,11 +10,5 @@ export { type CloseOptions, type DrainOptions, NbdServer, type NbdServerOptions 
 export type { NbdCommand, NbdConnection, NbdRequest, RequestInterceptor } from "./request-interceptor.ts";
 
 // Client
-export {
-  type NbdAddress,
-  NbdClient,
-  type NbdConnectOptions,
-  type NbdRequestOptions,
-  type NbdWriteOptions,
-  type NbdWriteZeroesOptions,
-} from "./nbd-client.ts";
+export { NbdClient, type NbdRequestOptions, type NbdWriteOptions, type NbdWriteZeroesOptions } from "./nbd-client.ts";
+export type { NbdAddress, NbdConnectOptions } from "./open-connection.ts";
