@@ -47,15 +47,12 @@ function pieces(event: DiskEvent): DiskEvent[] {
   return parts;
 }
 
-async function runCrash(
-  run: {
-    readonly clusterBits: number;
-    readonly backed: boolean;
-    readonly actions: readonly Action[];
-    readonly seed: number;
-  },
-  judge: { left: number },
-): Promise<void> {
+async function runCrash(run: {
+  readonly clusterBits: number;
+  readonly backed: boolean;
+  readonly actions: readonly Action[];
+  readonly seed: number;
+}): Promise<void> {
   const folder = temporaryFolder();
   const path = folder.file("disk.qcow2");
   try {
@@ -154,13 +151,19 @@ async function runCrash(
       const { corruptions, problems } = await crashed.check();
       expect({ corruptions, problems: corruptions === 0 ? [] : problems }).toEqual({ corruptions: 0, problems: [] });
       const units = Math.min(crashed.sizeBytes / UNIT, history?.allowed.length ?? 0);
-      const seen = Buffer.alloc(UNIT);
+      const seen = Buffer.alloc(units * UNIT, 0xaa);
+      await crashed.read(seen, 0);
       for (let unit = 0; unit < units; unit++) {
-        await crashed.read(seen, unit * UNIT);
-        for (const value of new Set(seen)) expect(history?.allowed[unit], `unit ${unit}`).toContain(value);
+        let last = -1;
+        for (const value of seen.subarray(unit * UNIT, (unit + 1) * UNIT)) {
+          // An expectation for each byte would take most of the test's time.
+          if (value === last) continue;
+          last = value;
+          if (!history?.allowed[unit]?.has(value)) expect(history?.allowed[unit], `unit ${unit}`).toContain(value);
+        }
       }
-      if (judge.left > 0 && hasQemuImg) {
-        judge.left--;
+      // Starting QEMU takes much longer than our own check, so it looks at few; which ones, the run alone decides.
+      if (chance() < 0.01 && hasQemuImg) {
         writeFileSync(folder.file("crashed.qcow2"), content);
         qemuCheck(folder.file("crashed.qcow2"), { allowLeaks: true });
       }
@@ -195,15 +198,14 @@ async function runCrash(
 }
 
 describe("a crash at any moment", () => {
-  test("leaves an image that opens without corruption and holds everything flushed", { timeout: 900_000 }, async () => {
-    const judge = { left: process.env.VDC_DEEP ? 500 : 25 };
+  test("leaves an image that opens without corruption and holds everything flushed", async () => {
     const scenario = fc.record({
       clusterBits: fc.constantFrom(9, 10, 12),
       backed: fc.boolean(),
       actions: fc.array(action, { minLength: 12, maxLength: 40, size: "max" }),
       seed: fc.nat(),
     });
-    const property = fc.asyncProperty(scenario, (run) => runCrash(run, judge));
+    const property = fc.asyncProperty(scenario, runCrash);
     await fc.assert(property, { seed: 7041, numRuns: process.env.VDC_DEEP ? 400 : 15 });
   });
 });

@@ -57,7 +57,7 @@ describe("headers of unknown origin", () => {
       },
     );
     await fc.assert(property, { seed: 99, numRuns: process.env.VDC_DEEP ? 20_000 : 400 });
-  }, 300_000);
+  });
 
   test("features that are not supported are refused by name", async () => {
     const path = folder.file("a.qcow2");

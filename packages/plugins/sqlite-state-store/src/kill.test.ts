@@ -80,4 +80,4 @@ it("loses nothing that was acknowledged, and keeps nothing half, when it is kill
   } finally {
     rmSync(folder, { recursive: true });
   }
-}, 600_000);
+});
