@@ -66,14 +66,12 @@ async function ensure(
   if (capacityBytes !== undefined && capacityBytes > volume.capacityBytes)
     volume = await grow(context, storage, volume, capacityBytes);
   const { volumeId, allocatedBytes } = volume;
-  const status: VolumeStatus = {
-    ...object.status,
-    ...made,
-    volumeId,
-    capacityBytes: volume.capacityBytes,
-    allocatedBytes,
-  };
-  await context.updateStatus({ status, conditions: [{ type: readyCondition, status: "True", reason: "Realised" }] });
+  const { capacityBytes: size } = volume;
+  // What is there now is kept: a VM may have attached the volume since this run looked at it.
+  await context.updateStatus((present) => ({
+    status: { ...present.status, ...made, volumeId, capacityBytes: size, allocatedBytes },
+    conditions: [{ type: readyCondition, status: "True", reason: "Realised" }],
+  }));
   return undefined;
 }
 
