@@ -26,6 +26,9 @@ import type { VmContext, VmObject } from "./virtual-machine/vm-object.ts";
 /** How long a VM waits for what it depends on before it looks again, in milliseconds. What it watches wakes it sooner. */
 const waitMs = 500;
 
+/** How long a VM waits for its host, in milliseconds. The host's return wakes it sooner. */
+const awayMs = 10_000;
+
 /**
  * Keeps VMs as they are asked for. Each step looks at what is and does the next thing that is missing: volumes, a host, a generation,
  * attachments, the definition, power. The generation is on record before anything is attached with it, so that a VM that is started again
@@ -70,6 +73,7 @@ async function powerOn(
   recent: RecentPlacements,
 ): Promise<ReconcileResult | undefined> {
   const { host: placedOn, generation: present, placement = "" } = object.status;
+  if (placedOn !== undefined && !providers.compute.has(placedOn)) return away(context, placedOn);
   let found = placedOn === undefined ? undefined : await findVm(context, object, providers, placedOn);
   // One that runs needs nothing of what it was started from.
   if (placedOn !== undefined && found !== undefined && isUp(found) && found.generation === present) {
@@ -95,7 +99,9 @@ async function powerOn(
   if (volumes.waitsFor !== undefined) return wait(context, "WaitsForVolumes", volumes.waitsFor);
 
   const host =
-    placedOn === undefined ? await chooseHost(context, object, providers, recent) : { name: placedOn, reason: placement };
+    placedOn === undefined
+      ? await chooseHost(context, object, providers, recent)
+      : { name: placedOn, reason: placement };
   found ??= await findVm(context, object, providers, host);
   // A start that was begun goes on with its generation; a VM that has run with it gets a new one.
   const generation =
@@ -142,6 +148,15 @@ function isUp({ state }: Vm): boolean {
 async function wait(context: VmContext, reason: string, message: string): Promise<ReconcileResult> {
   await context.updateStatus({ conditions: [{ type: readyCondition, status: "False", reason, message }] });
   return { requeueAfterMs: waitMs };
+}
+
+/** Whether it runs can't be known while its host is away. It is not started elsewhere: it may run. */
+async function away(context: VmContext, host: string): Promise<ReconcileResult> {
+  const message = `host '${host}' does not answer now`;
+  await context.updateStatus({
+    conditions: [{ type: readyCondition, status: "Unknown", reason: "HostDisconnected", message }],
+  });
+  return { requeueAfterMs: awayMs };
 }
 
 async function report(context: VmContext, object: VmObject, vm: Vm, host: string): Promise<undefined> {

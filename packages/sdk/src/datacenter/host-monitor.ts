@@ -118,6 +118,7 @@ export class HostMonitor {
         this.#connection = undefined;
         await this.#withdraw();
         await this.#record({ state: "disconnected" }, reason);
+        this.#plane?.enqueue(virtualMachineKind);
       }
       try {
         await this.#open();

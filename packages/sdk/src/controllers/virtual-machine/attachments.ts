@@ -2,9 +2,8 @@ import { createHash } from "node:crypto";
 import { VdcError } from "@vdc-os/core";
 import type { VmDisk, VmNic } from "@vdc-os/core/compute/v1";
 import { effectivePortSetting } from "../../decisions/effective-port-setting.ts";
-import { switchKind } from "../../kinds/switch-spec.ts";
+import { switchKind, type SwitchKindSpec, type SwitchKindStatus } from "../../kinds/switch-spec.ts";
 import { volumeKind, type VolumeSpec, type VolumeStatus } from "../../kinds/volume-spec.ts";
-import { isConditionTrue, readyCondition } from "../../resource/condition.ts";
 import { isBeingDeleted, type Resource } from "../../resource/resource.ts";
 import type { DatacenterProviders } from "../providers.ts";
 import type { VmContext, VmObject } from "./vm-object.ts";
@@ -102,7 +101,7 @@ async function connectNics(
       const names = network.spec.portGroups.map(({ name }) => `'${name}'`).join(", ");
       throw new VdcError("NOT_FOUND", `switch '${nic.switch}' has no port group '${nic.portGroup}': it has ${names}`);
     }
-    if (!isConditionTrue(network.conditions, readyCondition, 1)) return `switch '${nic.switch}' is not ready`;
+    if (!isRealised(network, host)) return `switch '${nic.switch}' is not ready on host '${host}'`;
     const { id, mac, portKey } = nics[index] as NicRecord;
     const binding = await providers.network.get(network.spec.network).connectPort(
       {
@@ -120,6 +119,13 @@ async function connectNics(
     vmNics.push({ id, mac, attachment: binding.attachment });
   }
   return vmNics;
+}
+
+/** Whether a switch is as asked for on a host. What becomes of its other members does not matter: one that is away must not keep VMs from starting elsewhere. */
+function isRealised(network: Resource<SwitchKindSpec, SwitchKindStatus>, host: string): boolean {
+  const generation = isBeingDeleted(network) ? 1 : network.metadata.generation;
+  const member = network.status.members?.find((other) => other.host === host);
+  return member?.state === "up" && member.realizedGeneration >= generation;
 }
 
 /** A VM's NIC, as its status has it. */
