@@ -1,0 +1,219 @@
+import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import { type Generation, VdcError } from "@vdc-os/core";
+import type { ConnectPort, PortBinding } from "@vdc-os/core/network/v1";
+import { noCounters } from "../process/port-counters.ts";
+import type { DesiredState, Write } from "./desired-state.ts";
+import { findPort, findSwitch } from "./find-switch.ts";
+import { portId, settingOf } from "./host-config.ts";
+import type { HostMember } from "./host-member.ts";
+import { hostFailure } from "./member-state.ts";
+import { fencedError, fencingOf } from "./port-ownership.ts";
+import type { PortRecord } from "./records.ts";
+import { refusedSpec } from "./refused-spec.ts";
+import { validateSetting } from "./validate-switch.ts";
+
+/** Longest path of a Unix socket on Linux, `sun_path` less its final zero. */
+const longestSocketPath = 107;
+
+/** What the control of ports needs of the switch. */
+export interface PortControlOptions {
+  readonly state: DesiredState;
+  readonly member: (host: string) => HostMember;
+}
+
+/** A port, and the owner that speaks of it. */
+export interface OwnedPort {
+  readonly switchId: string;
+  readonly portKey: string;
+  readonly generation: Generation;
+}
+
+/** Connects the ports of switches, and keeps earlier owners out of them. */
+export class PortControl {
+  readonly #state: DesiredState;
+  readonly #member: (host: string) => HostMember;
+
+  constructor({ state, member }: PortControlOptions) {
+    this.#state = state;
+    this.#member = member;
+  }
+
+  /** Connects a port for its owner, once the hosts concerned have it and no earlier owner can reach anybody. */
+  async connect(input: ConnectPort): Promise<PortBinding> {
+    const { switchId, portKey, host, generation } = input;
+    if (input.setting !== undefined) {
+      const problems = validateSetting(input.setting, "setting");
+      if (problems.length > 0) throw refusedSpec(`port '${portKey}'`, problems);
+    }
+    const before = this.#admit(input);
+    if (before?.connected === true && before.generation < generation) {
+      await this.#cut(switchId, [portKey], { upTo: generation - 1, lowest: generation });
+      await this.#confirmCut(switchId, portKey);
+    }
+    const member = this.#member(host);
+    // Nothing is kept of an owner whose host can't be reached: it will be asked for again.
+    await member.converge();
+    await this.#state.change(() => this.#attach(input));
+    await member.converge();
+    const record = findPort(this.#state, switchId, portKey);
+    if (!record.connected || record.generation !== generation) throw fencedError(record, generation);
+    return {
+      switchId,
+      portKey,
+      host,
+      generation,
+      attachment: { kind: "qemu-stream", path: record.path },
+      fencing: fencingOf(settingOf(findSwitch(this.#state, switchId).spec, record)),
+    };
+  }
+
+  /** Ends the connection of just this owner. */
+  async disconnect({ switchId, portKey, generation }: OwnedPort): Promise<void> {
+    const record = this.#state.port(switchId, portKey);
+    if (record?.connected !== true || record.generation !== generation) return;
+    await this.#cut(switchId, [portKey], { upTo: generation, lowest: 0 });
+    // A host that can't be reached now lets go of the port when it returns.
+    await this.#member(record.host)
+      .converge()
+      .catch(() => undefined);
+  }
+
+  /** Keeps owners up to this generation out, for good. Resolves when they reach nobody. */
+  async revoke({ switchId, portKey, generation }: OwnedPort): Promise<void> {
+    findPort(this.#state, switchId, portKey);
+    await this.#cut(switchId, [portKey], { upTo: generation, lowest: generation + 1 });
+    await this.#confirmCut(switchId, portKey);
+  }
+
+  /** Disconnects the connected ports that are not known. Returns their keys. */
+  async collectGarbage({
+    switchId,
+    known,
+  }: {
+    readonly switchId: string;
+    readonly known: readonly string[];
+  }): Promise<readonly string[]> {
+    findSwitch(this.#state, switchId);
+    const keep = new Set(known);
+    const gone = this.#state.portsOf(switchId).filter(({ portKey, connected }) => connected && !keep.has(portKey));
+    const keys = gone.map(({ portKey }) => portKey);
+    await this.#cut(switchId, keys, { upTo: Number.POSITIVE_INFINITY, lowest: 0 });
+    const hosts = new Set(gone.map(({ host }) => host));
+    await Promise.allSettled([...hosts].map((host) => this.#member(host).converge()));
+    return gone.map(({ portKey }) => portKey).sort();
+  }
+
+  /** Says no to what can't be connected. Returns what is there. */
+  #admit(input: ConnectPort): PortRecord | undefined {
+    const { switchId, portKey, portGroup, host, generation } = input;
+    const { spec } = findSwitch(this.#state, switchId);
+    if (!spec.portGroups.some(({ key }) => key === portGroup)) {
+      throw new VdcError("NOT_FOUND", `switch '${switchId}' has no port group '${portGroup}'`);
+    }
+    if (!spec.members.some((member) => member.host === host)) {
+      throw new VdcError("FAILED_PRECONDITION", `host '${host}' is not a member of switch '${switchId}'`, {
+        reason: "VDC_NOT_A_MEMBER",
+      });
+    }
+    const record = this.#state.port(switchId, portKey);
+    if (record === undefined) return undefined;
+    if (generation < record.lowest) throw fencedError(record, generation);
+    if (!record.connected || record.generation !== generation) return record;
+    const { mac } = input;
+    if (record.host === host && record.mac === mac && record.portGroup === portGroup) return record;
+    throw new VdcError(
+      "ALREADY_EXISTS",
+      `port '${portKey}' is connected by generation ${generation} to '${record.portGroup}' on host '${record.host}' with address ${record.mac}`,
+      { reason: "VDC_PORT_CONNECTED" },
+    );
+  }
+
+  #attach(input: ConnectPort): { writes: readonly Write[]; result: undefined } {
+    const { switchId, portKey, portGroup, host, mac, generation, owner, setting } = input;
+    const before = this.#admit(input);
+    if (before?.connected === true && before.generation !== generation) {
+      throw new VdcError("UNAVAILABLE", `port '${portKey}' was connected by generation ${before.generation} just now`);
+    }
+    if (before?.connected === true && isDeepStrictEqual(before.setting, setting))
+      return { writes: [], result: undefined };
+    const attachment = before?.connected === true ? before.attachment : (before?.attachment ?? 0) + 1;
+    const value: PortRecord = {
+      switchId,
+      portKey,
+      portGroup,
+      host,
+      mac,
+      generation,
+      lowest: Math.max(before?.lowest ?? 0, generation),
+      attachment,
+      connected: true,
+      gate: before?.connected === true ? before.gate : (input.gate ?? "open"),
+      path: before?.connected === true ? before.path : this.#socketPath(host, portId(switchId, portKey), attachment),
+      carried: before?.carried ?? noCounters,
+      cuts: before?.cuts ?? [],
+      ...(owner === undefined ? {} : { owner }),
+      ...(setting === undefined ? {} : { setting }),
+    };
+    return { writes: [{ kind: "port", switchId, portKey, value }], result: undefined };
+  }
+
+  #socketPath(host: string, id: string, attachment: number): string {
+    const record = this.#state.hosts.get(host);
+    if (record === undefined) throw hostFailure(host, new Error("its folder is not known"));
+    const path = join(record.directory, "run", `${id}.${attachment}`);
+    if (Buffer.byteLength(path) <= longestSocketPath) return path;
+    throw new VdcError(
+      "FAILED_PRECONDITION",
+      `the folder of host '${host}' is too long: the socket '${path}' would have more than ${longestSocketPath} bytes`,
+      { reason: "VDC_SOCKET_PATH_TOO_LONG" },
+    );
+  }
+
+  /** Ends the connections of owners up to a generation, and refuses generations below `lowest` from now on. */
+  async #cut(
+    switchId: string,
+    portKeys: readonly string[],
+    { upTo, lowest }: { readonly upTo: number; readonly lowest: number },
+  ): Promise<void> {
+    await this.#state.change(() => {
+      const writes = portKeys.flatMap((portKey): Write[] => {
+        const record = this.#state.port(switchId, portKey);
+        if (record === undefined) return [];
+        const ends = record.connected && record.generation <= upTo;
+        if (!ends && record.lowest >= lowest) return [];
+        const { host, attachment, generation, mac } = record;
+        const value: PortRecord = {
+          ...record,
+          lowest: Math.max(record.lowest, lowest),
+          connected: record.connected && !ends,
+          cuts: ends ? [...record.cuts, { host, attachment, generation, mac }] : record.cuts,
+        };
+        return [{ kind: "port", switchId, portKey, value }];
+      });
+      return { writes, result: undefined };
+    });
+  }
+
+  /**
+   * Resolves when earlier owners of a port reach nobody: their hosts have let go of the port, or every other host that can be reached
+   * refuses frames from its address from them. Where a port may use other addresses that is no fence, and only the first counts.
+   */
+  async #confirmCut(switchId: string, portKey: string): Promise<void> {
+    const pending = (): readonly string[] => [
+      ...new Set(this.#state.port(switchId, portKey)?.cuts.map(({ host }) => host)),
+    ];
+    await Promise.allSettled(pending().map((host) => this.#member(host).converge()));
+    const hosts = pending();
+    if (hosts.length === 0) return;
+    const { spec } = findSwitch(this.#state, switchId);
+    const others = spec.members.filter(({ host }) => !hosts.includes(host));
+    await Promise.allSettled(others.map(({ host }) => this.#member(host).converge()));
+    if (fencingOf(settingOf(spec, findPort(this.#state, switchId, portKey))) === "enforced") return;
+    throw new VdcError(
+      "UNAVAILABLE",
+      `port '${portKey}' may still be served by host '${hosts.join("', '")}', which can't be reached; since it may use other addresses than its own, the other hosts can't tell its frames. The revocation is kept`,
+      { reason: "VDC_REVOKE_UNCONFIRMED" },
+    );
+  }
+}
