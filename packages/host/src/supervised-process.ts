@@ -1,17 +1,14 @@
-import { type ChildProcess, spawn as spawnChild } from "node:child_process";
-import { closeSync, openSync, renameSync, statSync } from "node:fs";
-import { createRequire } from "node:module";
-import { isAbsolute } from "node:path";
-import { fileURLToPath } from "node:url";
+import type { ChildProcess } from "node:child_process";
 import { isDeepStrictEqual } from "node:util";
 import { type Json, type Logger, VdcError } from "@vdc-os/core";
 import type { EnsureProcess, ProcessState, ProcessStatus } from "@vdc-os/core/host/v1";
-import { connectDataPlane, type DataPlaneConnection, dataPlaneVariables } from "@vdc-os/core/remote";
-import { identifyProcess, isRunning, type ProcessIdentity, signalProcess, writeFileAtomic } from "@vdc-os/core/local";
+import { identifyProcess, isRunning, type ProcessIdentity, signalProcess } from "@vdc-os/core/local";
+import { ControlLink } from "./control-link.ts";
 import type { HostDirectory } from "./host-directory.ts";
 import { type ProcessRecord, removeRecord, writeRecord } from "./process-record.ts";
-import { hostDirectoryVariable, killOwnedProcesses, spawnVariable } from "./process-table.ts";
+import { killOwnedProcesses } from "./process-table.ts";
 import { readTail } from "./read-log.ts";
+import { prepareEnvironment, resolveProgram, spawnProcess } from "./spawn-process.ts";
 
 /** What supervised processes share. */
 export interface SupervisionContext {
@@ -34,11 +31,11 @@ const recoveredAfterMs = 30_000;
 /** How `lastExit` begins for a program that is not there. */
 const couldNot = "could not be started";
 const adoptedPollMs = 200;
-const maxLogBytes = 16 * 1024 * 1024;
 
 /** One supervised process: it is started, watched, started again, adopted and ended here. Changes of its life are made one at a time. */
 export class SupervisedProcess {
   readonly #context: SupervisionContext;
+  readonly #control: ControlLink;
   #record: ProcessRecord;
   #state: ProcessState = "exited";
   #child: ChildProcess | undefined;
@@ -47,7 +44,6 @@ export class SupervisedProcess {
   #failures = 0;
   #busy: Promise<unknown> = Promise.resolve();
   #readiness: AbortController | undefined;
-  #control: Promise<DataPlaneConnection> | undefined;
   readonly #listeners: Set<() => void> = new Set();
   /** Set when the runtime lets go of the process: nothing is done for it any more. */
   #released = false;
@@ -55,6 +51,7 @@ export class SupervisedProcess {
   constructor(context: SupervisionContext, record: ProcessRecord) {
     this.#context = context;
     this.#record = record;
+    this.#control = new ControlLink(context.directory, record.spec.processId);
   }
 
   get processId(): string {
@@ -80,7 +77,7 @@ export class SupervisedProcess {
       ...(alive && pid !== undefined ? { pid } : {}),
       ...(alive && startedAt !== undefined ? { startedAt } : {}),
       restarts,
-      ...(spec.program.kind === "module" ? { controlSocket: this.#controlSocket() } : {}),
+      ...(spec.program.kind === "module" ? { controlSocket: this.#control.socket } : {}),
       ...(lastExit === undefined ? {} : { lastExit }),
     };
   }
@@ -142,7 +139,7 @@ export class SupervisedProcess {
     this.#readiness?.abort();
     this.#child?.removeAllListeners();
     this.#child?.unref();
-    this.#dropControl();
+    this.#control.drop();
   }
 
   /** Waits for what is being done, after {@link release}. */
@@ -160,29 +157,8 @@ export class SupervisedProcess {
         reason: "VDC_PROCESS_NOT_READY",
       });
     }
-    const control = await this.#connectControl();
+    const control = await this.#control.connect();
     return control.request(method, params, { signal });
-  }
-
-  #controlSocket(): string {
-    return this.#context.directory.controlSocket(this.processId);
-  }
-
-  #connectControl(): Promise<DataPlaneConnection> {
-    if (this.#control !== undefined) return this.#control;
-    const connecting = connectDataPlane(this.#controlSocket());
-    this.#control = connecting;
-    const forget = (): void => {
-      if (this.#control === connecting) this.#control = undefined;
-    };
-    connecting.then((connection) => connection.closed.then(forget), forget);
-    return connecting;
-  }
-
-  #dropControl(): void {
-    const control = this.#control;
-    this.#control = undefined;
-    control?.then((connection) => connection.close()).catch(() => {});
   }
 
   async #launch(): Promise<void> {
@@ -193,31 +169,8 @@ export class SupervisedProcess {
     const spawn = crypto.randomUUID();
     const { pid: _pid, startTicks: _ticks, startedAt: _at, ...rest } = this.#record;
     await this.#write({ ...rest, spawn, bootId });
-    const env: NodeJS.ProcessEnv = {
-      ...withoutOwnVariables(process.env),
-      [hostDirectoryVariable]: directory.root,
-      [spawnVariable]: spawn,
-      [dataPlaneVariables.owner]: `${spec.owner.datacenter}/${hostId}/${spec.processId}`,
-      [dataPlaneVariables.processId]: spec.processId,
-    };
-    if (spec.program.kind === "module") {
-      await writeFileAtomic(directory.config(spec.processId), JSON.stringify(spec.program.config));
-      env[dataPlaneVariables.controlSocket] = this.#controlSocket();
-      env[dataPlaneVariables.configFile] = directory.config(spec.processId);
-    }
-    const log = openLog(directory.log(spec.processId));
-    let child: ChildProcess;
-    try {
-      // Detached: a session of its own, so that no terminal or group signal meant for the runtime reaches it.
-      child = spawnChild(program.command, program.args, {
-        detached: true,
-        stdio: ["ignore", log, log],
-        env,
-        cwd: directory.root,
-      });
-    } finally {
-      closeSync(log);
-    }
+    const environment = await prepareEnvironment(spec, { directory, hostId, spawn });
+    const child = spawnProcess(program, { environment, log: directory.log(spec.processId), cwd: directory.root });
     this.#child = child;
     this.#state = "starting";
     const failed = await new Promise<Error | undefined>((resolve) => {
@@ -253,26 +206,15 @@ export class SupervisedProcess {
   }
 
   async #awaitReady(signal: AbortSignal): Promise<void> {
-    const deadline = performance.now() + (this.spec.readyTimeoutMs ?? defaultReadyTimeoutMs);
-    let pauseMs = 10;
-    while (!signal.aborted) {
-      try {
-        const control = await this.#connectControl();
-        await control.ping({ timeoutMs: Math.max(1, deadline - performance.now()) });
-        if (!signal.aborted) this.#move("running");
-        return;
-      } catch {
-        if (signal.aborted) return;
-        if (performance.now() > deadline) {
-          this.#complain("it did not answer on its control socket in time and is killed", undefined);
-          const identity = this.#identity();
-          if (identity !== undefined) await signalProcess(identity, "SIGKILL");
-          return;
-        }
-        await new Promise((resolve) => setTimeout(resolve, pauseMs));
-        pauseMs = Math.min(100, pauseMs * 1.5);
-      }
+    const isReady = await this.#control.awaitAnswer(this.spec.readyTimeoutMs ?? defaultReadyTimeoutMs, signal);
+    if (signal.aborted) return;
+    if (isReady) {
+      this.#move("running");
+      return;
     }
+    this.#complain("it did not answer on its control socket in time and is killed", undefined);
+    const identity = this.#identity();
+    if (identity !== undefined) await signalProcess(identity, "SIGKILL");
   }
 
   /** The process of start `spawn` has ended. */
@@ -280,7 +222,7 @@ export class SupervisedProcess {
     if (this.#released || this.#record.spawn !== spawn || this.#record.wanted !== "running") return;
     this.#readiness?.abort();
     clearInterval(this.#poll);
-    this.#dropControl();
+    this.#control.drop();
     // What it started and left behind would fight with what is started next.
     await killOwnedProcesses(this.#context.directory.root, (owned) => owned.spawn === spawn);
     const { spec, startedAt } = this.#record;
@@ -318,7 +260,7 @@ export class SupervisedProcess {
         await new Promise((resolve) => setTimeout(resolve, 10));
       }
     }
-    this.#dropControl();
+    this.#control.drop();
     if (identity !== undefined) await signalProcess(identity, "SIGKILL");
     const { processId } = this;
     await killOwnedProcesses(this.#context.directory.root, (owned) => owned.processId === processId);
@@ -396,38 +338,4 @@ export class SupervisedProcess {
       error === undefined ? {} : { error: String(error) },
     );
   }
-}
-
-/** How a program is started. Throws `FAILED_PRECONDITION` when its module is not installed. */
-function resolveProgram(
-  spec: EnsureProcess,
-  resolveFrom: string,
-): { readonly command: string; readonly args: readonly string[] } {
-  const { program } = spec;
-  if (program.kind === "command") return { command: program.command, args: program.args };
-  if (program.module.startsWith("file:")) return { command: process.execPath, args: [fileURLToPath(program.module)] };
-  if (isAbsolute(program.module)) return { command: process.execPath, args: [program.module] };
-  try {
-    return { command: process.execPath, args: [createRequire(resolveFrom).resolve(program.module)] };
-  } catch (cause) {
-    throw new VdcError(
-      "FAILED_PRECONDITION",
-      `the module '${program.module}' of process '${spec.processId}' is not installed on this host`,
-      { reason: "VDC_MODULE_NOT_FOUND", cause },
-    );
-  }
-}
-
-function withoutOwnVariables(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith("VDC_")));
-}
-
-/** Opens a log to append to; what a log beyond the limit holds is kept as `.1`. */
-function openLog(path: string): number {
-  try {
-    if (statSync(path).size > maxLogBytes) renameSync(path, `${path}.1`);
-  } catch {
-    // There is none yet.
-  }
-  return openSync(path, "a", 0o600);
 }

@@ -1,0 +1,102 @@
+import { type ChildProcess, spawn as spawnChild } from "node:child_process";
+import { closeSync, openSync, renameSync, statSync } from "node:fs";
+import { createRequire } from "node:module";
+import { isAbsolute } from "node:path";
+import { fileURLToPath } from "node:url";
+import { VdcError } from "@vdc-os/core";
+import type { EnsureProcess } from "@vdc-os/core/host/v1";
+import { writeFileAtomic } from "@vdc-os/core/local";
+import { dataPlaneVariables } from "@vdc-os/core/remote";
+import type { HostDirectory } from "./host-directory.ts";
+import { hostDirectoryVariable, spawnVariable } from "./process-table.ts";
+
+const maxLogBytes = 16 * 1024 * 1024;
+
+/** What is executed for a program of a spec. */
+export interface ResolvedProgram {
+  readonly command: string;
+  readonly args: readonly string[];
+}
+
+/** Options of {@link prepareEnvironment}. */
+export interface PrepareEnvironmentOptions {
+  readonly directory: HostDirectory;
+  readonly hostId: string;
+  /** Names the start. */
+  readonly spawn: string;
+}
+
+/** Options of {@link spawnProcess}. */
+export interface SpawnProcessOptions {
+  readonly environment: NodeJS.ProcessEnv;
+  /** The file to which its output is appended. */
+  readonly log: string;
+  readonly cwd: string;
+}
+
+/** How a program is started. Throws `FAILED_PRECONDITION` when its module is not installed. */
+export function resolveProgram(spec: EnsureProcess, resolveFrom: string): ResolvedProgram {
+  const { program } = spec;
+  if (program.kind === "command") return { command: program.command, args: program.args };
+  if (program.module.startsWith("file:")) return { command: process.execPath, args: [fileURLToPath(program.module)] };
+  if (isAbsolute(program.module)) return { command: process.execPath, args: [program.module] };
+  try {
+    return { command: process.execPath, args: [createRequire(resolveFrom).resolve(program.module)] };
+  } catch (cause) {
+    throw new VdcError(
+      "FAILED_PRECONDITION",
+      `the module '${program.module}' of process '${spec.processId}' is not installed on this host`,
+      { reason: "VDC_MODULE_NOT_FOUND", cause },
+    );
+  }
+}
+
+/** The variables by which a process is recognised and finds its control socket and its configuration, which is written here. */
+export async function prepareEnvironment(
+  spec: EnsureProcess,
+  { directory, hostId, spawn }: PrepareEnvironmentOptions,
+): Promise<NodeJS.ProcessEnv> {
+  const environment: NodeJS.ProcessEnv = {
+    ...withoutOwnVariables(process.env),
+    [hostDirectoryVariable]: directory.root,
+    [spawnVariable]: spawn,
+    [dataPlaneVariables.owner]: `${spec.owner.datacenter}/${hostId}/${spec.processId}`,
+    [dataPlaneVariables.processId]: spec.processId,
+  };
+  if (spec.program.kind === "module") {
+    await writeFileAtomic(directory.config(spec.processId), JSON.stringify(spec.program.config));
+    environment[dataPlaneVariables.controlSocket] = directory.controlSocket(spec.processId);
+    environment[dataPlaneVariables.configFile] = directory.config(spec.processId);
+  }
+  return environment;
+}
+
+/** Spawns a process that outlives the runtime. Whether that worked is told by its `spawn` and `error` events. */
+export function spawnProcess(program: ResolvedProgram, { environment, log, cwd }: SpawnProcessOptions): ChildProcess {
+  const output = openLog(log);
+  try {
+    // Detached: a session of its own, so that no terminal or group signal meant for the runtime reaches it.
+    return spawnChild(program.command, program.args, {
+      detached: true,
+      stdio: ["ignore", output, output],
+      env: environment,
+      cwd,
+    });
+  } finally {
+    closeSync(output);
+  }
+}
+
+function withoutOwnVariables(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith("VDC_")));
+}
+
+/** Opens a log to append to; what a log beyond the limit holds is kept as `.1`. */
+function openLog(path: string): number {
+  try {
+    if (statSync(path).size > maxLogBytes) renameSync(path, `${path}.1`);
+  } catch {
+    // There is none yet.
+  }
+  return openSync(path, "a", 0o600);
+}
