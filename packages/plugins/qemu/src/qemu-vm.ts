@@ -1,24 +1,19 @@
-import { rename, rm } from "node:fs/promises";
 import { type Logger, toVdcError, VdcError } from "@vdc-os/core";
 import type { PowerState, Vm } from "@vdc-os/core/compute/v1";
 import { killProcess, type ProcessIdentity } from "@vdc-os/core/local";
-import { commandLine } from "./command-line.ts";
 import { ConsoleInput } from "./console-input.ts";
-import type { HostFolder } from "./host-folder.ts";
-import { findVmProcesses, vmVariables } from "./process-table.ts";
+import { findVmProcesses } from "./process-table.ts";
 import { type QemuEnd, QemuProcess } from "./qemu-process.ts";
 import { SerialQueue } from "./serial-queue.ts";
+import { shutDownGuest } from "./shut-down-guest.ts";
 import { startFailure } from "./start-failure.ts";
+import { type QemuHost, startQemu } from "./start-qemu.ts";
 import { removeRecord, type VmRecord, type VmRun, writeRecord } from "./vm-record.ts";
 
 /** What the VMs of a host share. */
-export interface VmHost {
-  readonly name: string;
-  readonly folder: HostFolder;
-  readonly program: string;
+export interface VmHost extends QemuHost {
   readonly bootId: string;
   readonly logger: Logger;
-  readonly startTimeoutMs: number;
   newSpawn(): string;
   now(): number;
   accelerator(): Promise<"kvm" | "tcg">;
@@ -26,8 +21,6 @@ export interface VmHost {
   admit(vm: QemuVm): void;
   onChange(vm: QemuVm, type: "modified" | "deleted"): void;
 }
-
-const pressAgainMs = 5_000;
 
 /**
  * A VM of the host: its record, and its QEMU while it has one.
@@ -154,7 +147,7 @@ export class QemuVm {
       return this.#process;
     });
     if (process !== undefined && options.mode === "guest") {
-      await this.#askGuest(process, options.guestTimeoutMs, signal);
+      await shutDownGuest(process, options.guestTimeoutMs, signal);
     }
     return this.#queue.run(async () => {
       // What was started meanwhile is not what was asked to stop.
@@ -255,8 +248,8 @@ export class QemuVm {
   }
 
   async #launch(generation: number, signal: AbortSignal): Promise<void> {
-    const { folder, program, bootId } = this.#host;
-    const { vmId, name, uuid, spec } = this.#record;
+    const { folder, bootId } = this.#host;
+    const { vmId } = this;
     const accelerator = await this.#host.accelerator();
     if (signal.aborted) throw toVdcError(signal.reason);
     for (const leftover of await findVmProcesses(folder.root)) {
@@ -266,48 +259,17 @@ export class QemuVm {
     const { lastEnd: _, ...before } = this.#record;
     const run: VmRun = { spawn, bootId };
     await this.#save({ ...before, wanted: "running", generation, highestGeneration: generation, run });
-    const paths = this.#paths();
-    const args = commandLine({
-      name,
-      uuid,
-      spec,
+    const process = await startQemu(this.#host, {
+      record: this.#record,
+      paths: this.#paths(),
       accelerator,
-      monitorSocket: paths.monitorSocket,
-      consoleSocket: folder.consoleSocket(vmId),
-      consoleLog: folder.console(vmId),
-      pidFile: folder.pidFile(vmId),
+      spawn,
+      signal,
+      onSpawned: ({ pid, startTicks }) => this.#save({ ...this.#record, run: { ...run, pid, startTicks } }),
+      onFailed: (end) => this.#saveEnd(end),
     });
-    let process: QemuProcess | undefined;
-    try {
-      await rename(folder.console(vmId), folder.previousConsole(vmId)).catch(() => undefined);
-      for (const socket of [paths.monitorSocket, folder.consoleSocket(vmId)]) await rm(socket, { force: true });
-      process = await QemuProcess.spawn({ ...paths, program, args, environment: this.#environment(spawn) });
-      const { pid, startTicks } = process.identity;
-      await this.#save({ ...this.#record, run: { ...run, pid, startTicks } });
-      await this.#awaitRunning(process, signal);
-    } catch (error) {
-      const log = (await process?.readLog()) ?? "";
-      const end = { crashed: false, detail: `it could not be started: ${log || toVdcError(error).message}` };
-      await process?.kill(end);
-      process?.release();
-      await this.#saveEnd(end);
-      throw signal.aborted ? toVdcError(signal.reason) : startFailure(vmId, error, log);
-    }
     await this.#save({ ...this.#record, run: { ...(this.#record.run ?? run), startedAt: this.#host.now() } });
     this.#attach(process);
-  }
-
-  async #awaitRunning(process: QemuProcess, signal: AbortSignal): Promise<void> {
-    const timeoutMs = this.#host.startTimeoutMs;
-    const over = new AbortController();
-    const either = AbortSignal.any([signal, over.signal]);
-    const ended = process.ended.then(() => {
-      over.abort();
-      throw new Error("QEMU ended");
-    });
-    const running = process.connect({ timeoutMs, signal: either }).then(() => process.resume(either));
-    running.catch(() => undefined);
-    await Promise.race([running, ended]);
   }
 
   #attach(process: QemuProcess): void {
@@ -322,19 +284,6 @@ export class QemuVm {
     this.#process = undefined;
     this.#console.close();
     await this.#saveEnd(end).finally(() => this.#host.onChange(this, "modified"));
-  }
-
-  /** Presses the power button until the guest is off, the time is over, or something else ended it. */
-  async #askGuest(process: QemuProcess, timeoutMs: number, signal: AbortSignal): Promise<void> {
-    const giveUp = performance.now() + timeoutMs;
-    while (performance.now() < giveUp) {
-      // Again and again: a guest that has not finished booting does not hear it.
-      if (!(await process.pressPowerButton())) return;
-      const wait = Math.max(0, Math.min(pressAgainMs, giveUp - performance.now()));
-      const ended = await raceEnd(process.ended, wait, signal);
-      if (signal.aborted) throw toVdcError(signal.reason);
-      if (ended) return;
-    }
   }
 
   async #end(process: QemuProcess): Promise<void> {
@@ -357,18 +306,6 @@ export class QemuVm {
     throw new VdcError("UNAVAILABLE", `an older QEMU of VM '${this.vmId}' (pid ${leftover.pid}) does not die`);
   }
 
-  #environment(spawn: string): Readonly<Record<string, string>> {
-    const { name, folder } = this.#host;
-    return {
-      PATH: globalThis.process.env.PATH ?? "/usr/bin:/bin",
-      LANG: "C.UTF-8",
-      [vmVariables.owner]: `${this.#record.owner?.datacenter ?? "none"}/${name}/${this.vmId}`,
-      [vmVariables.directory]: folder.root,
-      [vmVariables.vm]: this.vmId,
-      [vmVariables.spawn]: spawn,
-    };
-  }
-
   #paths(): { readonly monitorSocket: string; readonly log: string } {
     const { folder } = this.#host;
     return { monitorSocket: folder.monitorSocket(this.vmId), log: folder.log(this.vmId) };
@@ -388,20 +325,4 @@ export class QemuVm {
     await writeRecord(this.#host.folder, record);
     this.#record = record;
   }
-}
-
-/** Whether it ended in this time. */
-function raceEnd(ended: Promise<unknown>, waitMs: number, signal: AbortSignal): Promise<boolean> {
-  return new Promise((resolve) => {
-    const finish = (value: boolean): void => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", onAbort);
-      resolve(value);
-    };
-    const onAbort = (): void => finish(false);
-    const timer = setTimeout(() => finish(false), waitMs);
-    signal.addEventListener("abort", onAbort);
-    if (signal.aborted) onAbort();
-    void ended.then(() => finish(true));
-  });
 }
