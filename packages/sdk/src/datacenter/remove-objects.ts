@@ -1,11 +1,13 @@
 import { type Logger, toVdcError } from "@vdc-os/core";
 import type { ControlPlane } from "../controller/control-plane.ts";
 import { cloudInstanceKind } from "../kinds/cloud-instance-spec.ts";
+import { hostKind } from "../kinds/host-spec.ts";
 import { imageKind } from "../kinds/image-spec.ts";
-import { switchKind } from "../kinds/switch-spec.ts";
-import { virtualMachineKind } from "../kinds/virtual-machine-spec.ts";
-import { volumeKind } from "../kinds/volume-spec.ts";
+import { switchKind, type SwitchKindSpec } from "../kinds/switch-spec.ts";
+import { virtualMachineKind, type VirtualMachineStatus } from "../kinds/virtual-machine-spec.ts";
+import { volumeKind, type VolumeStatus } from "../kinds/volume-spec.ts";
 import type { AnyKind } from "../resource/kind.ts";
+import type { Resource } from "../resource/resource.ts";
 
 /** What is removed together, and in which order: what uses goes before what is used. */
 const order: readonly (readonly AnyKind[])[] = [
@@ -15,6 +17,8 @@ const order: readonly (readonly AnyKind[])[] = [
 
 /** How long each group may take, in milliseconds. */
 const timeoutMs = 20_000;
+/** The same for what a host holds that is away: it goes with the host, which is swept when it is closed, so there is little to wait for. */
+const awayTimeoutMs = 2_000;
 
 /**
  * Deletes every object, and waits until nothing of them is left at their providers: storage and clouds are often elsewhere than in the datacenter's folder. What
@@ -23,14 +27,21 @@ const timeoutMs = 20_000;
 export async function removeObjects(plane: ControlPlane, logger: Logger): Promise<void> {
   for (const kinds of order) {
     const deadline = AbortSignal.timeout(timeoutMs);
+    const awayDeadline = AbortSignal.timeout(awayTimeoutMs);
+    const away = new Set(
+      plane.cache
+        .list(hostKind)
+        .filter(({ status }) => status.state !== "connected")
+        .map(({ metadata }) => metadata.name),
+    );
     const objects = kinds.flatMap((kind) => plane.cache.list(kind).map((object) => ({ kind, object })));
     await Promise.all(
-      objects.map(async ({ kind, object: { metadata } }) => {
-        const { tenant, name } = metadata;
+      objects.map(async ({ kind, object }) => {
+        const { tenant, name } = object.metadata;
         try {
           if ((await plane.store.find(kind, { tenant, name })) === undefined) return;
           const { task } = await plane.store.delete(kind, { tenant, name });
-          await task.wait({ signal: deadline });
+          await task.wait({ signal: hostsOf(object).some((host) => away.has(host)) ? awayDeadline : deadline });
         } catch (error) {
           const { code, message } = toVdcError(error);
           if (code !== "NOT_FOUND")
@@ -39,4 +50,13 @@ export async function removeObjects(plane: ControlPlane, logger: Logger): Promis
       }),
     );
   }
+}
+
+/** The hosts that must take part when an object is removed. */
+function hostsOf(object: Resource): readonly string[] {
+  const { host, attachedTo } = object.status as Pick<VirtualMachineStatus, "host"> & Pick<VolumeStatus, "attachedTo">;
+  const { hosts } = object.spec as Partial<Pick<SwitchKindSpec, "hosts">>;
+  return [host, attachedTo?.host, ...(object.kind === switchKind.kind ? (hosts ?? []) : [])].filter(
+    (name) => name !== undefined,
+  );
 }
