@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { linkSync, readFileSync, renameSync, statSync, unlinkSync, writeFileSync } from "node:fs";
+import { linkSync, readdirSync, readFileSync, renameSync, rmSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { Qcow2Error, toQcow2Error } from "./qcow2-error.ts";
 
@@ -64,6 +64,39 @@ export function isLockedForWriting(imagePath: string): boolean {
   return owner !== undefined && isAlive(owner);
 }
 
+/** A claim that its writer has not filled in after so long is nobody's, in milliseconds. */
+const unfinishedClaimMs = 10_000;
+
+/**
+ * Removes what processes that were killed while they claimed an image have left beside it. Claims that stand, and those that are being made, stay.
+ */
+export function removeAbandonedClaims(imagePath: string): void {
+  const folder = dirname(imagePath);
+  const prefix = `${basename(lockPathOf(imagePath))}.`;
+  let names: readonly string[];
+  try {
+    names = readdirSync(folder);
+  } catch {
+    return;
+  }
+  for (const name of names) {
+    if (!name.startsWith(prefix) || !/^[0-9a-f]{24}(\.stale)?$/.test(name.slice(prefix.length))) continue;
+    const path = join(folder, name);
+    const owner = parseOwner(readText(path));
+    const abandoned = owner === undefined ? ageOf(path) > unfinishedClaimMs : !isAlive(owner);
+    if (abandoned) rmSync(path, { force: true });
+  }
+}
+
+/** How long ago a file was written, in milliseconds; 0 when it is gone. */
+function ageOf(path: string): number {
+  try {
+    return Date.now() - statSync(path).mtimeMs;
+  } catch {
+    return 0;
+  }
+}
+
 /**
  * Claims an image for writing, against other processes that use this engine. A claim whose process is gone is taken over.
  * Errors: `IN_USE`, which names the process.
@@ -103,6 +136,7 @@ export function lockForWriting(imagePath: string): ImageLock {
   } catch (error) {
     throw toQcow2Error(error, `cannot lock '${imagePath}'`);
   }
+  removeAbandonedClaims(imagePath);
   return {
     previousOwnerCrashed,
     release: (clean) => {
@@ -128,7 +162,8 @@ function takeAway(path: string, expected: string, aside: string): void {
       // A third process was faster; its claim stands, and the one put aside finds that out when it checks its token.
     }
   }
-  unlinkSync(aside);
+  // Somebody who sweeps may have been faster.
+  rmSync(aside, { force: true });
 }
 
 /** QEMU's lock bytes (block/file-posix.c): permissions held start at 100, permissions not shared at 200. */

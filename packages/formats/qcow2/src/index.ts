@@ -11,7 +11,7 @@ export { type FileLayer, type FileStatus, type ImageFile, nodeFileLayer, type Op
 export { type BlockTarget, type CopyOptions, type CopyProgress, copyBlocks } from "./flatten.ts";
 export type { BackingReference } from "./header.ts";
 export type { NewBacking } from "./header-layout.ts";
-export { lockPathOf } from "./image-lock.ts";
+export { lockPathOf, removeAbandonedClaims } from "./image-lock.ts";
 // Looking at images.
 export { type ImageInspection, type InspectOptions, inspect, type MeasureOptions, measure } from "./inspect.ts";
 export type { OpenImageOptions } from "./open-image.ts";

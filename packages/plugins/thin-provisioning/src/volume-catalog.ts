@@ -3,7 +3,7 @@ import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Logger, VdcError } from "@vdc-os/core";
 import { removeUnfinishedWrites, syncDirectory, writeFileAtomic } from "@vdc-os/core/local";
-import { inspect } from "@vdc-os/qcow2";
+import { inspect, removeAbandonedClaims } from "@vdc-os/qcow2";
 import { FolderSync, writeNewFile } from "./durable-file.ts";
 import { imageName, incomingPrefix, isVolumeId, type PoolLayout, recordName } from "./pool-layout.ts";
 import { VolumeEntry } from "./volume-entry.ts";
@@ -231,6 +231,7 @@ export class VolumeCatalog {
       return;
     }
     await removeUnfinishedWrites(this.layout.record(volumeId));
+    removeAbandonedClaims(this.layout.image(volumeId));
     const entry = this.#add(new VolumeEntry(record));
     this.#provisionedBytes += record.capacityBytes;
     if (record.changing) await this.#reconcile(entry);

@@ -64,7 +64,7 @@ describe("placeVm", () => {
         }
         return hosts.every((h) => h.promisedMemoryBytes <= h.memoryBytes && h.promisedCpus <= h.cpus * 8);
       }),
-      { seed: 7, numRuns: process.env["VDC_DEEP"] ? 5000 : 300 },
+      { seed: 7, numRuns: process.env.VDC_DEEP ? 5000 : 300 },
     );
   });
 });

@@ -1,0 +1,35 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { createImageSync, lockPathOf, Qcow2Image } from "../src/index.ts";
+
+let folder = "";
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "qcow2-claims-"));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const token = (digit: string): string => digit.repeat(24);
+
+test("what a killed process left beside an image goes with the next claim, and what stands stays", async () => {
+  const path = join(folder, "disk.qcow2");
+  createImageSync({ path, virtualSizeBytes: 1 << 20 });
+  const lock = lockPathOf(path);
+  const gone = spawnSync(process.execPath, ["-e", ""]).pid;
+  writeFileSync(`${lock}.${token("a")}`, `${gone}\nsome-boot\n1\n${token("a")}\n`);
+  writeFileSync(`${lock}.${token("b")}.stale`, `${gone}\nsome-boot\n1\n${token("b")}\n`);
+  // One that was never filled in, long ago; and one that is being made just now.
+  writeFileSync(`${lock}.${token("c")}`, "");
+  utimesSync(`${lock}.${token("c")}`, new Date(0), new Date(0));
+  writeFileSync(`${lock}.${token("d")}`, "");
+  writeFileSync(join(folder, ".disk.qcow2.lock.mine"), "");
+
+  await using image = await Qcow2Image.open(path);
+  expect(image.sizeBytes).toBe(1 << 20);
+  expect(readFileSync(lock, "utf8").startsWith(`${process.pid}\n`)).toBe(true);
+  expect(readdirSync(folder).sort()).toEqual(
+    [".disk.qcow2.lock", `.disk.qcow2.lock.${token("d")}`, ".disk.qcow2.lock.mine", "disk.qcow2"].sort(),
+  );
+});
