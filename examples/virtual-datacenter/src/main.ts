@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, rm, rmdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isVdcError, toVdcError, VdcError } from "@vdc-os/core";
 import { use } from "@vdc-os/core/kernel";
@@ -102,7 +102,7 @@ async function runReal(asked: Arguments, progress: Progress, signal: AbortSignal
     await progress.step(removing, async () => {
       await dc?.close();
       await cloud?.close();
-      if (!keep) await rm(dirname(places.keys), { recursive: true, force: true });
+      if (!keep) await removePlaces(places);
       await lock.release();
     });
     progress.end();
@@ -138,7 +138,6 @@ async function buildAndShow(
 
 async function removeKept(progress: Progress): Promise<void> {
   const places = await findPlaces(true);
-  const base = dirname(places.keys);
   const lock = await lockPlaces(places);
   try {
     if (!existsSync(places.datacenter)) {
@@ -161,12 +160,19 @@ async function removeKept(progress: Progress): Promise<void> {
       const dc = await openWithCloud(places, true, cloud.url, signal);
       await dc.destroy();
       await removeExternalCloud(places.cloud);
-      await rm(base, { recursive: true, force: true });
+      await removePlaces(places);
     });
   } finally {
     progress.end();
     await lock.release();
   }
+}
+
+/** Removes the run's folder, and the one around it unless something else is in that. */
+async function removePlaces(places: Places): Promise<void> {
+  const base = dirname(places.keys);
+  await rm(base, { recursive: true, force: true });
+  await rmdir(dirname(base)).catch(() => {});
 }
 
 /** One run at a time has the folders: what a run finds there is a killed one's, and is removed. */

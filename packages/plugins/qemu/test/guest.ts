@@ -1,5 +1,5 @@
 import { accessSync, constants } from "node:fs";
-import { tmpdir } from "node:os";
+import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import type { VmSpec } from "@vdc-os/core/compute/v1";
 import { buildGuestImage, type GuestImage } from "@vdc-os/guest-image";
@@ -19,7 +19,8 @@ export function lacksQemu(): boolean {
 
 /** The guest image, built once for all tests of this user and kept between runs. */
 export function guestImage(): Promise<GuestImage> {
-  return buildGuestImage({ outputDirectory: join(tmpdir(), `vdc-guest-image-${process.getuid?.() ?? 0}`) });
+  const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "vdc-os");
+  return buildGuestImage({ outputDirectory: join(cache, "guest"), cacheDirectory: join(cache, "packages") });
 }
 
 /** A small VM of the guest image. `knobs` go on the kernel's command line. */
