@@ -55,8 +55,7 @@ export function watch<Input, Output>(
 }
 
 /** A method of a contract: input first, context second; a promise, or an async iterable of items. */
-// biome-ignore lint/suspicious/noExplicitAny: the one place where a method's input and output are free.
-export type OperationMethod = (input: any, context: OperationContext) => Promise<any> | AsyncIterable<any>;
+export type OperationMethod = (input: never, context: OperationContext) => Promise<unknown> | AsyncIterable<unknown>;
 
 /** The definition that a contract's method must have. */
 export type OperationOf<Method> = Method extends (input: infer Input, context: OperationContext) => infer Result
