@@ -31,11 +31,12 @@ function readText(path: string): string {
   }
 }
 
-/** The start time of a process in ticks since boot (proc(5), field 22); empty when it does not run or cannot be told. */
+/** The start time of a process in ticks since boot (proc(5), field 22); empty when it does not run, is dead but not reaped yet, or cannot be told. */
 function startTimeOf(pid: number | "self"): string {
   const stat = readText(`/proc/${pid}/stat`);
   // The command name may hold spaces and parentheses, so count from the last one.
-  return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return fields[0] === "Z" || fields[0] === "X" ? "" : (fields[19] ?? "");
 }
 
 function bootId(): string {

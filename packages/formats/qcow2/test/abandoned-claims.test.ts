@@ -1,4 +1,5 @@
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -32,4 +33,29 @@ test("what a killed process left beside an image goes with the next claim, and w
   expect(readdirSync(folder).sort()).toEqual(
     [".disk.qcow2.lock", `.disk.qcow2.lock.${token("d")}`, ".disk.qcow2.lock.mine", "disk.qcow2"].sort(),
   );
+});
+
+test("a claim of a process that is dead, but that nobody has asked after yet, is nobody's", async () => {
+  const path = join(folder, "disk.qcow2");
+  createImageSync({ path, virtualSizeBytes: 1 << 20 });
+  const lock = lockPathOf(path);
+  // What the shell becomes never asks after the child that it had.
+  const parent = spawn("sh", ["-c", "sleep 0 & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "ignore"] });
+  try {
+    const [line] = (await once(parent.stdout, "data")) as [Buffer];
+    const pid = Number(line.toString());
+    const stat = (): readonly string[] =>
+      readFileSync(`/proc/${pid}/stat`, "utf8")
+        .replace(/^.*\) /, "")
+        .split(" ");
+    await expect.poll(() => stat()[0]).toBe("Z");
+    const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+    writeFileSync(lock, `${pid}\n${boot}\n${stat()[19]}\n${token("a")}\n`);
+    writeFileSync(`${lock}.${token("b")}`, `${pid}\n${boot}\n${stat()[19]}\n${token("b")}\n`);
+    await using image = await Qcow2Image.open(path);
+    expect(image.sizeBytes).toBe(1 << 20);
+    expect(readdirSync(folder).sort()).toEqual([".disk.qcow2.lock", "disk.qcow2"]);
+  } finally {
+    parent.kill("SIGKILL");
+  }
 });

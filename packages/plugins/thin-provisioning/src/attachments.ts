@@ -1,6 +1,6 @@
 import { isRetryableCode, isVdcError, type OperationContext, VdcError } from "@vdc-os/core";
 import type { Attachment, AttachVolume } from "@vdc-os/core/storage/v1";
-import { Qcow2Image } from "@vdc-os/qcow2";
+import { Qcow2Image, removeAbandonedClaims } from "@vdc-os/qcow2";
 import { exportNameOf } from "./export-name.ts";
 import type { StorageProcesses } from "./storage-processes.ts";
 import type { VolumeCatalog } from "./volume-catalog.ts";
@@ -148,6 +148,8 @@ export class Attachments {
     const owner = { volumeId: entry.volumeId, generation: attachment.generation };
     if (attachment.mode === "served") await processes.cutOff(attachment.host, owner, context);
     else if (attachment.access === "readWrite") await this.#assertNotOpen(entry, attachment.host);
+    // A storage process that was killed while it claimed the image, and is not needed again, has nobody else to tidy up after it.
+    removeAbandonedClaims(catalog.layout.image(entry.volumeId));
     await catalog.update(entry, ({ attachment: _, ...record }) => ({
       ...record,
       highWater: Math.max(record.highWater, generation),
