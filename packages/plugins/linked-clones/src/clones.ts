@@ -49,7 +49,7 @@ export class Clones implements ClonesFacet {
           make: async (baseName): Promise<Volume> => {
             const size = capacityBytes === undefined ? {} : { capacityBytes };
             const overlay = await layering.createOverlay(
-              { name: baseName, parentVolumeId: sourceVolumeId, ...size },
+              { name: baseName, parent: { kind: "volume", volumeId: sourceVolumeId }, ...size },
               context,
             );
             return linked ? overlay : layering.copyUp({ volumeId: overlay.volumeId }, context);

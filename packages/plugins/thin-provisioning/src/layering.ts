@@ -26,7 +26,9 @@ export class Layering implements LayeringFacet {
 
   async createOverlay(input: CreateOverlay, context: OperationContext): Promise<Volume> {
     const pool = this.#pool;
-    const { name, parentVolumeId, owner, capacityBytes } = input;
+    const { name, owner, capacityBytes } = input;
+    if (input.parent.kind !== "volume") throw new VdcError("UNIMPLEMENTED", "overlays are made of volumes alone");
+    const parentVolumeId = input.parent.volumeId;
     assertNotCancelled(context);
     const parent = pool.catalog.get(parentVolumeId);
     try {

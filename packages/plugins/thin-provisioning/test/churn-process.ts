@@ -15,7 +15,7 @@ async function churn(lane: number): Promise<void> {
     const parent = await provider.createVolume({ name, capacityBytes: mib }, context());
     say(`made ${parent.volumeId}`);
     const child = await provider.facets.layering.createOverlay(
-      { name: `${name}-o`, parentVolumeId: parent.volumeId },
+      { name: `${name}-o`, parent: { kind: "volume", volumeId: parent.volumeId } },
       context(),
     );
     say(`made ${child.volumeId}`);

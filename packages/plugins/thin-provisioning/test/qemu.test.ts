@@ -18,7 +18,7 @@ describe.skipIf(!hasQemu)("the pool's files and exports, judged by QEMU", () => 
     qemuCheck(image);
 
     const layering = provider.facets.layering;
-    const child = await layering.createOverlay({ name: "child", parentVolumeId: volumeId }, context());
+    const child = await layering.createOverlay({ name: "child", parent: { kind: "volume", volumeId } }, context());
     const second = { ...attach, volumeId: child.volumeId };
     const served = await provider.attachVolume(second, context());
     if (served.transport.kind !== "nbd-unix") throw new Error("it is not served");

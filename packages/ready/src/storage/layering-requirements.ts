@@ -15,7 +15,9 @@ import {
 
 async function overlay(test: StorageTest, name: string, parent: Volume, capacityBytes?: number): Promise<Volume> {
   const size = capacityBytes === undefined ? {} : { capacityBytes };
-  return test.facet("layering").createOverlay({ name, parentVolumeId: parent.volumeId, ...size }, test.operation());
+  return test
+    .facet("layering")
+    .createOverlay({ name, parent: { kind: "volume", volumeId: parent.volumeId }, ...size }, test.operation());
 }
 
 /** Facet `layering`. */

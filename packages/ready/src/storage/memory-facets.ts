@@ -52,8 +52,9 @@ export function memoryFacets(provider: MemoryStorageProvider): MemoryFacets {
       },
     },
     layering: {
-      async createOverlay({ name, parentVolumeId, capacityBytes, owner }) {
-        return provider.view(provider.add({ ...overlayOf(parentVolumeId, name, capacityBytes, false), owner }));
+      async createOverlay({ name, parent, capacityBytes, owner }) {
+        if (parent.kind !== "volume") throw new VdcError("UNIMPLEMENTED", "overlays are made of volumes alone");
+        return provider.view(provider.add({ ...overlayOf(parent.volumeId, name, capacityBytes, false), owner }));
       },
       async copyUp({ volumeId }) {
         const volume = provider.get(volumeId);

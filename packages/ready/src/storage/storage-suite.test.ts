@@ -379,7 +379,7 @@ const mutants: readonly Mutant<StorageProvider, StorageInstance>[] = [
     "layering",
     (facet, store) => ({
       async createOverlay(input, call) {
-        store.get(input.parentVolumeId).attachment = undefined;
+        if (input.parent.kind === "volume") store.get(input.parent.volumeId).attachment = undefined;
         return facet.createOverlay(input, call);
       },
     }),

@@ -10,8 +10,8 @@ import { type Volume, type VolumeSource, volume, volumeSource } from "./volume.t
 /** Input of `layering.createOverlay`. */
 export interface CreateOverlay {
   readonly name: string;
-  /** The volume that unwritten blocks are read from. It must not be written while it has overlays. */
-  readonly parentVolumeId: string;
+  /** The volume or snapshot that unwritten blocks are read from. A volume must not be written while it has overlays; one whose snapshot has some may be. */
+  readonly parent: VolumeSource;
   /** At least the parent's size. Defaults to it. */
   readonly capacityBytes?: Bytes;
   readonly owner?: OwnerStamp;
@@ -19,7 +19,8 @@ export interface CreateOverlay {
 
 /**
  * Facet `layering` (RBD layering, QEMU backing files): a volume whose unwritten blocks are those of another. It is the bare mechanism
- * that linked clones are built on: no policy, no reference counting. Limits: `maxDepth` (0 for no limit).
+ * that linked clones are built on: no policy, no reference counting. Limits: `maxDepth` (0 for no limit), `parents` (`volume`, `snapshot`: what an
+ * overlay can be made of; another kind fails with `UNIMPLEMENTED`).
  */
 export interface LayeringFacet {
   /** Creates a volume that stores only its differences to the parent, in one metadata write. The parent becomes read-only. */
@@ -100,14 +101,22 @@ export const layeringOperations: OperationsOf<LayeringFacet> = {
     input: schemaOf<CreateOverlay>()(
       z.object({
         name: objectName,
-        parentVolumeId: identifier,
+        parent: volumeSource,
         capacityBytes: bytes.exactOptional(),
         owner: ownerStamp.exactOptional(),
       }),
     ),
     output: volume,
     idempotent: true,
-    errors: ["NOT_FOUND", "ALREADY_EXISTS", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE"],
+    errors: [
+      "NOT_FOUND",
+      "ALREADY_EXISTS",
+      "RESOURCE_EXHAUSTED",
+      "FAILED_PRECONDITION",
+      "ABORTED",
+      "OUT_OF_RANGE",
+      "UNIMPLEMENTED",
+    ],
   }),
   copyUp: unary({
     summary: "Copies into a volume all that it reads from its parent, then forgets the parent.",

@@ -3,7 +3,7 @@ import type { OperationContext } from "../../context/operation-context.ts";
 import { identifier, nothing, type OwnerStamp, objectName, ownerStamp } from "../../contract/ownership.ts";
 import type { OperationsOf } from "../../extension-point/contract.ts";
 import { stream, unary } from "../../extension-point/operation.ts";
-import { type Bytes, bytes } from "../../schema/quantity.ts";
+import { type Bytes, bytes, type Timestamp, timestamp } from "../../schema/quantity.ts";
 import { schemaOf } from "../../schema/schema-of.ts";
 import { type Volume, volume } from "./volume.ts";
 
@@ -57,16 +57,31 @@ export interface Extent {
   readonly zero: boolean;
 }
 
+/** A moment since which changes are tracked. */
+export interface Checkpoint {
+  readonly checkpoint: string;
+  readonly name: string;
+  readonly createdAt: Timestamp;
+  /** False when tracking was broken since: `changedExtents` fails, and a full copy is needed. */
+  readonly intact: boolean;
+}
+
 /**
  * Facet `changedBlocks` (VADP QueryChangedDiskAreas, CSI GetMetadataAllocated and GetMetadataDelta). Never misses a change; may
  * report what did not change. Limits: `granularityBytes`, `survivesCrash`.
  */
 export interface ChangedBlocksFacet {
-  /** Begins to track from now on, under a name. Repeating it with the name of a live checkpoint returns that one. */
+  /**
+   * Begins to track from now on, under a name: whatever is written after it returns is reported, also while the volume is attached. Several checkpoints are
+   * independent of each other. Repeating it with the name of a live checkpoint returns that one.
+   */
   createCheckpoint(
     input: { readonly volumeId: string; readonly name: string },
     context: OperationContext,
   ): Promise<{ readonly checkpoint: string }>;
+  /** The live checkpoints of a volume, oldest first. */
+  listCheckpoints(input: { readonly volumeId: string }, context: OperationContext): Promise<readonly Checkpoint[]>;
+  /** Deleting what is absent succeeds. */
   deleteCheckpoint(
     input: { readonly volumeId: string; readonly checkpoint: string },
     context: OperationContext,
@@ -123,6 +138,10 @@ const policy = schemaOf<QosPolicy>()(
 /** Schema of {@link Extent}. */
 export const extent: z.ZodType<Extent> = schemaOf<Extent>()(
   z.object({ offset: bytes, length: bytes, zero: z.boolean() }),
+);
+
+const checkpoint = schemaOf<Checkpoint>()(
+  z.object({ checkpoint: identifier, name: z.string(), createdAt: timestamp, intact: z.boolean() }),
 );
 
 /** The operations of {@link ResizeFacet}. */
@@ -194,7 +213,14 @@ export const changedBlocksOperations: OperationsOf<ChangedBlocksFacet> = {
     input: z.object({ volumeId: identifier, name: objectName }),
     output: z.object({ checkpoint: identifier }),
     idempotent: true,
-    errors: ["NOT_FOUND", "RESOURCE_EXHAUSTED"],
+    errors: ["NOT_FOUND", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED"],
+  }),
+  listCheckpoints: unary({
+    summary: "Lists a volume's live checkpoints, oldest first.",
+    input: volumeRef,
+    output: z.array(checkpoint),
+    idempotent: true,
+    errors: ["NOT_FOUND"],
   }),
   deleteCheckpoint: unary({
     summary: "Ends the tracking since a checkpoint.",
@@ -240,6 +266,13 @@ export const importExportOperations: OperationsOf<ImportExportFacet> = {
     input: z.object({ volumeId: identifier, destination: imageFile }),
     output: nothing,
     idempotent: false,
-    errors: ["NOT_FOUND", "ALREADY_EXISTS", "RESOURCE_EXHAUSTED", "ABORTED", "PERMISSION_DENIED"],
+    errors: [
+      "NOT_FOUND",
+      "ALREADY_EXISTS",
+      "RESOURCE_EXHAUSTED",
+      "FAILED_PRECONDITION",
+      "ABORTED",
+      "PERMISSION_DENIED",
+    ],
   }),
 };

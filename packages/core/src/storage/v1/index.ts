@@ -12,6 +12,7 @@ export type {
 } from "./clones.ts";
 export type {
   ChangedBlocksFacet,
+  Checkpoint,
   DiscardFacet,
   EncryptionFacet,
   Extent,
@@ -30,7 +31,7 @@ export type {
   ReplicateFacet,
   ReplicationStatus,
 } from "./replication.ts";
-export type { CreateSnapshot, Snapshot, SnapshotsFacet } from "./snapshots.ts";
+export type { CreateSnapshot, Snapshot, SnapshotAttachment, SnapshotsFacet } from "./snapshots.ts";
 export type { StorageFacets, StorageProvider } from "./storage-provider.ts";
 export { storageProvider } from "./storage-provider.ts";
 // Volumes and attachments

@@ -7,6 +7,7 @@ import type { OperationsOf } from "../../extension-point/contract.ts";
 import { unary } from "../../extension-point/operation.ts";
 import { type Bytes, bytes, type Timestamp, timestamp } from "../../schema/quantity.ts";
 import { schemaOf } from "../../schema/schema-of.ts";
+import { type VolumeTransport, volumeTransport } from "./volume.ts";
 
 /** The content of a volume at one moment. */
 export interface Snapshot {
@@ -30,9 +31,16 @@ export interface CreateSnapshot {
   readonly owner?: OwnerStamp;
 }
 
+/** How a snapshot's content is read on a host. Writes are refused. */
+export interface SnapshotAttachment {
+  readonly snapshotId: string;
+  readonly host: string;
+  readonly transport: VolumeTransport;
+}
+
 /**
  * Facet `snapshots` (CSI CREATE_DELETE_SNAPSHOT, Cinder snapshots and revert). Crash-consistent: a snapshot holds every write that was
- * acknowledged before it. Limits: `maxSnapshots`, `restoreOnlyLatest`.
+ * acknowledged before it, also while the volume is attached. Limits: `maxSnapshots` (0 for no limit), `restoreOnlyLatest`.
  */
 export interface SnapshotsFacet {
   createSnapshot(input: CreateSnapshot, context: OperationContext): Promise<Snapshot>;
@@ -43,6 +51,19 @@ export interface SnapshotsFacet {
     input: PageRequest & { readonly volumeId?: string },
     context: OperationContext,
   ): Promise<Page<Snapshot>>;
+  /**
+   * Makes a snapshot's content readable on a host, for a backup or a copy; the volume may be attached elsewhere, and written to, meanwhile. Repeating it
+   * returns the same. It ends with `detachSnapshot` alone; until then the snapshot can't be deleted.
+   */
+  attachSnapshot(
+    input: { readonly snapshotId: string; readonly host: string },
+    context: OperationContext,
+  ): Promise<SnapshotAttachment>;
+  /** Ends what `attachSnapshot` began. Ending what is absent succeeds. */
+  detachSnapshot(
+    input: { readonly snapshotId: string; readonly host: string },
+    context: OperationContext,
+  ): Promise<void>;
   /** Makes the volume's content that of the snapshot. The volume must not be attached. */
   revertToSnapshot(
     input: { readonly volumeId: string; readonly snapshotId: string },
@@ -69,7 +90,13 @@ export const snapshot: z.ZodType<Snapshot> = schemaOf<Snapshot>()(
   }),
 );
 
+/** Schema of {@link SnapshotAttachment}. */
+export const snapshotAttachment: z.ZodType<SnapshotAttachment> = schemaOf<SnapshotAttachment>()(
+  z.object({ snapshotId: identifier, host: z.string(), transport: volumeTransport }),
+);
+
 const snapshotRef = z.object({ snapshotId: identifier });
+const snapshotOnHost = z.object({ snapshotId: identifier, host: z.string() });
 const revert = z.object({ volumeId: identifier, snapshotId: identifier });
 
 /** The operations of {@link SnapshotsFacet}. */
@@ -101,6 +128,20 @@ export const snapshotsOperations: OperationsOf<SnapshotsFacet> = {
     summary: "Lists snapshots, of one volume or all, by page.",
     input: z.object({ ...pageRequestShape, volumeId: identifier.exactOptional() }),
     output: pageOf(snapshot),
+    idempotent: true,
+    errors: ["ABORTED"],
+  }),
+  attachSnapshot: unary({
+    summary: "Makes a snapshot's content readable on a host.",
+    input: snapshotOnHost,
+    output: snapshotAttachment,
+    idempotent: true,
+    errors: ["NOT_FOUND", "FAILED_PRECONDITION", "RESOURCE_EXHAUSTED", "ABORTED", "UNIMPLEMENTED"],
+  }),
+  detachSnapshot: unary({
+    summary: "Ends the reading of a snapshot on a host; ending what is absent succeeds.",
+    input: snapshotOnHost,
+    output: nothing,
     idempotent: true,
     errors: ["ABORTED"],
   }),

@@ -16,13 +16,19 @@ export function changedBlocksFacet(pool: VolumePool): ChangedBlocksFacet {
       const { checkpoints } = pool.volume(volumeId);
       for (const present of checkpoints.values()) if (present.name === name) return { checkpoint: present.id };
       const id = pool.world.nextId("checkpoint");
-      checkpoints.set(id, { id, name, dirty: new Set() });
+      checkpoints.set(id, { id, name, createdAt: pool.world.clock.now(), dirty: new Set() });
       return { checkpoint: id };
     },
+    async listCheckpoints({ volumeId }) {
+      return [...pool.volume(volumeId).checkpoints.values()].map(({ id, name, createdAt, broken }) => ({
+        checkpoint: id,
+        name,
+        createdAt,
+        intact: broken === undefined,
+      }));
+    },
     async deleteCheckpoint({ volumeId, checkpoint }) {
-      const record = pool.volume(volumeId);
-      find(record, checkpoint);
-      record.checkpoints.delete(checkpoint);
+      pool.volume(volumeId).checkpoints.delete(checkpoint);
     },
     async *changedExtents({ volumeId, since, startingOffset = 0 }) {
       const record = pool.volume(volumeId);

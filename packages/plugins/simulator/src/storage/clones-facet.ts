@@ -40,11 +40,12 @@ function sizeOf(source: CloneSource, capacityBytes: number | undefined): number 
 /** Overlays: the bare mechanism, which counts no references. */
 export function layeringFacet(pool: VolumePool): LayeringFacet {
   return {
-    async createOverlay({ name, parentVolumeId, capacityBytes, owner }) {
+    async createOverlay({ name, parent: source, capacityBytes, owner }) {
+      if (source.kind !== "volume") throw new VdcError("UNIMPLEMENTED", "overlays are made of volumes alone");
+      const parentVolumeId = source.volumeId;
       const origin = { operation: "createOverlay", spec: { parentVolumeId, capacityBytes, owner } };
       const repeated = pool.repeated(name, origin);
       if (repeated !== undefined) return pool.toVolume(repeated);
-      const source: VolumeSource = { kind: "volume", volumeId: parentVolumeId };
       const parent = sourceOf(pool, source);
       mustNotBeWritten(pool, parentVolumeId);
       const record = pool.add(

@@ -22,6 +22,7 @@ export function snapshotsFacet(pool: VolumePool): SnapshotsFacet {
     createSnapshot: async (input) => pool.toSnapshot(takeSnapshot(pool, input)),
     async deleteSnapshot({ snapshotId }) {
       if (!pool.snapshots.has(snapshotId)) return;
+      mustNotBeRead(pool, snapshotId);
       mustHaveNoClones(pool, snapshotId);
       pool.snapshots.delete(snapshotId);
     },
@@ -33,6 +34,19 @@ export function snapshotsFacet(pool: VolumePool): SnapshotsFacet {
       );
       const page = pageByKey(found, ({ snapshot }) => `${snapshot.name}\n${snapshot.snapshotId}`, input);
       return { ...page, items: page.items.map((record) => pool.toSnapshot(record)) };
+    },
+    async attachSnapshot({ snapshotId, host }) {
+      const { readingHosts } = pool.snapshot(snapshotId);
+      readingHosts.add(host);
+      const path = `/simulated/${pool.world.name}/${host}/storage.sock`;
+      return {
+        snapshotId,
+        host,
+        transport: { kind: "nbd-unix", path, exportName: `${pool.name}/snapshot/${snapshotId}` },
+      };
+    },
+    async detachSnapshot({ snapshotId, host }) {
+      pool.snapshots.get(snapshotId)?.readingHosts.delete(host);
     },
     async revertToSnapshot({ volumeId, snapshotId }) {
       const { layer, snapshot } = ofVolume(volumeId, snapshotId);
@@ -67,6 +81,7 @@ function takeSnapshot(
   const layer = volume.layer;
   const record: SnapshotRecord = {
     layer,
+    readingHosts: new Set(),
     snapshot: {
       snapshotId: pool.world.nextId("snapshot"),
       name,
@@ -80,6 +95,14 @@ function takeSnapshot(
   volume.layer = new SparseLayer(layer);
   pool.snapshots.set(record.snapshot.snapshotId, record);
   return record;
+}
+
+function mustNotBeRead(pool: VolumePool, snapshotId: string): void {
+  const { readingHosts } = pool.snapshot(snapshotId);
+  if (readingHosts.size === 0) return;
+  throw new VdcError("FAILED_PRECONDITION", `snapshot '${snapshotId}' is being read`, {
+    blockers: [...readingHosts].map((name) => ({ kind: "Host", name })),
+  });
 }
 
 function mustHaveNoClones(pool: VolumePool, snapshotId: string): void {
@@ -135,7 +158,10 @@ export function groupSnapshotsFacet(pool: VolumePool): GroupSnapshotsFacet {
     async deleteGroupSnapshot({ groupSnapshotId }) {
       const found = groups.get(groupSnapshotId);
       if (found === undefined) return;
-      for (const { snapshot } of found.records) mustHaveNoClones(pool, snapshot.snapshotId);
+      for (const { snapshot } of found.records) {
+        mustNotBeRead(pool, snapshot.snapshotId);
+        mustHaveNoClones(pool, snapshot.snapshotId);
+      }
       for (const { snapshot } of found.records) pool.snapshots.delete(snapshot.snapshotId);
       groups.delete(groupSnapshotId);
     },

@@ -1,3 +1,4 @@
+import type { Timestamp } from "@vdc-os/core";
 import type { AccessMode, Attachment, Snapshot, Volume, VolumeSource } from "@vdc-os/core/storage/v1";
 import { SparseLayer } from "./sparse-layer.ts";
 
@@ -5,6 +6,7 @@ import { SparseLayer } from "./sparse-layer.ts";
 export interface Checkpoint {
   readonly id: string;
   readonly name: string;
+  readonly createdAt: Timestamp;
   readonly dirty: Set<number>;
   /** Why what has changed can't be told any more. */
   broken?: string;
@@ -14,6 +16,8 @@ export interface Checkpoint {
 export interface SnapshotRecord {
   readonly snapshot: Omit<Snapshot, "exclusiveBytes">;
   readonly layer: SparseLayer;
+  /** The hosts that it is attached to, to be read. */
+  readonly readingHosts: Set<string>;
 }
 
 /** How a volume came to be: `create` is repeated only by the same. */
