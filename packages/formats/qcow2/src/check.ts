@@ -13,6 +13,7 @@ import {
 import { MAX_REFCOUNT_TABLE_BYTES } from "./geometry.ts";
 import { type ImageCore, prepareWriter } from "./image-core.ts";
 import { Qcow2Error, throwIfAborted } from "./qcow2-error.ts";
+import { readCount } from "./refcount-entry.ts";
 import { ReferenceCount } from "./reference-count.ts";
 import { readSnapshots } from "./snapshot-table.ts";
 
@@ -237,21 +238,4 @@ function compare(findings: Findings, cluster: number, counted: number, expected:
   const text = `the cluster at ${cluster * clusterSize} has refcount ${counted} and ${expected} references`;
   report(findings, leak ? "leak" : "refcount-too-low", text);
   findings.wrongCounts.push({ cluster, expected, leak });
-}
-
-/** A refcount of any legal width. 64-bit counts beyond 2^53 lose precision, which no comparison here can notice. */
-function readCount(block: Buffer, entry: number, bits: number): number {
-  switch (bits) {
-    case 16:
-      return block.readUInt16BE(entry * 2);
-    case 32:
-      return block.readUInt32BE(entry * 4);
-    case 64:
-      return block.readUInt32BE(entry * 8) * 2 ** 32 + block.readUInt32BE(entry * 8 + 4);
-    default: {
-      const perByte = 8 / bits;
-      const byte = block.readUInt8(Math.floor(entry / perByte));
-      return (byte >>> ((entry % perByte) * bits)) & (2 ** bits - 1);
-    }
-  }
 }

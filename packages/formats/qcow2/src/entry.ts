@@ -82,3 +82,22 @@ export function compressedRange(
   const sectors = ((high >>> shift) & (2 ** (clusterBits - 8) - 1)) + 1;
   return { offset, length: sectors * 512 - (offset % 512) };
 }
+
+/** Points an entry at compressed data, of which `length` bytes start at `offset`. Such an entry never has the copied flag. */
+export function writeCompressedEntry(
+  table: Buffer,
+  at: number,
+  range: { readonly offset: number; readonly length: number; readonly clusterBits: number },
+): void {
+  const { offset, length, clusterBits } = range;
+  const shift = 62 - (clusterBits - 8) - 32;
+  const sectors = Math.floor((offset + length - 1) / 512) - Math.floor(offset / 512);
+  const high = COMPRESSED_HIGH + sectors * 2 ** shift + Math.floor(offset / TWO_32);
+  table.writeUInt32BE(high, at);
+  table.writeUInt32BE(offset % TWO_32, at + 4);
+}
+
+/** The first host offset that a compressed entry cannot hold. */
+export function compressedOffsetLimit(clusterBits: number): number {
+  return Math.min(2 ** (62 - (clusterBits - 8)), 2 ** 53);
+}

@@ -4,6 +4,12 @@ import { Qcow2Error } from "./qcow2-error.ts";
 export interface Geometry {
   readonly clusterBits: number;
   readonly clusterSize: number;
+  /** Whether L2 entries carry a bitmap of subclusters (incompatible feature "extended L2 entries"). */
+  readonly extendedL2: boolean;
+  /** Bytes of one L2 entry: 8, or 16 when extended. */
+  readonly l2EntryBytes: number;
+  /** What one bit of an extended entry covers, a 32nd of a cluster; the whole cluster otherwise. */
+  readonly subclusterSize: number;
   /** Entries of one L2 table. */
   readonly l2Entries: number;
   /** Guest bytes that one L2 table covers. */
@@ -15,6 +21,9 @@ export interface Geometry {
 
 export const MIN_CLUSTER_BITS = 9;
 export const MAX_CLUSTER_BITS = 21;
+/** Extended L2 entries need subclusters of at least a sector. */
+export const MIN_EXTENDED_CLUSTER_BITS = 14;
+export const SUBCLUSTERS = 32;
 /** QEMU's caps on what an image may make a reader hold in memory (block/qcow2.h). */
 export const MAX_L1_BYTES: number = 32 * 1024 * 1024;
 export const MAX_REFCOUNT_TABLE_BYTES: number = 8 * 1024 * 1024;
@@ -22,14 +31,18 @@ export const MAX_BACKING_NAME_BYTES = 1023;
 export const MAX_SNAPSHOTS = 65536;
 export const MAX_SNAPSHOT_TABLE_BYTES: number = 64 * 1024 * 1024;
 
-export function geometryOf(clusterBits: number, refcountOrder: number): Geometry {
+export function geometryOf(clusterBits: number, refcountOrder: number, extendedL2 = false): Geometry {
   const clusterSize = 2 ** clusterBits;
   const refcountBits = 2 ** refcountOrder;
+  const l2EntryBytes = extendedL2 ? 16 : 8;
   return {
     clusterBits,
     clusterSize,
-    l2Entries: clusterSize / 8,
-    l2Coverage: clusterSize * (clusterSize / 8),
+    extendedL2,
+    l2EntryBytes,
+    subclusterSize: extendedL2 ? clusterSize / SUBCLUSTERS : clusterSize,
+    l2Entries: clusterSize / l2EntryBytes,
+    l2Coverage: clusterSize * (clusterSize / l2EntryBytes),
     refcountBits,
     blockEntries: (clusterSize * 8) / refcountBits,
   };

@@ -1,4 +1,5 @@
 import { entryOffset, readUint64 } from "./entry.ts";
+import { type HeaderFeature, readFeatures } from "./features.ts";
 import type { ImageFile } from "./file-layer.ts";
 import {
   type Geometry,
@@ -8,6 +9,7 @@ import {
   MAX_L1_BYTES,
   MAX_REFCOUNT_TABLE_BYTES,
   MAX_SNAPSHOTS,
+  MIN_EXTENDED_CLUSTER_BITS,
   MIN_CLUSTER_BITS,
 } from "./geometry.ts";
 import { Qcow2Error } from "./qcow2-error.ts";
@@ -25,11 +27,12 @@ export interface BackingReference {
   readonly format: string | undefined;
 }
 
-/** A feature that a header declares, by the name that the file or the specification gives it. */
-export interface HeaderFeature {
-  readonly kind: "incompatible" | "compatible" | "autoclear";
-  readonly bit: number;
-  readonly name: string;
+/** The file that holds an image's guest data, as its header names it. A claim, as a backing reference is. */
+export interface DataFileReference {
+  /** `undefined` when the header does not say. */
+  readonly name: string | undefined;
+  /** Whether the file must stay readable as a raw disk by itself. */
+  readonly raw: boolean;
 }
 
 /** A header whose every field has been held against the format's limits and the size of its file. */
@@ -50,26 +53,16 @@ export interface Header {
   readonly headerLength: number;
   readonly extensions: readonly HeaderExtension[];
   readonly compression: "zlib" | "zstd";
+  readonly dataFile: DataFileReference | undefined;
 }
 
 export const EXTENSION_BACKING_FORMAT = 0xe279_2aca;
-export const EXTENSION_FEATURE_NAMES = 0x6803_f857;
 export const EXTENSION_BITMAPS = 0x2385_2875;
+export const EXTENSION_DATA_FILE = 0x4441_5441;
 
 export const MAGIC = 0x5146_49fb;
 const V2_LENGTH = 72;
 const V3_MIN_LENGTH = 104;
-
-const KNOWN_FEATURES: readonly HeaderFeature[] = [
-  { kind: "incompatible", bit: 0, name: "dirty bit" },
-  { kind: "incompatible", bit: 1, name: "corrupt bit" },
-  { kind: "incompatible", bit: 2, name: "external data file" },
-  { kind: "incompatible", bit: 3, name: "compression type" },
-  { kind: "incompatible", bit: 4, name: "extended L2 entries" },
-  { kind: "compatible", bit: 0, name: "lazy refcounts" },
-  { kind: "autoclear", bit: 0, name: "bitmaps" },
-  { kind: "autoclear", bit: 1, name: "raw external data" },
-];
 
 export function hasFeature(header: Header, kind: HeaderFeature["kind"], bit: number): boolean {
   return header.features.some((feature) => feature.kind === kind && feature.bit === bit);
@@ -113,7 +106,11 @@ export function readHeader(file: ImageFile): Header {
   }
   const refcountOrder = version === 3 ? fixed.readUInt32BE(96) : 4;
   if (refcountOrder > 6) throw invalid(path, `refcount_order ${refcountOrder} exceeds 6`);
-  const geometry = geometryOf(clusterBits, refcountOrder);
+  const extendedL2 = version === 3 && (fixed.readUInt32BE(76) & 16) !== 0;
+  if (extendedL2 && clusterBits < MIN_EXTENDED_CLUSTER_BITS) {
+    throw invalid(path, `extended L2 entries need clusters of 16 KiB at least, and cluster_bits is ${clusterBits}`);
+  }
+  const geometry = geometryOf(clusterBits, refcountOrder, extendedL2);
   const { clusterSize } = geometry;
 
   const headerLength = version === 3 ? fixed.readUInt32BE(100) : V2_LENGTH;
@@ -156,6 +153,10 @@ export function readHeader(file: ImageFile): Header {
   const { name, nameOffset } = readBackingName(cluster, path);
   const extensions = readExtensions(cluster, headerLength, nameOffset ?? cluster.length, path);
   const format = extensions.find((extension) => extension.type === EXTENSION_BACKING_FORMAT)?.data.toString("utf8");
+  const features = version === 3 ? readFeatures(cluster, extensions) : [];
+  if (compressionByte !== 0 && !features.some(({ kind, bit }) => kind === "incompatible" && bit === 3)) {
+    throw invalid(path, "a compression type is set, but its feature bit is not");
+  }
   return {
     version,
     geometry,
@@ -169,10 +170,11 @@ export function readHeader(file: ImageFile): Header {
     refcountOrder,
     snapshotCount,
     snapshotsOffset,
-    features: version === 3 ? readFeatures(cluster, extensions) : [],
+    features,
     headerLength,
     extensions,
     compression: compressionByte === 1 ? "zstd" : "zlib",
+    dataFile: readDataFile(features, extensions, path),
   };
 }
 
@@ -203,45 +205,38 @@ function readExtensions(cluster: Buffer, start: number, end: number, path: strin
   return extensions;
 }
 
-function readFeatures(cluster: Buffer, extensions: readonly HeaderExtension[]): HeaderFeature[] {
-  const kinds = ["incompatible", "compatible", "autoclear"] as const;
-  const names = extensions.find((extension) => extension.type === EXTENSION_FEATURE_NAMES)?.data ?? Buffer.alloc(0);
-  const features: HeaderFeature[] = [];
-  for (const [index, kind] of kinds.entries()) {
-    for (let bit = 0; bit < 64; bit++) {
-      const word = cluster.readUInt32BE(72 + index * 8 + (bit < 32 ? 4 : 0));
-      if (((word >>> (bit % 32)) & 1) === 0) continue;
-      let name = KNOWN_FEATURES.find((known) => known.kind === kind && known.bit === bit)?.name;
-      for (let at = 0; name === undefined && at + 48 <= names.length; at += 48) {
-        // The name comes from the file, so only printable characters of it reach a message.
-        if (names[at] !== index || names[at + 1] !== bit) continue;
-        const text = names.toString("latin1", at + 2, at + 48).replace(/[^\x20-\x7e]/g, "");
-        if (text !== "") name = text;
-      }
-      features.push({ kind, bit, name: name ?? `unnamed bit ${bit}` });
-    }
-  }
-  return features;
+function readDataFile(
+  features: readonly HeaderFeature[],
+  extensions: readonly HeaderExtension[],
+  path: string,
+): DataFileReference | undefined {
+  const declared = (kind: HeaderFeature["kind"], bit: number): boolean =>
+    features.some((feature) => feature.kind === kind && feature.bit === bit);
+  if (!declared("incompatible", 2)) return undefined;
+  const name = extensions.find((extension) => extension.type === EXTENSION_DATA_FILE)?.data.toString("utf8");
+  if (name?.includes("\0")) throw invalid(path, "the name of the data file holds a zero byte");
+  return { name, raw: declared("autoclear", 1) };
 }
 
 /** The features that keep this engine from opening an image; empty when it can. */
-export function unsupportedFeatures(header: Header, write: boolean): string[] {
+export function unsupportedFeatures(header: Header): string[] {
   const reasons: string[] = [];
   for (const feature of header.features) {
-    if (feature.kind === "incompatible" && feature.bit >= 2 && !(feature.bit === 3 && header.compression === "zlib")) {
-      reasons.push(feature.bit === 3 ? "zstd compression" : feature.name);
-    }
+    const known = feature.bit < 2 || (feature.bit === 3 && header.compression === "zlib");
+    if (feature.kind === "incompatible" && !known) reasons.push(feature.name);
   }
-  if (write && header.refcountOrder !== 4) reasons.push(`writing with ${2 ** header.refcountOrder}-bit refcounts`);
   return reasons;
 }
 
 /** Refuses, by name, what this engine cannot serve. Errors: `ENCRYPTED`, `UNSUPPORTED_FEATURE`, `CORRUPT`. */
 export function assertOpenable(header: Header, path: string, write: boolean): void {
   if (header.encryption !== "none") {
-    throw new Qcow2Error("ENCRYPTED", `'${path}' is encrypted (${header.encryption}), which is not supported`);
+    const method = header.encryption === "aes" ? "AES (crypt_method 1)" : "LUKS (crypt_method 2)";
+    throw new Qcow2Error("ENCRYPTED", `'${path}' is encrypted with ${method}, which is not supported`, {
+      details: { encryption: header.encryption },
+    });
   }
-  const reasons = unsupportedFeatures(header, write);
+  const reasons = unsupportedFeatures(header);
   if (reasons.length > 0) {
     throw new Qcow2Error("UNSUPPORTED_FEATURE", `'${path}' needs what is not supported: ${reasons.join(", ")}`, {
       details: { features: reasons },

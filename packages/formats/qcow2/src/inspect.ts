@@ -33,7 +33,7 @@ export async function inspect(path: string, options: InspectOptions = {}): Promi
   try {
     const header = readHeader(file);
     const { sizeBytes, diskBytes } = file.status();
-    const unsupported = unsupportedFeatures(header, true);
+    const unsupported = unsupportedFeatures(header);
     if (header.encryption !== "none") unsupported.push(`encryption (${header.encryption})`);
     return {
       version: header.version,

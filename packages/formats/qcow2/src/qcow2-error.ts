@@ -4,6 +4,8 @@
  * - `NOT_QCOW2`, `HEADER_INVALID`, `UNSUPPORTED_VERSION`, `UNSUPPORTED_FEATURE`, `ENCRYPTED`: the file cannot be opened as it is.
  * - `CORRUPT`: the metadata contradicts itself; writing stops, reading elsewhere goes on.
  * - `BACKING_*`: the chain below an image is refused, missing, a loop, or too long.
+ * - `DATA_FILE_*`: the external data file that an image names is refused or missing.
+ * - `REFCOUNT_LIMIT`: the image's refcounts are too narrow for one more reference to a cluster; nothing has changed.
  * - `IN_USE`: another process holds the image. `FAILED`: an earlier sync failed, so only reopening helps.
  * - `NO_SPACE`: the file system is full; nothing acknowledged is lost, and the operation may be repeated.
  */
@@ -16,6 +18,8 @@ export type Qcow2ErrorCode =
   | "BACKING_TOO_DEEP"
   | "CLOSED"
   | "CORRUPT"
+  | "DATA_FILE_MISSING"
+  | "DATA_FILE_REFUSED"
   | "ENCRYPTED"
   | "FAILED"
   | "HEADER_INVALID"
@@ -28,6 +32,7 @@ export type Qcow2ErrorCode =
   | "NO_SPACE"
   | "OUT_OF_RANGE"
   | "READ_ONLY"
+  | "REFCOUNT_LIMIT"
   | "TOO_LARGE"
   | "UNSUPPORTED_FEATURE"
   | "UNSUPPORTED_VERSION";

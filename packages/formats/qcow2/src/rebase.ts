@@ -1,5 +1,6 @@
 import { readUint64, writeUint64 } from "./entry.ts";
-import { EXTENSION_BACKING_FORMAT, EXTENSION_FEATURE_NAMES } from "./header.ts";
+import { EXTENSION_FEATURE_NAMES } from "./features.ts";
+import { EXTENSION_BACKING_FORMAT } from "./header.ts";
 import { assertBackingName, headerTail, type NewBacking } from "./header-layout.ts";
 import { type ImageCore, prepareWriter } from "./image-core.ts";
 import { Qcow2Error } from "./qcow2-error.ts";

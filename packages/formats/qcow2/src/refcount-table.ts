@@ -3,6 +3,7 @@ import type { ImageFile } from "./file-layer.ts";
 import { type Geometry, MAX_REFCOUNT_TABLE_BYTES, roundUp } from "./geometry.ts";
 import type { MetadataGuard } from "./metadata-guard.ts";
 import { Qcow2Error } from "./qcow2-error.ts";
+import { countPosition, maximumCount, readCount, writeCount } from "./refcount-entry.ts";
 import { type PendingWrite, type Table, TableCache } from "./table-cache.ts";
 
 export interface RefcountTableOptions {
@@ -19,7 +20,7 @@ export interface RefcountTableOptions {
 }
 
 /**
- * How often each host cluster is referenced (16-bit counts), write-back.
+ * How often each host cluster is referenced, in counts of any legal width, write-back.
  *
  * Counts may reach the file at any time: an increase comes before the pointer that needs it, and a decrease is made here only once the
  * removal of its pointer is durable. A crash can so only leave a count too high.
@@ -27,6 +28,9 @@ export interface RefcountTableOptions {
 export class RefcountTable {
   readonly #options: RefcountTableOptions;
   readonly #geometry: Geometry;
+  readonly #bits: number;
+  /** The largest count that an entry can hold. */
+  readonly maximum: number;
   readonly #cache: TableCache;
   readonly #dirtyEntries = new Set<number>();
   #table: Buffer;
@@ -35,6 +39,8 @@ export class RefcountTable {
   constructor(options: RefcountTableOptions) {
     this.#options = options;
     this.#geometry = options.geometry;
+    this.#bits = options.geometry.refcountBits;
+    this.maximum = maximumCount(this.#bits);
     this.#table = options.table;
     this.#tableOffset = options.tableOffset;
     this.#cache = new TableCache({
@@ -60,7 +66,15 @@ export class RefcountTable {
 
   get(cluster: number): number {
     const block = this.#block(cluster);
-    return block === undefined ? 0 : block.data.readUInt16BE((cluster % this.#geometry.blockEntries) * 2);
+    if (block === undefined) return 0;
+    const count = readCount(block.data, cluster % this.#geometry.blockEntries, this.#bits);
+    if (count > this.maximum) {
+      throw new Qcow2Error(
+        "CORRUPT",
+        `'${this.#options.file.path}': the refcount of host cluster ${cluster} exceeds 2^53-1`,
+      );
+    }
+    return count;
   }
 
   /** Whether a refcount block for this cluster exists. */
@@ -69,12 +83,19 @@ export class RefcountTable {
     return index * 8 < this.#table.length && this.#blockOffset(index) !== 0;
   }
 
+  /** Errors: `REFCOUNT_LIMIT` when entries of this width cannot hold the count; nothing has changed then. */
   set(cluster: number, count: number): void {
+    if (count > this.maximum) {
+      throw new Qcow2Error(
+        "REFCOUNT_LIMIT",
+        `'${this.#options.file.path}': host cluster ${cluster} would be referenced ${count} times, but ${this.#bits}-bit refcounts hold at most ${this.maximum}`,
+      );
+    }
     const block = this.#block(cluster);
     if (block === undefined) throw new Qcow2Error("CORRUPT", `host cluster ${cluster} has no refcount block`);
-    const at = (cluster % this.#geometry.blockEntries) * 2;
-    block.data.writeUInt16BE(count, at);
-    block.markDirty(at);
+    const entry = cluster % this.#geometry.blockEntries;
+    writeCount(block.data, entry, this.#bits, count);
+    block.markDirty(countPosition(entry, this.#bits));
   }
 
   /** The first cluster in `[from, end)` whose count is zero, or `end`. Clusters without a block count as zero. */
@@ -84,8 +105,8 @@ export class RefcountTable {
       const block = this.#block(cluster);
       if (block === undefined) return cluster;
       const stop = Math.min(end, (Math.floor(cluster / this.#geometry.blockEntries) + 1) * this.#geometry.blockEntries);
-      let at = (cluster % this.#geometry.blockEntries) * 2;
-      for (; cluster < stop; cluster++, at += 2) if (block.data.readUInt16BE(at) === 0) return cluster;
+      let entry = cluster % this.#geometry.blockEntries;
+      for (; cluster < stop; cluster++, entry++) if (readCount(block.data, entry, this.#bits) === 0) return cluster;
     }
     return end;
   }
