@@ -20,7 +20,7 @@ export interface CreateOverlay {
 /**
  * Facet `layering` (RBD layering, QEMU backing files): a volume whose unwritten blocks are those of another. It is the bare mechanism
  * that linked clones are built on: no policy, no reference counting. Limits: `maxDepth` (0 for no limit), `parents` (`volume`, `snapshot`: what an
- * overlay can be made of; another kind fails with `UNIMPLEMENTED`).
+ * overlay can be made of; `volume` alone unless told; another kind fails with `UNIMPLEMENTED`).
  */
 export interface LayeringFacet {
   /** Creates a volume that stores only its differences to the parent, in one metadata write. The parent becomes read-only. */
@@ -51,7 +51,10 @@ export interface CloneResult {
   readonly depth: number;
 }
 
-/** Facet `clones` (CSI CLONE_VOLUME, VMware linked clones). Limits: `kinds`, `maxDepth`, `maxChildren` (0 for no limit). */
+/**
+ * Facet `clones` (CSI CLONE_VOLUME, VMware linked clones). Limits: `kinds`, `maxDepth`, `maxChildren` (0 for no limit), `sources` (`volume`, `snapshot`: what can be
+ * cloned; `volume` alone unless told; another kind fails with `UNIMPLEMENTED`).
+ */
 export interface ClonesFacet {
   /** Makes a volume with the content of another volume or a snapshot. A volume that has been cloned is read-only until its last linked child is gone. */
   cloneVolume(input: CloneVolume, context: OperationContext): Promise<CloneResult>;

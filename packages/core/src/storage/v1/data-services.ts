@@ -7,9 +7,12 @@ import { type Bytes, bytes, type Timestamp, timestamp } from "../../schema/quant
 import { schemaOf } from "../../schema/schema-of.ts";
 import { type Volume, volume } from "./volume.ts";
 
-/** Facet `resize` (CSI EXPAND_VOLUME). Limits: `online`, `shrink`. */
+/** Facet `resize` (CSI EXPAND_VOLUME). Limits: `online` (while attached), `shrink`. */
 export interface ResizeFacet {
-  /** Sets the virtual size. A smaller one fails with `OUT_OF_RANGE` unless `shrink` is available and `allowShrink` is set. */
+  /**
+   * Sets the virtual size. What is added reads as zeroes, also where a shrink before had cut data off. A smaller one fails with `OUT_OF_RANGE` unless `shrink` is
+   * available and `allowShrink` is set. An attached volume fails with `FAILED_PRECONDITION` unless `online` is available.
+   */
   resizeVolume(
     input: { readonly volumeId: string; readonly capacityBytes: Bytes; readonly allowShrink?: boolean },
     context: OperationContext,
@@ -18,7 +21,7 @@ export interface ResizeFacet {
 
 /** Facet `discard` (UNMAP, csi-addons ReclaimSpace): space that the guest gives up goes back to the pool. */
 export interface DiscardFacet {
-  /** Gives back what is unused in a volume. Returns how much that was. */
+  /** Gives back what is unused in a volume: what reads as zeroes, or was discarded. Never changes what it reads as. Returns how much that was. */
   reclaim(input: { readonly volumeId: string }, context: OperationContext): Promise<{ readonly reclaimedBytes: Bytes }>;
 }
 
@@ -32,20 +35,26 @@ export interface QosPolicy {
   readonly burstBytes?: Bytes;
 }
 
-/** Facet `qos` (Cinder back-end QoS, QEMU throttle groups). */
+/**
+ * Facet `qos` (Cinder back-end QoS, QEMU throttle groups). A volume's limits hold for all that its owner does, from the moment `setQos` returns, also for a
+ * present attachment, and stay until they are changed: after a detach and a restart too. Limits: `maxIops`, `maxBytesPerSecond` (0 for none; above fails with `OUT_OF_RANGE`).
+ */
 export interface QosFacet {
   setQos(input: { readonly volumeId: string; readonly policy: QosPolicy }, context: OperationContext): Promise<void>;
-  /** What is in force: what the data path really applies, not what was asked. */
+  /** What is in force: what the data path really applies, not what was asked. All 0 for a volume that was never limited. */
   getQos(input: { readonly volumeId: string }, context: OperationContext): Promise<QosPolicy>;
 }
 
-/** Facet `encryption` (Cinder LUKS types). Keys are references into a secret store. Limits: `ciphers`, `onlineRotation`. */
+/**
+ * Facet `encryption` (Cinder LUKS types). Keys are references into a secret store: no operation carries or returns a key. Limits: `ciphers`, `onlineRotation` (where it is
+ * false, rotating the key of an attached volume fails with `FAILED_PRECONDITION`).
+ */
 export interface EncryptionFacet {
   encryptionStatus(
     input: { readonly volumeId: string },
     context: OperationContext,
   ): Promise<{ readonly encrypted: boolean; readonly cipher?: string; readonly keyRef?: string }>;
-  /** Makes the volume readable with the new key and no longer with the old one. */
+  /** Makes the volume readable with the new key and no longer with the old one. Its content stays. A key that can't be read fails with `PERMISSION_DENIED`. */
   rotateKey(input: { readonly volumeId: string; readonly keyRef: string }, context: OperationContext): Promise<void>;
 }
 
@@ -173,7 +182,7 @@ export const qosOperations: OperationsOf<QosFacet> = {
     input: z.object({ volumeId: identifier, policy }),
     output: nothing,
     idempotent: true,
-    errors: ["NOT_FOUND", "OUT_OF_RANGE"],
+    errors: ["NOT_FOUND", "OUT_OF_RANGE", "ABORTED", "FAILED_PRECONDITION"],
   }),
   getQos: unary({
     summary: "Returns the limits in force.",

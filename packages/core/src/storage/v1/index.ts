@@ -34,16 +34,23 @@ export type {
 export type { CreateSnapshot, Snapshot, SnapshotAttachment, SnapshotsFacet } from "./snapshots.ts";
 export type { StorageFacets, StorageProvider } from "./storage-provider.ts";
 export { storageProvider } from "./storage-provider.ts";
+// Pools
+export type {
+  CapacityAlarm,
+  HealthReason,
+  PoolCapacity,
+  PoolMetadataSpace,
+  StorageAttributes,
+  VolumeHealth,
+} from "./pool.ts";
+export { poolCapacity, storageAttributes, volumeHealth } from "./pool.ts";
 // Volumes and attachments
 export type {
   AccessMode,
   Attachment,
   AttachVolume,
-  CapacityAlarm,
   CreateVolume,
-  PoolCapacity,
   Volume,
-  VolumeHealth,
   VolumeSource,
   VolumeTransport,
 } from "./volume.ts";

@@ -45,13 +45,15 @@ export interface GroupSnapshot {
   readonly snapshots: readonly Snapshot[];
 }
 
-/** Facet `groupSnapshots` (CSI GroupController): one moment for all volumes, in the sense that a write that was begun after another was acknowledged is never in without it. */
+/** Facet `groupSnapshots` (CSI GroupController): one moment for all volumes, in the sense that a write that was begun after another was acknowledged is never in without it. Its members are snapshots as any other, and bear its id. */
 export interface GroupSnapshotsFacet {
+  /** Either all volumes have their snapshot, or none. The same name, volumes and owner returns the same group. */
   createGroupSnapshot(
     input: { readonly name: string; readonly volumeIds: readonly string[]; readonly owner?: OwnerStamp },
     context: OperationContext,
   ): Promise<GroupSnapshot>;
   getGroupSnapshot(input: { readonly groupSnapshotId: string }, context: OperationContext): Promise<GroupSnapshot>;
+  /** Deletes the group and all its snapshots, or, when one of them can't be, none: `FAILED_PRECONDITION`. Deleting what is absent succeeds. */
   deleteGroupSnapshot(input: { readonly groupSnapshotId: string }, context: OperationContext): Promise<void>;
 }
 
@@ -78,16 +80,16 @@ export interface ReplicateFacet {
   ): Promise<void>;
 }
 
-/** Facet `migrate` (Storage VMotion, Cinder migrate_volume, QEMU mirror): moves a volume to another pool while it is written to. */
+/** Facet `migrate` (Storage VMotion, Cinder migrate_volume, QEMU mirror): moves a volume to another pool while it is written to. Limits: `targetPools`. */
 export interface MigrateFacet {
   startMigration(
     input: { readonly volumeId: string; readonly targetPool: string },
     context: OperationContext,
   ): Promise<void>;
   migrationStatus(input: { readonly volumeId: string }, context: OperationContext): Promise<ReplicationStatus>;
-  /** Switches to the target. Needs `ready`. */
+  /** Switches to the target: the volume keeps its id, content and attachment. Needs state `ready`; `FAILED_PRECONDITION` before. */
   pivotMigration(input: { readonly volumeId: string }, context: OperationContext): Promise<void>;
-  /** Leaves the volume where it was, whole. */
+  /** Leaves the volume where it was, whole, and nothing at the target. Without a move under way it succeeds. */
   cancelMigration(input: { readonly volumeId: string }, context: OperationContext): Promise<void>;
 }
 
@@ -134,7 +136,7 @@ export const groupSnapshotsOperations: OperationsOf<GroupSnapshotsFacet> = {
     input: z.object({ name: objectName, volumeIds: z.array(identifier).min(1), owner: ownerStamp.exactOptional() }),
     output: groupSnapshot,
     idempotent: true,
-    errors: ["NOT_FOUND", "ALREADY_EXISTS", "RESOURCE_EXHAUSTED", "ABORTED"],
+    errors: ["NOT_FOUND", "ALREADY_EXISTS", "RESOURCE_EXHAUSTED", "ABORTED", "FAILED_PRECONDITION", "UNIMPLEMENTED"],
   }),
   getGroupSnapshot: unary({
     summary: "Returns a group snapshot.",

@@ -12,6 +12,7 @@ import { type VolumeTransport, volumeTransport } from "./volume.ts";
 /** The content of a volume at one moment. */
 export interface Snapshot {
   readonly snapshotId: string;
+  /** The caller's name, unique in the provider while the snapshot exists. */
   readonly name: string;
   readonly volumeId: string;
   /** The volume's virtual size at that moment. */
@@ -22,10 +23,13 @@ export interface Snapshot {
   /** Whether clones can be made from it now. */
   readonly ready: boolean;
   readonly owner?: OwnerStamp;
+  /** The group snapshot that it is part of. */
+  readonly groupSnapshotId?: string;
 }
 
 /** Input of `snapshots.createSnapshot`. */
 export interface CreateSnapshot {
+  /** Makes the call idempotent, as a volume's: the same name, volume and owner returns the same snapshot, which keeps the content of the first call. */
   readonly name: string;
   readonly volumeId: string;
   readonly owner?: OwnerStamp;
@@ -40,15 +44,18 @@ export interface SnapshotAttachment {
 
 /**
  * Facet `snapshots` (CSI CREATE_DELETE_SNAPSHOT, Cinder snapshots and revert). Crash-consistent: a snapshot holds every write that was
- * acknowledged before it, also while the volume is attached. Limits: `maxSnapshots` (0 for no limit), `restoreOnlyLatest`.
+ * acknowledged before it, and of those that were not, each wholly or not at all; also while the volume is attached. Limits: `maxSnapshots` (of a volume;
+ * 0 for no limit; one more fails with `RESOURCE_EXHAUSTED`), `restoreOnlyLatest`, `revert` and `read` (true unless told: where one is false,
+ * `revertToSnapshot` or `attachSnapshot` fails with `UNIMPLEMENTED`).
  */
 export interface SnapshotsFacet {
   createSnapshot(input: CreateSnapshot, context: OperationContext): Promise<Snapshot>;
-  /** Deleting what is absent succeeds. A snapshot with children fails with `FAILED_PRECONDITION` and names them. */
+  /** Deleting what is absent succeeds. A snapshot that has children or is being read fails with `FAILED_PRECONDITION`, and names them or the hosts. */
   deleteSnapshot(input: { readonly snapshotId: string }, context: OperationContext): Promise<void>;
   getSnapshot(input: { readonly snapshotId: string }, context: OperationContext): Promise<Snapshot>;
+  /** In order of name. With `ownerDatacenter`, those that this datacenter stamped. With `name`, the one of that name. */
   listSnapshots(
-    input: PageRequest & { readonly volumeId?: string },
+    input: PageRequest & { readonly volumeId?: string; readonly ownerDatacenter?: string; readonly name?: string },
     context: OperationContext,
   ): Promise<Page<Snapshot>>;
   /**
@@ -64,7 +71,10 @@ export interface SnapshotsFacet {
     input: { readonly snapshotId: string; readonly host: string },
     context: OperationContext,
   ): Promise<void>;
-  /** Makes the volume's content that of the snapshot. The volume must not be attached. */
+  /**
+   * Makes the volume's content and size those of the snapshot. Whatever `revertBlockers` names makes it fail with `FAILED_PRECONDITION`: an attachment, overlays and
+   * clones of the volume itself; with `restoreOnlyLatest`, later snapshots. Otherwise later snapshots stay. The checkpoints of changed blocks don't survive it intact.
+   */
   revertToSnapshot(
     input: { readonly volumeId: string; readonly snapshotId: string },
     context: OperationContext,
@@ -87,6 +97,7 @@ export const snapshot: z.ZodType<Snapshot> = schemaOf<Snapshot>()(
     createdAt: timestamp,
     ready: z.boolean(),
     owner: ownerStamp.exactOptional(),
+    groupSnapshotId: identifier.exactOptional(),
   }),
 );
 
@@ -108,7 +119,7 @@ export const snapshotsOperations: OperationsOf<SnapshotsFacet> = {
     ),
     output: snapshot,
     idempotent: true,
-    errors: ["NOT_FOUND", "ALREADY_EXISTS", "RESOURCE_EXHAUSTED", "ABORTED", "FAILED_PRECONDITION"],
+    errors: ["NOT_FOUND", "ALREADY_EXISTS", "RESOURCE_EXHAUSTED", "ABORTED", "FAILED_PRECONDITION", "UNIMPLEMENTED"],
   }),
   deleteSnapshot: unary({
     summary: "Deletes a snapshot; deleting what is absent succeeds.",
@@ -126,7 +137,12 @@ export const snapshotsOperations: OperationsOf<SnapshotsFacet> = {
   }),
   listSnapshots: unary({
     summary: "Lists snapshots, of one volume or all, by page.",
-    input: z.object({ ...pageRequestShape, volumeId: identifier.exactOptional() }),
+    input: z.object({
+      ...pageRequestShape,
+      volumeId: identifier.exactOptional(),
+      ownerDatacenter: z.string().exactOptional(),
+      name: z.string().exactOptional(),
+    }),
     output: pageOf(snapshot),
     idempotent: true,
     errors: ["ABORTED"],
@@ -150,7 +166,7 @@ export const snapshotsOperations: OperationsOf<SnapshotsFacet> = {
     input: revert,
     output: nothing,
     idempotent: true,
-    errors: ["NOT_FOUND", "FAILED_PRECONDITION", "ABORTED"],
+    errors: ["NOT_FOUND", "FAILED_PRECONDITION", "RESOURCE_EXHAUSTED", "ABORTED", "UNIMPLEMENTED"],
   }),
   revertBlockers: unary({
     summary: "Tells what prevents a revert.",

@@ -38,6 +38,7 @@ import {
   type ReplicateFacet,
   replicateOperations,
 } from "./replication.ts";
+import { type PoolCapacity, poolCapacity, type VolumeHealth, volumeHealth } from "./pool.ts";
 import { type SnapshotsFacet, snapshotsOperations } from "./snapshots.ts";
 import {
   type Attachment,
@@ -46,12 +47,8 @@ import {
   attachVolume,
   type CreateVolume,
   createVolume,
-  type PoolCapacity,
-  poolCapacity,
   type Volume,
-  type VolumeHealth,
   volume,
-  volumeHealth,
 } from "./volume.ts";
 
 /** The optional parts of {@link StorageProvider}. A facet is present exactly when `describe` can report it as available. */
@@ -79,12 +76,31 @@ export interface StorageFacets {
  * - One call at a time changes a volume; a second one fails with `ABORTED`, and the caller tries again.
  * - Whatever was acknowledged survives `kill -9`; whatever was not leaves nothing behind that a later call can't complete or undo.
  * - A volume has one owner: see {@link Attachment} and `revokeAttachment`.
+ * - Lists come in order of name, by pages: an object that is there throughout is on exactly one page, whatever else comes and goes. A page
+ *   token that is unknown or too old fails with `ABORTED`: begin again.
+ * - A caller that cancels gets `CANCELLED`. What it had asked for is then whole or not there at all, and a repeat finds out which.
+ *
+ * An error code means the same in every operation (CSI's table; `blockers` name what is in the way):
+ *
+ * | code | when | what the caller does |
+ * | --- | --- | --- |
+ * | `INVALID_ARGUMENT` | the input makes no sense here: an unknown parameter, a format that is not known | changes it |
+ * | `NOT_FOUND` | the volume, snapshot, checkpoint or pool is not there | |
+ * | `ALREADY_EXISTS` | the name is taken by something else | takes another name |
+ * | `OUT_OF_RANGE` | a size, offset or limit that can't be had: below the least, above the most, smaller than the content | changes it |
+ * | `RESOURCE_EXHAUSTED` | no room in the pool, or its over-subscription limit, attach limit or snapshot limit is reached | makes room, goes elsewhere |
+ * | `FAILED_PRECONDITION` | attached, has children or snapshots, fenced (`VDC_FENCED`), tracking broken | removes the blockers first |
+ * | `ABORTED` | another call changes the same object now; a page token is too old | tries again |
+ * | `UNIMPLEMENTED` | the provider can't do this at all (a source, a mode) | never tries again |
+ * | `PERMISSION_DENIED` | the provider may not read or write a file or key | |
+ * | `DATA_LOSS` | content is known to be damaged | restores |
+ * | `UNAVAILABLE` | the backing storage does not answer now | tries again with back-off |
  */
 export interface StorageProvider {
-  /** Attribute `fencing` is the `FencingStrength` of served attachments; `pool` names the pool. */
+  /** Attributes: see {@link StorageAttributes}. */
   describe(input: DescribeInput, context: OperationContext): Promise<Description>;
   createVolume(input: CreateVolume, context: OperationContext): Promise<Volume>;
-  /** An attached volume fails with `FAILED_PRECONDITION` and names the host. */
+  /** An attached volume fails with `FAILED_PRECONDITION` and names the host; one with snapshots or overlays does too, and names them. */
   deleteVolume(input: { readonly volumeId: string }, context: OperationContext): Promise<void>;
   getVolume(input: { readonly volumeId: string }, context: OperationContext): Promise<Volume>;
   /** In order of name. With `ownerDatacenter`, those that this datacenter stamped. With `name`, the one of that name. */
@@ -92,6 +108,7 @@ export interface StorageProvider {
     input: PageRequest & { readonly ownerDatacenter?: string; readonly name?: string },
     context: OperationContext,
   ): Promise<Page<Volume>>;
+  /** Of the pool that is named, or of all that the provider has. */
   capacity(input: { readonly pool?: string }, context: OperationContext): Promise<PoolCapacity>;
   /** Makes the volume reachable on a host for its owner. A lower generation than one seen before is fenced; a higher one takes over, after the old owner is cut off. */
   attachVolume(input: AttachVolume, context: OperationContext): Promise<Attachment>;

@@ -29,7 +29,7 @@ export interface Volume {
   readonly owner?: OwnerStamp;
   /** The volume or snapshot whose content it began with, if any. */
   readonly parent?: VolumeSource;
-  /** Hosts it can be attached to. Absent when it can be attached to any. */
+  /** Hosts it can be attached to: attaching it to another fails with `FAILED_PRECONDITION`. Absent when it can be attached to any. */
   readonly accessibleHosts?: readonly string[];
   readonly parameters: Readonly<Record<string, string>>;
 }
@@ -43,11 +43,12 @@ export type VolumeSource =
 export interface CreateVolume {
   /** Makes the call idempotent: the same name and spec returns the same volume; another spec fails with `ALREADY_EXISTS`. */
   readonly name: string;
+  /** More than 0. A provider may round it up, and then says so in `Volume.capacityBytes`; a size it can't have at all fails with `OUT_OF_RANGE`. */
   readonly capacityBytes: Bytes;
   readonly owner?: OwnerStamp;
   /** Provider-specific settings. Unknown ones fail with `INVALID_ARGUMENT`, and are never ignored. */
   readonly parameters?: Readonly<Record<string, string>>;
-  /** Hosts it must be attachable to. Fails with `RESOURCE_EXHAUSTED` when no pool reaches them. Defaults to any. */
+  /** Hosts it must be attachable to, all of them. Fails with `RESOURCE_EXHAUSTED` when no pool reaches them. Defaults to any. */
   readonly accessibleHosts?: readonly string[];
 }
 
@@ -100,39 +101,6 @@ export interface AttachVolume {
   readonly generation: Generation;
   /** `served` by the host's storage process, or `direct`: opened by the VM monitor. Defaults to `served`. */
   readonly mode?: "served" | "direct";
-}
-
-/** A pool's space. */
-export interface PoolCapacity {
-  readonly totalBytes: Bytes;
-  /** What new data can still take. */
-  readonly freeBytes: Bytes;
-  /** What volumes take now. */
-  readonly allocatedBytes: Bytes;
-  /** The sum of the volumes' virtual sizes. */
-  readonly provisionedBytes: Bytes;
-  /** Kept back from volumes. */
-  readonly reservedBytes: Bytes;
-  /** How far the virtual sizes may exceed the total: 1 forbids over-provisioning. */
-  readonly maxOverSubscription: number;
-  /** What is wrong now: thresholds passed, space that ran out. Empty when nothing is. */
-  readonly alarms: readonly CapacityAlarm[];
-}
-
-/** A threshold that a pool has passed. */
-export interface CapacityAlarm {
-  readonly kind: "allocated" | "provisioned" | "outOfSpace";
-  /** The fraction of the total at which the alarm was set. */
-  readonly threshold: number;
-  /** The fraction of the total now. */
-  readonly value: number;
-  readonly message: string;
-}
-
-/** Whether a volume or the whole pool is well. */
-export interface VolumeHealth {
-  readonly condition: "healthy" | "degraded" | "abnormal";
-  readonly message: string;
 }
 
 const source = z.discriminatedUnion("kind", [
@@ -213,29 +181,4 @@ export const attachVolume: z.ZodType<AttachVolume> = schemaOf<AttachVolume>()(
     generation,
     mode: z.enum(["served", "direct"]).exactOptional(),
   }),
-);
-
-/** Schema of {@link PoolCapacity}. */
-export const poolCapacity: z.ZodType<PoolCapacity> = schemaOf<PoolCapacity>()(
-  z.object({
-    totalBytes: bytes,
-    freeBytes: bytes,
-    allocatedBytes: bytes,
-    provisionedBytes: bytes,
-    reservedBytes: bytes,
-    maxOverSubscription: z.number(),
-    alarms: z.array(
-      z.object({
-        kind: z.enum(["allocated", "provisioned", "outOfSpace"]),
-        threshold: z.number(),
-        value: z.number(),
-        message: z.string(),
-      }),
-    ),
-  }),
-);
-
-/** Schema of {@link VolumeHealth}. */
-export const volumeHealth: z.ZodType<VolumeHealth> = schemaOf<VolumeHealth>()(
-  z.object({ condition: z.enum(["healthy", "degraded", "abnormal"]), message: z.string() }),
 );
