@@ -36,6 +36,11 @@ export class FileLength {
     this.#bytes = target;
   }
 
+  /** Gives the space of a range that nothing refers to any more back to the file system, where that can be done. */
+  punch(offset: number, bytes: number): void {
+    this.#file.punchSync?.(offset, bytes);
+  }
+
   shrink(bytes: number): void {
     if (bytes >= this.#bytes) return;
     this.#file.truncateSync(bytes);
@@ -146,7 +151,10 @@ export class Allocator {
 
   /** The removals are durable: what `takePendingFrees` returned may be used again. */
   applyFrees(clusters: readonly number[]): void {
-    for (const cluster of clusters) this.#decrease(cluster);
+    const free: number[] = [];
+    for (const cluster of clusters) if (this.#decrease(cluster) === 0) free.push(cluster);
+    const { clusterSize } = this.#geometry;
+    for (const { first, count } of runsOf(free)) this.#length.punch(first * clusterSize, count * clusterSize);
   }
 
   /** Cuts the unused tail off the file. Only after every count is durable. */
@@ -166,12 +174,24 @@ export class Allocator {
     if (end > this.#virginCluster) this.#virginCluster = end;
   }
 
-  #decrease(cluster: number): void {
+  #decrease(cluster: number): number {
     const count = this.#refcounts.get(cluster);
     if (count === 0) {
       throw new Qcow2Error("CORRUPT", `host cluster ${cluster} is freed although its refcount is already zero`);
     }
     this.#refcounts.set(cluster, count - 1);
     if (count === 1 && cluster < this.#hint) this.#hint = cluster;
+    return count - 1;
   }
+}
+
+/** Neighbouring clusters together; sorts its input. */
+function runsOf(clusters: number[]): readonly { readonly first: number; readonly count: number }[] {
+  const runs: { readonly first: number; count: number }[] = [];
+  for (const cluster of clusters.sort((a, b) => a - b)) {
+    const last = runs.at(-1);
+    if (last !== undefined && last.first + last.count === cluster) last.count++;
+    else runs.push({ first: cluster, count: 1 });
+  }
+  return runs;
 }

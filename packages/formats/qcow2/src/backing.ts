@@ -38,31 +38,55 @@ export function backingFolder(folder: string): BackingResolver {
   const root = realpathSync(folder);
   return (request) => {
     const { path, format } = request.reference;
-    if (path.includes("\0") || /^[a-z][a-z0-9+.-]*:/i.test(path)) throw refuse(request, "it is not a plain path");
     if (format !== "qcow2" && format !== "raw") {
       throw refuse(request, format === undefined ? "its format is not stated" : "its format is not qcow2 or raw");
     }
-    let target: string;
-    try {
-      target = isAbsolute(path) ? resolve(path) : resolve(realpathSync(dirname(request.imagePath)), path);
-    } catch (error) {
-      throw toQcow2Error(error, `cannot resolve the backing of '${request.imagePath}'`);
-    }
-    const inside = relative(isAbsolute(path) && !target.startsWith(root + sep) ? resolve(folder) : root, target);
-    if (inside === "" || inside === ".." || inside.startsWith(`..${sep}`) || isAbsolute(inside)) {
-      throw refuse(request, "it leaves the allowed folder");
-    }
-    let current = root;
-    const parts = inside.split(sep);
-    for (const [index, part] of parts.entries()) {
-      current = resolve(current, part);
-      const status = lstatSync(current, { throwIfNoEntry: false });
-      if (!status) throw new Qcow2Error("BACKING_MISSING", refuse(request, "it does not exist").message);
-      if (status.isSymbolicLink()) throw refuse(request, "a symbolic link is on the way");
-      if (index === parts.length - 1 ? !status.isFile() : !status.isDirectory()) {
-        throw refuse(request, "it is not a regular file");
-      }
-    }
-    return { path: current, format };
+    const inside = pathInside({
+      root,
+      folder,
+      path,
+      imagePath: request.imagePath,
+      refuse: (why) => refuse(request, why),
+    });
+    if (inside === undefined) throw new Qcow2Error("BACKING_MISSING", refuse(request, "it does not exist").message);
+    return { path: inside, format };
   };
+}
+
+/** A name from a header and the folder that it must stay in. */
+export interface UntrustedPath {
+  /** The real path of `folder`. */
+  readonly root: string;
+  readonly folder: string;
+  readonly path: string;
+  readonly imagePath: string;
+  readonly refuse: (why: string) => Qcow2Error;
+}
+
+/** The regular file that a name means, or `undefined` when there is none. Throws what `refuse` makes when the name must not be followed. */
+export function pathInside(untrusted: UntrustedPath): string | undefined {
+  const { root, folder, path, imagePath, refuse } = untrusted;
+  if (path.includes("\0") || /^[a-z][a-z0-9+.-]*:/i.test(path)) throw refuse("it is not a plain path");
+  let target: string;
+  try {
+    target = isAbsolute(path) ? resolve(path) : resolve(realpathSync(dirname(imagePath)), path);
+  } catch (error) {
+    throw toQcow2Error(error, `cannot resolve what '${imagePath}' names`);
+  }
+  const inside = relative(isAbsolute(path) && !target.startsWith(root + sep) ? resolve(folder) : root, target);
+  if (inside === "" || inside === ".." || inside.startsWith(`..${sep}`) || isAbsolute(inside)) {
+    throw refuse("it leaves the allowed folder");
+  }
+  let current = root;
+  const parts = inside.split(sep);
+  for (const [index, part] of parts.entries()) {
+    current = resolve(current, part);
+    const status = lstatSync(current, { throwIfNoEntry: false });
+    if (!status) return undefined;
+    if (status.isSymbolicLink()) throw refuse("a symbolic link is on the way");
+    if (index === parts.length - 1 ? !status.isFile() : !status.isDirectory()) {
+      throw refuse("it is not a regular file");
+    }
+  }
+  return current;
 }

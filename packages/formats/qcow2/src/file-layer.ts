@@ -13,6 +13,7 @@ import {
   writeSync,
 } from "node:fs";
 import { dirname } from "node:path";
+import { type NativeFileCalls, nativeFileCalls } from "./native-file-calls.ts";
 import { Qcow2Error, toQcow2Error } from "./qcow2-error.ts";
 
 /** What an open file reports about itself; sizes in bytes. `identity` is equal for two handles on one file. */
@@ -34,10 +35,21 @@ export interface ImageFile {
   /** Writes all of `buffer`, or throws. */
   writeSync(buffer: Uint8Array, position: number): void;
   truncateSync(sizeBytes: number): void;
+  /** Gives a range's space back to the file system, where that can be done; it reads as zeroes then, or as before. Absent where it can't. */
+  punchSync?(position: number, length: number): void;
+  /** Locks on bytes of the file that end with it. Absent where they can't be had. */
+  readonly byteLocks?: ByteLocks;
   /** Makes everything written so far durable (fdatasync). */
   syncSync(): void;
   sync(): Promise<void>;
   closeSync(): void;
+}
+
+/** Advisory locks on single bytes of an open file, as other programs see them. */
+export interface ByteLocks {
+  /** Locks a byte for sharing. False when another file has it alone. */
+  lockShared(byte: number): boolean;
+  isLockedByOthers(byte: number): boolean;
 }
 
 export interface OpenFileOptions {
@@ -57,11 +69,21 @@ export interface FileLayer {
 
 class NodeFile implements ImageFile {
   readonly path: string;
+  readonly punchSync?: (position: number, length: number) => void;
+  readonly byteLocks?: ByteLocks;
   readonly #fd: number;
 
-  constructor(path: string, fd: number) {
+  constructor(path: string, fd: number, native: NativeFileCalls | undefined) {
     this.path = path;
     this.#fd = fd;
+    if (native === undefined) return;
+    this.punchSync = (position, length) => {
+      native.punchHole(fd, position, length);
+    };
+    this.byteLocks = {
+      lockShared: (byte) => native.lockShared(fd, byte),
+      isLockedByOthers: (byte) => native.isLockedByOthers(fd, byte),
+    };
   }
 
   status(): FileStatus {
@@ -133,7 +155,7 @@ export const nodeFileLayer: FileLayer = {
       closeSync(fd);
       throw new Qcow2Error("NOT_REGULAR_FILE", `'${path}' is not a regular file`);
     }
-    return new NodeFile(path, fd);
+    return new NodeFile(path, fd, nativeFileCalls());
   },
 
   publishSync(temporaryPath, path, { durable }) {

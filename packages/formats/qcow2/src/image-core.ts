@@ -1,6 +1,7 @@
 import { Allocator, FileLength } from "./allocator.ts";
 import { Barrier } from "./barrier.ts";
 import type { BlockSource } from "./block-source.ts";
+import { type DataFile, syncedTogether } from "./data-file.ts";
 import { entryOffset } from "./entry.ts";
 import type { ImageFile } from "./file-layer.ts";
 import type { Geometry } from "./geometry.ts";
@@ -14,6 +15,8 @@ import { snapshotTableBytes } from "./snapshot-table.ts";
 /** The parts of an open image that its operations work on. Not public. */
 export interface ImageCore {
   readonly file: ImageFile;
+  /** Where the guest's data lies: `file`, unless the image has an external data file. */
+  readonly data: ImageFile;
   header: Header;
   readonly geometry: Geometry;
   readonly version: 2 | 3;
@@ -38,6 +41,7 @@ export interface ImageWriter {
 
 export interface ImageCoreOptions {
   readonly file: ImageFile;
+  readonly dataFile: DataFile | undefined;
   readonly header: Header;
   readonly write: boolean;
   readonly backing: BlockSource | undefined;
@@ -47,7 +51,7 @@ export interface ImageCoreOptions {
 
 /** Loads the tables of an image. Errors: `CORRUPT` when, opened for writing, its metadata overlaps itself. */
 export function loadImageCore(options: ImageCoreOptions): ImageCore {
-  const { file, header, write, cacheBytes } = options;
+  const { file, dataFile, header, write, cacheBytes } = options;
   const { geometry } = header;
   const { clusterSize } = geometry;
   const l1 = readTable(file, header.l1Offset, header.l1Entries * 8);
@@ -63,6 +67,7 @@ export function loadImageCore(options: ImageCoreOptions): ImageCore {
     version: header.version,
     l1,
     l1Offset: header.l1Offset,
+    externalData: dataFile !== undefined,
     cacheBytes,
     barrier: () => needWriter().barrier.flushSync(),
     allocateTable: () => {
@@ -99,11 +104,13 @@ export function loadImageCore(options: ImageCoreOptions): ImageCore {
       settle: () => needWriter().barrier.settleSync(),
     });
     const allocator = new Allocator(refcounts, geometry, length);
-    const barrier = new Barrier({ file, refcounts, mapping, allocator });
+    const synced = dataFile ? syncedTogether(file, dataFile) : file;
+    const barrier = new Barrier({ file: synced, refcounts, mapping, allocator });
     writer = { guard, refcounts, allocator, barrier, prepared: false };
   }
   return {
     file,
+    data: dataFile ?? file,
     header,
     geometry,
     version: header.version,

@@ -166,33 +166,3 @@ function takeAway(path: string, expected: string, aside: string): void {
   // Somebody who sweeps may have been faster.
   rmSync(aside, { force: true });
 }
-
-/** QEMU's lock bytes (block/file-posix.c): permissions held start at 100, permissions not shared at 200. */
-const WRITE_HELD = 101;
-const WRITE_NOT_SHARED = 201;
-
-/**
- * Refuses an image that QEMU holds: for any use while QEMU may write it, and for writing while QEMU relies on nobody else doing so.
- * Only Linux lists locks; elsewhere nothing is detected. Errors: `IN_USE`.
- */
-export function assertNotHeldByQemu(imagePath: string, write: boolean): void {
-  const locks = readText("/proc/locks");
-  if (!locks.includes("OFDLCK")) return;
-  const { dev, ino } = statSync(imagePath, { bigint: true });
-  // Linux encodes a device number as major 12 bits, minor 8 + 12 bits.
-  const major = (dev >> 8n) & 0xfffn;
-  const minor = (dev & 0xffn) | ((dev >> 12n) & 0xfff00n);
-  const hex = (value: bigint): string => value.toString(16).padStart(2, "0");
-  const file = `${hex(major)}:${hex(minor)}:${ino}`;
-  for (const line of locks.split("\n")) {
-    const fields = line.trim().split(/\s+/);
-    const at = fields.indexOf("OFDLCK");
-    if (at < 0 || fields[at + 4] !== file) continue;
-    const first = Number(fields[at + 5]);
-    const last = fields[at + 6] === "EOF" ? Number.MAX_SAFE_INTEGER : Number(fields[at + 6]);
-    const holds = (byte: number): boolean => first <= byte && byte <= last;
-    if (holds(WRITE_HELD) || (write && holds(WRITE_NOT_SHARED))) {
-      throw new Qcow2Error("IN_USE", `'${imagePath}' is held by QEMU`);
-    }
-  }
-}

@@ -1,8 +1,10 @@
 import type { BackingRequest, BackingResolver } from "./backing.ts";
 import type { BlockSource } from "./block-source.ts";
+import { type DataFile, type DataFileResolver, openDataFile } from "./data-file.ts";
 import { type FileLayer, type ImageFile, nodeFileLayer } from "./file-layer.ts";
 import { assertOpenable, type Header, readHeader } from "./header.ts";
-import { assertNotHeldByQemu, type ImageLock, isLockedForWriting, lockForWriting } from "./image-lock.ts";
+import { type ImageLock, isLockedForWriting, lockForWriting } from "./image-lock.ts";
+import { shareWithQemu } from "./qemu-locks.ts";
 import { Qcow2Error } from "./qcow2-error.ts";
 import { RawSource } from "./raw-source.ts";
 
@@ -14,6 +16,8 @@ export interface OpenImageOptions {
   readonly readOnly?: boolean;
   /** What backing references mean. Without it, an image that has one is refused (`BACKING_REFUSED`). */
   readonly resolveBacking?: BackingResolver;
+  /** Which file an external data file is. Without it, an image that has one is refused (`DATA_FILE_REFUSED`). */
+  readonly resolveDataFile?: DataFileResolver;
   /** Memory for L2 tables, and as much again for refcounts, per image of the chain. Defaults to 16 MiB. */
   readonly cacheBytes?: number;
   /**
@@ -41,6 +45,8 @@ export interface OpenedFile {
   readonly file: ImageFile;
   readonly header: Header;
   readonly lock: ImageLock | undefined;
+  /** Where the guest's data lies when not in `file`. */
+  readonly dataFile: DataFile | undefined;
 }
 
 /** Opens and claims a qcow2 file and reads its header. Leaves nothing open or claimed when it throws. */
@@ -53,13 +59,20 @@ export function openImageFile(path: string, write: boolean, options: OpenImageOp
     const header = readHeader(file);
     assertOpenable(header, path, write);
     if (locking) {
-      assertNotHeldByQemu(path, write);
+      shareWithQemu(file, write);
       if (write) lock = lockForWriting(path);
       else if (isLockedForWriting(path)) throw new Qcow2Error("IN_USE", `'${path}' is open for writing`);
     }
-    return { file, header, lock };
+    const dataFile = openDataFile(file, header, {
+      write,
+      resolveDataFile: options.resolveDataFile,
+      fileLayer: layer,
+      lock: locking,
+    });
+    return { file, header, lock, dataFile };
   } catch (error) {
-    lock?.release(true);
+    // A crash of the last writer must not be forgotten because this opening failed.
+    lock?.release(!lock.previousOwnerCrashed);
     file.closeSync();
     throw error;
   }
@@ -103,7 +116,7 @@ export function openBacking(
       throw new Qcow2Error("BACKING_LOOP", `'${file.path}': its backing '${resolved.path}' is above it in the chain`);
     }
     if (options.lock !== false) {
-      assertNotHeldByQemu(resolved.path, false);
+      shareWithQemu(probe, false);
       if (isLockedForWriting(resolved.path)) {
         throw new Qcow2Error("IN_USE", `the backing '${resolved.path}' is open for writing`);
       }

@@ -1,0 +1,86 @@
+import { createRequire } from "node:module";
+import { Qcow2Error } from "./qcow2-error.ts";
+
+/** System calls on an open file that Node.js does not have. */
+export interface NativeFileCalls {
+  /** Locks one byte for sharing, for as long as the file is open (fcntl(2), open file description locks). False when it is locked otherwise. */
+  lockShared(fd: number, byte: number): boolean;
+  /** Whether any other open file has a lock on a byte. */
+  isLockedByOthers(fd: number, byte: number): boolean;
+  /** Gives the space of a range back to the file system; it reads as zeroes then (fallocate(2)). False where the file system can't. */
+  punchHole(fd: number, offset: number, length: number): boolean;
+}
+
+/** The part of the library that is used. */
+interface ForeignFunctions {
+  load(path: null): { func(declaration: string): (...values: readonly unknown[]) => number };
+  errno(): number;
+}
+
+/** From fcntl.h and falloc.h of Linux, equal on all 64-bit machines. */
+const F_OFD_GETLK = 36;
+const F_OFD_SETLK = 37;
+const F_RDLCK = 0;
+const F_WRLCK = 1;
+const F_UNLCK = 2;
+const FALLOC_FL_KEEP_SIZE = 1;
+const FALLOC_FL_PUNCH_HOLE = 2;
+const EACCES = 13;
+const EAGAIN = 11;
+
+/** `struct flock` for one byte from the file's start; the process id is 0, as these locks demand. */
+function flock(type: number, byte: number): Buffer {
+  const lock = Buffer.alloc(32);
+  lock.writeInt16LE(type, 0);
+  lock.writeBigInt64LE(BigInt(byte), 8);
+  lock.writeBigInt64LE(1n, 16);
+  return lock;
+}
+
+function loadForeignFunctions(): ForeignFunctions | undefined {
+  try {
+    return createRequire(import.meta.url)("koffi") as ForeignFunctions;
+  } catch {
+    return undefined;
+  }
+}
+
+function loadNativeFileCalls(): NativeFileCalls | undefined {
+  // Structures and numbers below are those of 64-bit little-endian Linux.
+  if (process.platform !== "linux" || !["x64", "arm64", "riscv64"].includes(process.arch)) return undefined;
+  const foreign = loadForeignFunctions();
+  if (foreign === undefined) return undefined;
+  try {
+    const libc = foreign.load(null);
+    const fcntl = libc.func("int fcntl(int fd, int command, ...)");
+    const fallocate = libc.func("int fallocate(int fd, int mode, int64_t offset, int64_t length)");
+    return {
+      lockShared(fd, byte) {
+        if (fcntl(fd, F_OFD_SETLK, "void *", flock(F_RDLCK, byte)) === 0) return true;
+        const errno = foreign.errno();
+        if (errno === EAGAIN || errno === EACCES) return false;
+        throw new Qcow2Error("IO_ERROR", `cannot lock byte ${byte}: error ${errno}`);
+      },
+      isLockedByOthers(fd, byte) {
+        const lock = flock(F_WRLCK, byte);
+        if (fcntl(fd, F_OFD_GETLK, "void *", lock) !== 0) {
+          throw new Qcow2Error("IO_ERROR", `cannot ask for the lock of byte ${byte}: error ${foreign.errno()}`);
+        }
+        return lock.readInt16LE(0) !== F_UNLCK;
+      },
+      punchHole: (fd, offset, length) =>
+        fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length) === 0,
+    };
+  } catch {
+    // A library without one of these: the caller goes without.
+    return undefined;
+  }
+}
+
+let loaded: { readonly calls: NativeFileCalls | undefined } | undefined;
+
+/** The native calls, where the optional library `koffi` is installed and this is 64-bit Linux. */
+export function nativeFileCalls(): NativeFileCalls | undefined {
+  loaded ??= { calls: loadNativeFileCalls() };
+  return loaded.calls;
+}
