@@ -1,19 +1,20 @@
 import { randomBytes } from "node:crypto";
-import { basename, dirname, join } from "node:path";
-import { writeUint64 } from "./entry.ts";
+import { basename, dirname, join, resolve } from "node:path";
 import { type FileLayer, nodeFileLayer } from "./file-layer.ts";
-import { assertVirtualSize, clusterBitsOf, geometryOf, l1EntriesFor, MAX_REFCOUNT_TABLE_BYTES } from "./geometry.ts";
-import { assertBackingName, layoutHeader, type NewBacking } from "./header-layout.ts";
+import { assertVirtualSize } from "./geometry.ts";
+import { assertBackingName, type NewBacking } from "./header-layout.ts";
+import { checkFormat, type ImageFormat, type NewDataFile } from "./image-format.ts";
+import { initialLayout, writeInitialLayout } from "./initial-layout.ts";
 import { Qcow2Error, toQcow2Error } from "./qcow2-error.ts";
 
-export interface CreateImageOptions {
+export interface CreateImageOptions extends ImageFormat {
   readonly path: string;
   /** A multiple of 512. */
   readonly virtualSizeBytes: number;
-  /** A power of two from 512 bytes to 2 MiB. Defaults to 65536. */
-  readonly clusterSizeBytes?: number;
   /** The image below the new one. Its name is stored as given, relative names counting from the new image's folder. */
   readonly backing?: NewBacking;
+  /** Keeps the guest's data in a file of its own. Openers have to allow it by `resolveDataFile`. */
+  readonly dataFile?: NewDataFile;
   /** Whether the image survives a power loss once this returns. Defaults to true. */
   readonly durable?: boolean;
   /** Defaults to the real file system. */
@@ -21,7 +22,7 @@ export interface CreateImageOptions {
 }
 
 /**
- * Creates an empty version 3 image, complete or not at all: it is written under a temporary name in the same folder, synced, and then
+ * Creates an empty image, complete or not at all: it is written under a temporary name in the same folder, synced, and then
  * published. A file of that name is never replaced.
  *
  * Errors: `ALREADY_EXISTS`, `INVALID_ARGUMENT`, `TOO_LARGE`, `NO_SPACE`.
@@ -29,61 +30,30 @@ export interface CreateImageOptions {
 export function createImageSync(options: CreateImageOptions): void {
   const { path, virtualSizeBytes, backing, durable = true } = options;
   assertVirtualSize(virtualSizeBytes);
-  const clusterSize = options.clusterSizeBytes ?? 65536;
-  const clusterBits = clusterBitsOf(clusterSize);
-  const geometry = geometryOf(clusterBits, 4);
-  const l1Entries = l1EntriesFor(virtualSizeBytes, geometry);
-  if (backing) assertBackingName(backing.path, clusterSize);
-
-  // Header, refcount table, refcount blocks, L1: the blocks also count themselves and the table, so find the fixed point.
-  const l1Clusters = Math.ceil((l1Entries * 8) / clusterSize);
-  let blocks = 1;
-  let tableClusters = 1;
-  for (;;) {
-    const total = 1 + tableClusters + blocks + l1Clusters;
-    const neededBlocks = Math.ceil(total / geometry.blockEntries);
-    const neededTable = Math.ceil((neededBlocks * 8) / clusterSize);
-    if (neededBlocks === blocks && neededTable === tableClusters) break;
-    blocks = neededBlocks;
-    tableClusters = neededTable;
+  const format = checkFormat(options);
+  const { dataFile } = options;
+  if (backing) assertBackingName(backing.path, format.geometry.clusterSize);
+  if (backing && dataFile?.raw) {
+    throw new Qcow2Error("INVALID_ARGUMENT", "an image whose data file is a raw disk by itself cannot have a backing");
   }
-  if (tableClusters * clusterSize > MAX_REFCOUNT_TABLE_BYTES) {
-    throw new Qcow2Error("TOO_LARGE", `a disk of ${virtualSizeBytes} bytes needs a larger cluster size`);
-  }
-  const used = 1 + tableClusters + blocks + l1Clusters;
-  const firstBlock = 1 + tableClusters;
-  const table = Buffer.alloc(blocks * 8);
-  for (let block = 0; block < blocks; block++) writeUint64(table, (firstBlock + block) * clusterSize, block * 8);
-  const counts = Buffer.alloc(used * 2);
-  for (let cluster = 0; cluster < used; cluster++) counts.writeUInt16BE(1, cluster * 2);
+  const layout = initialLayout(format, virtualSizeBytes, { mapped: dataFile?.raw === true });
+  const reference = dataFile === undefined ? undefined : { name: dataFile.path, raw: dataFile.raw === true };
 
   const layer = options.fileLayer ?? nodeFileLayer;
   const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString("hex")}.tmp`);
+  let removeDataFile: (() => void) | undefined;
   const file = layer.openSync(temporary, { write: true, create: true });
   try {
     try {
-      // Nothing but what is not zero is written: an empty image then takes a few file system blocks.
-      file.truncateSync(used * clusterSize);
-      file.writeSync(
-        layoutHeader({
-          clusterBits,
-          virtualSizeBytes,
-          l1Entries,
-          l1Offset: l1Clusters === 0 ? 0 : (firstBlock + blocks) * clusterSize,
-          refcountTableOffset: clusterSize,
-          refcountTableClusters: tableClusters,
-          backing,
-        }),
-        0,
-      );
-      file.writeSync(table, clusterSize);
-      file.writeSync(counts, firstBlock * clusterSize);
+      if (dataFile) removeDataFile = makeDataFile(layer, dataFile, options);
+      writeInitialLayout(file, layout, { backing, dataFile: reference });
       if (durable) file.syncSync();
     } finally {
       file.closeSync();
     }
     layer.publishSync(temporary, path, { durable });
   } catch (error) {
+    removeDataFile?.();
     try {
       layer.removeSync(temporary);
     } catch {
@@ -96,4 +66,27 @@ export function createImageSync(options: CreateImageOptions): void {
 /** As `createImageSync`. */
 export async function createImage(options: CreateImageOptions): Promise<void> {
   createImageSync(options);
+}
+
+/** Makes or takes the data file. Returns what removes it again when the image cannot be created. */
+function makeDataFile(layer: FileLayer, dataFile: NewDataFile, options: CreateImageOptions): () => void {
+  const { virtualSizeBytes, durable = true } = options;
+  if (dataFile.adopt && !dataFile.raw) {
+    throw new Qcow2Error("INVALID_ARGUMENT", "only a data file that is a raw disk by itself can be taken as it is");
+  }
+  const path = resolve(dirname(options.path), dataFile.path);
+  const file = layer.openSync(path, { write: true, create: dataFile.adopt !== true });
+  try {
+    if (!dataFile.adopt) {
+      file.truncateSync(virtualSizeBytes);
+      if (durable) file.syncSync();
+    } else if (file.status().sizeBytes !== virtualSizeBytes) {
+      throw new Qcow2Error("INVALID_ARGUMENT", `the data file '${path}' does not have ${virtualSizeBytes} bytes`);
+    }
+  } finally {
+    file.closeSync();
+  }
+  return () => {
+    if (!dataFile.adopt) layer.removeSync(path);
+  };
 }

@@ -1,6 +1,13 @@
 import { writeUint64 } from "./entry.ts";
-import { MAX_BACKING_NAME_BYTES } from "./geometry.ts";
-import { EXTENSION_BACKING_FORMAT, type HeaderExtension, MAGIC } from "./header.ts";
+import { EXTENSION_FEATURE_NAMES, featureNameTable } from "./features.ts";
+import { type Geometry, MAX_BACKING_NAME_BYTES } from "./geometry.ts";
+import {
+  type DataFileReference,
+  EXTENSION_BACKING_FORMAT,
+  EXTENSION_DATA_FILE,
+  type HeaderExtension,
+  MAGIC,
+} from "./header.ts";
 import { Qcow2Error } from "./qcow2-error.ts";
 
 /** A backing reference to be written: both parts are explicit, so that no reader has to guess. */
@@ -10,13 +17,17 @@ export interface NewBacking {
 }
 
 export interface HeaderLayout {
-  readonly clusterBits: number;
+  readonly version: 2 | 3;
+  readonly geometry: Geometry;
   readonly virtualSizeBytes: number;
   readonly l1Entries: number;
   readonly l1Offset: number;
   readonly refcountTableOffset: number;
   readonly refcountTableClusters: number;
   readonly backing: NewBacking | undefined;
+  readonly compression: "zlib" | "zstd";
+  /** The name of the external data file, as it is stored. */
+  readonly dataFile: DataFileReference | undefined;
 }
 
 /** What may follow the fixed header: extensions, then the backing name. Offsets count from the start of the file. */
@@ -27,6 +38,7 @@ export interface HeaderTail {
 }
 
 const HEADER_LENGTH = 112;
+const V2_HEADER_LENGTH = 72;
 
 /** Lays out extensions and backing name after a header of `headerLength` bytes. */
 export function headerTail(
@@ -56,22 +68,40 @@ export function headerTail(
   };
 }
 
-/** The first bytes of a new version 3 image with 16-bit refcounts. */
+/**
+ * The first bytes of a new image. The table of feature names, a courtesy to readers that lack a feature, is left out where the first cluster
+ * has no room for it. Errors: `INVALID_ARGUMENT` when the names do not fit.
+ */
 export function layoutHeader(layout: HeaderLayout): Buffer {
-  const tail = headerTail(HEADER_LENGTH, [], layout.backing);
-  const header = Buffer.alloc(HEADER_LENGTH);
+  const { version, geometry, dataFile, compression } = layout;
+  const length = version === 3 ? HEADER_LENGTH : V2_HEADER_LENGTH;
+  const names: HeaderExtension = { type: EXTENSION_FEATURE_NAMES, data: featureNameTable() };
+  const needed: HeaderExtension[] =
+    dataFile?.name === undefined ? [] : [{ type: EXTENSION_DATA_FILE, data: Buffer.from(dataFile.name) }];
+  let tail = headerTail(length, version === 3 ? [...needed, names] : needed, layout.backing);
+  if (length + tail.bytes.length > geometry.clusterSize) tail = headerTail(length, needed, layout.backing);
+  if (length + tail.bytes.length > geometry.clusterSize) {
+    throw new Qcow2Error("INVALID_ARGUMENT", "the names of backing and data file do not fit in the first cluster");
+  }
+  const header = Buffer.alloc(length);
   header.writeUInt32BE(MAGIC, 0);
-  header.writeUInt32BE(3, 4);
+  header.writeUInt32BE(version, 4);
   writeUint64(header, tail.nameOffset, 8);
   header.writeUInt32BE(tail.nameLength, 16);
-  header.writeUInt32BE(layout.clusterBits, 20);
+  header.writeUInt32BE(geometry.clusterBits, 20);
   writeUint64(header, layout.virtualSizeBytes, 24);
   header.writeUInt32BE(layout.l1Entries, 36);
   writeUint64(header, layout.l1Offset, 40);
   writeUint64(header, layout.refcountTableOffset, 48);
   header.writeUInt32BE(layout.refcountTableClusters, 56);
-  header.writeUInt32BE(4, 96);
-  header.writeUInt32BE(HEADER_LENGTH, 100);
+  if (version === 3) {
+    const incompatible = (dataFile ? 4 : 0) | (compression === "zstd" ? 8 : 0) | (geometry.extendedL2 ? 16 : 0);
+    header.writeUInt32BE(incompatible, 76);
+    header.writeUInt32BE(dataFile?.raw ? 2 : 0, 92);
+    header.writeUInt32BE(Math.log2(geometry.refcountBits), 96);
+    header.writeUInt32BE(HEADER_LENGTH, 100);
+    header.writeUInt8(compression === "zstd" ? 1 : 0, 104);
+  }
   return Buffer.concat([header, tail.bytes]);
 }
 

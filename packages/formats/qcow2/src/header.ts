@@ -222,8 +222,7 @@ function readDataFile(
 export function unsupportedFeatures(header: Header): string[] {
   const reasons: string[] = [];
   for (const feature of header.features) {
-    const known = feature.bit < 2 || (feature.bit === 3 && header.compression === "zlib");
-    if (feature.kind === "incompatible" && !known) reasons.push(feature.name);
+    if (feature.kind === "incompatible" && feature.bit > 4) reasons.push(feature.name);
   }
   return reasons;
 }

@@ -5,6 +5,7 @@ export { type BackingRequest, type BackingResolver, backingFolder, type Resolved
 // Disks in general.
 export type { BlockSource, Extent, ExtentKind } from "./block-source.ts";
 export type { CheckProblem, CheckResult, RepairMode } from "./check.ts";
+export { type DataFileRequest, type DataFileResolver, dataFileFolder, type ResolvedDataFile } from "./data-file.ts";
 export { type CreateImageOptions, createImage, createImageSync } from "./create-image.ts";
 // For tests: a file system of one's own.
 export { type FileLayer, type FileStatus, type ImageFile, nodeFileLayer, type OpenFileOptions } from "./file-layer.ts";

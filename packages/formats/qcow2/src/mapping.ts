@@ -1,32 +1,18 @@
 import {
   clearEntry,
   compressedRange,
-  entryHasReservedBits,
   entryIsCompressed,
   entryIsCopied,
-  entryIsEmpty,
-  entryIsZero,
   entryOffset,
+  writeCompressedEntry,
   writeEntry,
 } from "./entry.ts";
 import type { ImageFile } from "./file-layer.ts";
 import type { Geometry } from "./geometry.ts";
+import { L2Reader, type Run, type SubclusterState } from "./l2-reader.ts";
 import { Qcow2Error } from "./qcow2-error.ts";
+import { ALL_SUBCLUSTERS, writeSubclusterBits } from "./subcluster.ts";
 import { type PendingWrite, type Table, TableCache } from "./table-cache.ts";
-
-export type RunKind = "unallocated" | "zero" | "data" | "compressed";
-
-/**
- * A run of guest bytes that one kind of entry maps. For `data`, `hostOffset` is where its first byte lies and `inPlace` says that the bytes
- * may be overwritten there; for `compressed`, host offset and length are the compressed bytes', and the run ends with its cluster.
- */
-export interface Run {
-  readonly kind: RunKind;
-  readonly length: number;
-  readonly hostOffset: number;
-  readonly hostLength: number;
-  readonly inPlace: boolean;
-}
 
 /** An L2 table and the position in it of a guest offset. */
 export interface L2Slot {
@@ -40,6 +26,8 @@ export interface MappingOptions {
   readonly version: 2 | 3;
   readonly l1: Buffer;
   readonly l1Offset: number;
+  /** Whether guest data lies in an external file, each cluster at its guest offset. */
+  readonly externalData: boolean;
   readonly cacheBytes: number;
   /** Makes dirty tables clean, which needs a whole barrier: L2 tables may only follow what they point to. */
   readonly barrier: () => void;
@@ -52,6 +40,7 @@ export class Mapping {
   readonly #options: MappingOptions;
   readonly #geometry: Geometry;
   readonly #cache: TableCache;
+  readonly #reader: L2Reader;
   readonly #dirtyL1 = new Set<number>();
   #l1: Buffer;
   #l1Offset: number;
@@ -61,6 +50,7 @@ export class Mapping {
     this.#geometry = options.geometry;
     this.#l1 = options.l1;
     this.#l1Offset = options.l1Offset;
+    this.#reader = new L2Reader(options);
     this.#cache = new TableCache({
       file: options.file,
       tableBytes: options.geometry.clusterSize,
@@ -88,40 +78,21 @@ export class Mapping {
 
   /** What maps the bytes from `offset` on: a run of at least one and at most `length` bytes. */
   lookup(offset: number, length: number): Run {
-    const { clusterSize, l2Coverage, clusterBits } = this.#geometry;
+    const { l2Coverage } = this.#geometry;
     const slot = this.#find(offset);
-    const within = offset % clusterSize;
     const covered = Math.min(length, l2Coverage - (offset % l2Coverage));
     if (slot === undefined) {
       return { kind: "unallocated", length: covered, hostOffset: 0, hostLength: 0, inPlace: false };
     }
-    const { data } = slot.table;
-    const kind = this.#kindAt(data, slot.at);
-    if (kind === "compressed") {
-      const range = compressedRange(data, slot.at, clusterBits);
-      if (range === undefined) throw this.#corrupt(offset, "exceeds 2^53-1");
-      const runLength = Math.min(covered, clusterSize - within);
-      return { kind, length: runLength, hostOffset: range.offset, hostLength: range.length, inPlace: false };
-    }
-    const host = kind === "data" ? this.#hostAt(data, slot.at, offset) : 0;
-    const inPlace = kind === "data" && entryIsCopied(data, slot.at);
-    let runLength = clusterSize - within;
-    for (let at = slot.at + 8; runLength < covered; at += 8, runLength += clusterSize) {
-      if (this.#kindAt(data, at) !== kind) break;
-      if (kind === "data") {
-        if (entryIsCopied(data, at) !== inPlace) break;
-        if (this.#hostAt(data, at, offset + runLength) !== host + runLength + within) break;
-      }
-    }
-    runLength = Math.min(runLength, covered);
-    return { kind, length: runLength, hostOffset: host + within, hostLength: runLength, inPlace };
+    return this.#reader.run(slot.table.data, slot.at, offset, covered);
   }
 
   /** The L2 table for `offset`, writable: created when missing, copied when a snapshot shares it. */
   slotForWrite(offset: number): L2Slot {
     const { clusterSize, l2Coverage } = this.#geometry;
     const l1At = Math.floor(offset / l2Coverage) * 8;
-    const at = (Math.floor(offset / clusterSize) % this.#geometry.l2Entries) * 8;
+    const { l2Entries, l2EntryBytes } = this.#geometry;
+    const at = (Math.floor(offset / clusterSize) % l2Entries) * l2EntryBytes;
     const tableOffset = this.#tableOffset(l1At);
     if (tableOffset !== 0 && entryIsCopied(this.#l1, l1At)) return { table: this.#cache.load(tableOffset), at };
     const shared = tableOffset === 0 ? undefined : Buffer.from(this.#cache.load(tableOffset).data);
@@ -136,6 +107,7 @@ export class Mapping {
   /** What the entry at a slot references now, to be freed when it is replaced: `undefined` when nothing. */
   referencedBy(slot: L2Slot): { readonly offset: number; readonly bytes: number } | undefined {
     const { data } = slot.table;
+    if (this.#options.externalData) return undefined;
     if (entryIsCompressed(data, slot.at)) {
       const range = compressedRange(data, slot.at, this.#geometry.clusterBits);
       return range === undefined ? undefined : { offset: range.offset, bytes: range.length };
@@ -149,8 +121,36 @@ export class Mapping {
     slot.table.markDirty(slot.at);
   }
 
+  setCompressed(slot: L2Slot, offset: number, length: number): void {
+    const { extendedL2, clusterBits } = this.#geometry;
+    writeCompressedEntry(slot.table.data, slot.at, { offset, length, clusterBits });
+    if (extendedL2) writeSubclusterBits(slot.table.data, slot.at, 0, 0);
+    slot.table.markDirty(slot.at);
+  }
+
+  /** The state of an extended entry. Errors: `CORRUPT`. */
+  subclusters(slot: L2Slot, guestOffset: number): SubclusterState {
+    return this.#reader.subclusters(slot.table.data, slot.at, guestOffset);
+  }
+
+  /** Replaces an extended entry: a host cluster that this table alone references, or none. */
+  setSubclusters(slot: L2Slot, hostOffset: number | undefined, allocated: number, zero: number): void {
+    const { data } = slot.table;
+    if (hostOffset === undefined) clearEntry(data, slot.at, false);
+    else writeEntry(data, slot.at, hostOffset);
+    this.setSubclusterBits(slot, allocated, zero);
+  }
+
+  /** Replaces the bitmaps of an extended entry and leaves its host cluster. */
+  setSubclusterBits(slot: L2Slot, allocated: number, zero: number): void {
+    writeSubclusterBits(slot.table.data, slot.at, allocated, zero);
+    slot.table.markDirty(slot.at);
+  }
+
   setEmpty(slot: L2Slot, zero: boolean): void {
-    clearEntry(slot.table.data, slot.at, zero);
+    const { extendedL2 } = this.#geometry;
+    clearEntry(slot.table.data, slot.at, zero && !extendedL2);
+    if (extendedL2) writeSubclusterBits(slot.table.data, slot.at, 0, zero ? ALL_SUBCLUSTERS : 0);
     slot.table.markDirty(slot.at);
   }
 
@@ -188,10 +188,10 @@ export class Mapping {
   }
 
   #find(offset: number): L2Slot | undefined {
-    const { clusterSize, l2Coverage, l2Entries } = this.#geometry;
+    const { clusterSize, l2Coverage, l2Entries, l2EntryBytes } = this.#geometry;
     const tableOffset = this.#tableOffset(Math.floor(offset / l2Coverage) * 8);
     if (tableOffset === 0) return undefined;
-    return { table: this.#cache.load(tableOffset), at: (Math.floor(offset / clusterSize) % l2Entries) * 8 };
+    return { table: this.#cache.load(tableOffset), at: (Math.floor(offset / clusterSize) % l2Entries) * l2EntryBytes };
   }
 
   #tableOffset(l1At: number): number {
@@ -200,27 +200,5 @@ export class Mapping {
       throw new Qcow2Error("CORRUPT", `'${this.#options.file.path}': L1 entry ${l1At / 8} is not valid`);
     }
     return offset;
-  }
-
-  #kindAt(data: Buffer, at: number): RunKind {
-    if (entryIsEmpty(data, at)) return "unallocated";
-    if (entryIsCompressed(data, at)) return "compressed";
-    if (entryIsZero(data, at) && this.#options.version === 3) return "zero";
-    return entryOffset(data, at) === 0 ? "unallocated" : "data";
-  }
-
-  #hostAt(data: Buffer, at: number, guestOffset: number): number {
-    const host = entryOffset(data, at);
-    if (host === undefined || host % this.#geometry.clusterSize !== 0 || entryHasReservedBits(data, at)) {
-      throw this.#corrupt(guestOffset, "is not valid");
-    }
-    return host;
-  }
-
-  #corrupt(guestOffset: number, what: string): Qcow2Error {
-    return new Qcow2Error(
-      "CORRUPT",
-      `'${this.#options.file.path}': the L2 entry of guest offset ${guestOffset} ${what}`,
-    );
   }
 }

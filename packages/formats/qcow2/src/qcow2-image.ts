@@ -89,11 +89,13 @@ export class Qcow2Image implements BlockSource {
       const below: OpenImageOptions = { ...options, readOnly: true };
       backing = openBacking(opened, options, context, (lower, deeper) => Qcow2Image.#openLayer(lower, below, deeper));
       const { cacheBytes = 16 * 1024 * 1024 } = options;
-      const core = loadImageCore({ file: opened.file, header: opened.header, write, backing, cacheBytes });
+      const { file, dataFile, header } = opened;
+      const core = loadImageCore({ file, dataFile, header, write, backing, cacheBytes });
       return new Qcow2Image(core, opened.lock, options, context);
     } catch (error) {
       void backing?.close();
       opened.file.closeSync();
+      opened.dataFile?.closeSync();
       // A crash of the last writer must not be forgotten because this opening failed.
       opened.lock?.release(!opened.lock.previousOwnerCrashed);
       throw error;
@@ -291,6 +293,7 @@ export class Qcow2Image implements BlockSource {
     if (this.#closed) return;
     this.#closed = true;
     this.#core.file.closeSync();
+    if (this.#core.data !== this.#core.file) this.#core.data.closeSync();
     this.#lock?.release(clean);
     await this.#core.backing?.close();
   }

@@ -1,7 +1,7 @@
-import { inflateRawSync } from "node:zlib";
 import { type Extent, pushExtent } from "./block-source.ts";
+import { decompressCluster } from "./compression.ts";
 import type { ImageCore } from "./image-core.ts";
-import type { Run } from "./mapping.ts";
+import type { Run } from "./l2-reader.ts";
 import { Qcow2Error } from "./qcow2-error.ts";
 
 /** Throws `OUT_OF_RANGE` unless the range lies inside the disk. */
@@ -28,7 +28,7 @@ export function readBacking(core: ImageCore, buffer: Uint8Array, offset: number)
 export function readRun(core: ImageCore, run: Run, buffer: Uint8Array, offset: number): void {
   switch (run.kind) {
     case "data": {
-      const count = core.file.readSync(buffer, run.hostOffset);
+      const count = core.data.readSync(buffer, run.hostOffset);
       // A cluster may end past the end of the file: the rest was never written.
       if (count < buffer.length) buffer.fill(0, count);
       break;
@@ -69,7 +69,7 @@ function decompress(core: ImageCore, run: Run): Buffer {
   core.file.readSync(packed, run.hostOffset);
   let data: Buffer;
   try {
-    data = inflateRawSync(packed, { maxOutputLength: clusterSize });
+    data = decompressCluster(packed, core.header.compression, clusterSize);
   } catch (error) {
     throw new Qcow2Error("CORRUPT", `'${core.file.path}': the compressed cluster at ${run.hostOffset} is damaged`, {
       cause: error,
