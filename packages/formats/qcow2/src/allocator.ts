@@ -62,6 +62,8 @@ export class Allocator {
   /** Clusters from here on were never written since the file was extended over them. */
   #virginCluster: number;
   #pendingFrees: number[] = [];
+  /** Where the last compressed data ends, inside a host cluster that has room for more. */
+  #packedEnd: number | undefined;
 
   constructor(refcounts: RefcountTable, geometry: Geometry, length: FileLength) {
     this.#refcounts = refcounts;
@@ -117,6 +119,39 @@ export class Allocator {
     return first * this.#geometry.clusterSize;
   }
 
+  /**
+   * Room for compressed data: bytes behind what was packed last, where they fit, else in a new cluster. Each host cluster that they touch is
+   * counted once more. A cluster whose refcount is at its limit takes no more.
+   */
+  allocatePacked(bytes: number): number {
+    const { clusterSize } = this.#geometry;
+    let start = this.#packedEnd;
+    if (start !== undefined && this.#refcounts.get(Math.floor(start / clusterSize)) >= this.#refcounts.maximum) {
+      start = undefined;
+    }
+    const room = start === undefined ? 0 : clusterSize - (start % clusterSize);
+    if (start === undefined || bytes > room) {
+      const fresh = this.allocate(1).offset;
+      // Allocating may free clusters, the one that was being packed among them.
+      const follows = start !== undefined && start === this.#packedEnd && start + room === fresh;
+      if (!follows) start = undefined;
+      if (start === undefined) start = fresh;
+      else this.#increase(Math.floor(start / clusterSize));
+    } else {
+      this.#increase(Math.floor(start / clusterSize));
+    }
+    const end = start + bytes;
+    this.#packedEnd = end % clusterSize === 0 ? undefined : end;
+    return start;
+  }
+
+  /** Gives back what `allocatePacked` gave, before anything pointed to it. */
+  releasePacked(offset: number, bytes: number): void {
+    const { clusterSize } = this.#geometry;
+    const last = Math.floor((offset + bytes - 1) / clusterSize);
+    for (let cluster = Math.floor(offset / clusterSize); cluster <= last; cluster++) this.#decrease(cluster);
+  }
+
   /** Adds the refcount block that counts `cluster`, which is in use, at the end of the file; for repair. */
   addMissingBlock(cluster: number): void {
     const offset = this.allocateContiguous(1);
@@ -128,6 +163,7 @@ export class Allocator {
   /** Searches from the start again; after counts were changed behind the allocator's back. */
   rescan(): void {
     this.#hint = 0;
+    this.#packedEnd = undefined;
   }
 
   /** Gives back clusters that nothing ever pointed to. */
@@ -174,6 +210,10 @@ export class Allocator {
     if (end > this.#virginCluster) this.#virginCluster = end;
   }
 
+  #increase(cluster: number): void {
+    this.#refcounts.set(cluster, this.#refcounts.get(cluster) + 1);
+  }
+
   #decrease(cluster: number): number {
     const count = this.#refcounts.get(cluster);
     if (count === 0) {
@@ -181,6 +221,14 @@ export class Allocator {
     }
     this.#refcounts.set(cluster, count - 1);
     if (count === 1 && cluster < this.#hint) this.#hint = cluster;
+    // What is free may become anything, so nothing more is packed into it.
+    if (
+      count === 1 &&
+      this.#packedEnd !== undefined &&
+      Math.floor(this.#packedEnd / this.#geometry.clusterSize) === cluster
+    ) {
+      this.#packedEnd = undefined;
+    }
     return count - 1;
   }
 }

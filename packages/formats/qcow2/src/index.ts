@@ -6,11 +6,13 @@ export { type BackingRequest, type BackingResolver, backingFolder, type Resolved
 export type { BlockSource, Extent, ExtentKind } from "./block-source.ts";
 export type { CheckProblem, CheckResult, RepairMode } from "./check.ts";
 export { type DataFileRequest, type DataFileResolver, dataFileFolder, type ResolvedDataFile } from "./data-file.ts";
+export { type CompressingTarget, copyCompressed } from "./copy-compressed.ts";
 export { type CreateImageOptions, createImage, createImageSync } from "./create-image.ts";
 // For tests: a file system of one's own.
 export { type FileLayer, type FileStatus, type ImageFile, nodeFileLayer, type OpenFileOptions } from "./file-layer.ts";
 export { type BlockTarget, type CopyOptions, type CopyProgress, copyBlocks } from "./flatten.ts";
 export type { BackingReference } from "./header.ts";
+export type { ImageFormat, NewDataFile } from "./image-format.ts";
 export type { NewBacking } from "./header-layout.ts";
 export { lockPathOf, removeAbandonedClaims } from "./image-lock.ts";
 // Looking at images.

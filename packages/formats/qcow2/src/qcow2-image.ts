@@ -1,5 +1,6 @@
 import type { BlockSource, Extent } from "./block-source.ts";
 import { type CheckResult, checkImage, type RepairMode, repairImage } from "./check.ts";
+import { writeCompressed } from "./compressed-write.ts";
 import { type CopyOptions, flattenImage } from "./flatten.ts";
 import { type BackingReference, hasFeature } from "./header.ts";
 import type { NewBacking } from "./header-layout.ts";
@@ -134,6 +135,17 @@ export class Qcow2Image implements BlockSource {
 
   async write(buffer: Uint8Array, offset: number): Promise<void> {
     this.writeSync(buffer, offset);
+  }
+
+  /**
+   * As `write`, for whole clusters (the last one may end with the disk), which are stored compressed where that makes them smaller. Writing
+   * over them later stores them plainly. `buffer` must not change before this ends.
+   * Errors besides those of `write`: `INVALID_ARGUMENT` for a part of a cluster, `UNSUPPORTED_FEATURE` with an external data file.
+   */
+  async writeCompressed(buffer: Uint8Array, offset: number): Promise<void> {
+    this.#assertOpen();
+    assertRange(this.#core, offset, buffer.length);
+    await writeCompressed(this.#core, buffer, offset, () => this.#assertOpen());
   }
 
   /** Makes a range read as zeros, giving the space of whole clusters back. */
