@@ -15,6 +15,29 @@ export interface BlockExtent {
   readonly kind: "data" | "zero" | "hole";
 }
 
+/** A run of bytes that changed since a bitmap began (`dirty`), or certainly did not. */
+export interface DirtyExtent {
+  /** In bytes. */
+  readonly length: number;
+  readonly dirty: boolean;
+}
+
+/** A bitmap of changed blocks. Clients ask for it as the metadata context `qemu:dirty-bitmap:NAME`. */
+export interface DirtyBitmap {
+  /** Without the context's prefix; at most 1023 bytes of UTF-8. */
+  readonly name: string;
+  /** The extents from `offset` on, in order and without gaps. They may end early, as those of `BlockBackend.extents`. */
+  extents(offset: number, length: number): Iterable<DirtyExtent> | PromiseLike<Iterable<DirtyExtent>>;
+}
+
+/** How a range is made to read as zeroes. */
+export interface BlockZeroOptions {
+  /** The range must stay allocated. */
+  readonly noHole: boolean;
+  /** Fail with `ENOTSUP`, having done nothing, where this takes as long as writing zeroes. Only set where `fastZeroes` is true. */
+  readonly fast: boolean;
+}
+
 /**
  * The disk behind an export. It is structural: an image of another package fits without importing this one.
  *
@@ -23,7 +46,10 @@ export interface BlockExtent {
  * rejects with is answered as the NBD error of the same name as its `errno` or `code` (`ENOSPC`, `EPERM`, ...), else as `EIO`.
  */
 export interface BlockBackend {
-  /** The size of the disk, constant while it is exported; a safe integer. */
+  /**
+   * The size of the disk, a safe integer. It may grow while the disk is exported: whoever connects from then on is told the new size,
+   * and every connection may use it. The protocol has no message for the others; they learn of it when they connect again.
+   */
   readonly sizeBytes: number;
   /** Defaults to false. */
   readonly readOnly?: boolean;
@@ -31,6 +57,13 @@ export interface BlockBackend {
    * True when `flush` covers the writes of every connection, so that a client may spread its requests over several. Defaults to false.
    */
   readonly sharedFlush?: boolean;
+  /**
+   * True when `extents` answers at once and costs little beside a read of 64 KiB. Reads from that size on are then answered without
+   * the zeroes, to clients that understand that. Defaults to false.
+   */
+  readonly sparseReads?: boolean;
+  /** True when `writeZeroes` heeds `fast`. Defaults to false. */
+  readonly fastZeroes?: boolean;
   /** Fills the whole of `target` from `offset`. A backend that cannot must fail: what it leaves unfilled is sent as it is. */
   read(target: Buffer, offset: number): BlockResult;
   /** Writes the whole of `source` at `offset`. `source` may be kept until the answer, not longer. */
@@ -39,8 +72,8 @@ export interface BlockBackend {
   flush(): BlockResult;
   /** Gives up the contents of a range. Absent: trim is not offered. */
   trim?(offset: number, length: number): BlockResult;
-  /** Makes a range read as zeroes. With `noHole` it must stay allocated. Absent: write zeroes is not offered. */
-  writeZeroes?(offset: number, length: number, options: { readonly noHole: boolean }): BlockResult;
+  /** Makes a range read as zeroes. Absent: write zeroes is not offered. */
+  writeZeroes?(offset: number, length: number, options: BlockZeroOptions): BlockResult;
   /** Reads a range ahead. Absent: cache is not offered. */
   cache?(offset: number, length: number): BlockResult;
   /**
@@ -48,6 +81,8 @@ export interface BlockBackend {
    * Absent: `base:allocation` is not offered.
    */
   extents?(offset: number, length: number): Iterable<BlockExtent> | PromiseLike<Iterable<BlockExtent>>;
+  /** The bitmaps that there are now. A client that selects one keeps it until it leaves. Absent: none are offered. */
+  bitmaps?(): Iterable<DirtyBitmap>;
 }
 
 /** True for what must be awaited. */

@@ -1,4 +1,4 @@
-import type { NbdErrno } from "./errno.ts";
+import type { NbdErrno } from "./wire/errno.ts";
 
 /**
  * Why an NBD call failed. Test by code, never by text.
@@ -9,6 +9,8 @@ import type { NbdErrno } from "./errno.ts";
  * - `NBD_TIMEOUT`: the peer did not answer in time.
  * - `NBD_PROTOCOL`: the peer sent something that is not NBD; the connection is closed.
  * - `NBD_EXPORT_UNKNOWN`: the server has no export of that name, or none for this client.
+ * - `NBD_TLS_REQUIRED`: the server tells nothing without TLS, and the call had no `tls`.
+ * - `NBD_TLS_FAILED`: the server has no TLS, is not the one it should be, or refused the client's certificate.
  * - `NBD_REFUSED`: the server refused to negotiate.
  * - `NBD_UNSUPPORTED`: the server does not offer this operation.
  * - `NBD_REQUEST_FAILED`: the server answered with an error; `errno` names it.
@@ -22,6 +24,8 @@ export type NbdErrorCode =
   | "NBD_TIMEOUT"
   | "NBD_PROTOCOL"
   | "NBD_EXPORT_UNKNOWN"
+  | "NBD_TLS_REQUIRED"
+  | "NBD_TLS_FAILED"
   | "NBD_REFUSED"
   | "NBD_UNSUPPORTED"
   | "NBD_REQUEST_FAILED"

@@ -2,7 +2,8 @@ import type { BlockBackend, BlockExtent } from "../src/index.ts";
 
 const BLOCK = 4096;
 
-export interface MemoryDisk extends Required<Omit<BlockBackend, "readOnly" | "cache">> {
+export interface MemoryDisk
+  extends Required<Omit<BlockBackend, "readOnly" | "cache" | "bitmaps" | "sparseReads" | "fastZeroes">> {
   readonly bytes: Buffer;
   /** Calls of each method. */
   readonly calls: Record<"read" | "write" | "flush" | "trim" | "writeZeroes" | "extents", number>;

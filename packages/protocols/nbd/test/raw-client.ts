@@ -1,5 +1,5 @@
 import { connect, type Socket } from "node:net";
-import * as wire from "../src/wire-constants.ts";
+import * as wire from "../src/wire/wire-constants.ts";
 
 export interface RawRequest {
   readonly type: number;
@@ -34,8 +34,12 @@ export class RawClient {
     });
   }
 
-  static async connect(path: string, flags = 3): Promise<RawClient> {
-    const client = new RawClient(connect({ path, allowHalfOpen: true }));
+  static async connect(
+    address: string | { readonly host: string; readonly port: number },
+    flags = 3,
+  ): Promise<RawClient> {
+    const where = typeof address === "string" ? { path: address } : address;
+    const client = new RawClient(connect({ ...where, allowHalfOpen: true }));
     client.#socket.once("end", () => client.#socket.end());
     await client.take(wire.GREETING_BYTES);
     const bytes = Buffer.alloc(4);

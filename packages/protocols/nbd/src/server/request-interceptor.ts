@@ -1,4 +1,5 @@
-import type { BlockResult } from "./block-backend.ts";
+import type { PeerCertificate } from "node:tls";
+import type { BlockResult } from "../block-backend.ts";
 
 /** A command that reaches a backend. */
 export type NbdCommand = "read" | "write" | "flush" | "trim" | "cache" | "writeZeroes" | "blockStatus";
@@ -19,6 +20,10 @@ export interface NbdConnection {
   /** Unique within the server. */
   readonly id: number;
   readonly exportName: string;
+  /** True when the client speaks TLS. */
+  readonly isEncrypted: boolean;
+  /** What the client showed of itself; the server has verified it. Undefined where none was demanded. */
+  readonly peerCertificate: PeerCertificate | undefined;
   /** Ends the connection at once; requests in flight finish without an answer. */
   destroy(): void;
 }

@@ -2,9 +2,9 @@ import { duplexPair } from "node:stream";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createMemoryDisk } from "../test/memory-disk.ts";
-import { NbdClient, NbdServer } from "./index.ts";
-import { type AwaitedReply, ReplyParser } from "./reply-parser.ts";
-import * as wire from "./wire-constants.ts";
+import { NbdClient, NbdServer } from "../src/index.ts";
+import { type AwaitedReply, ReplyParser } from "../src/client/reply-parser.ts";
+import * as wire from "../src/wire/wire-constants.ts";
 
 const runs = process.env.VDC_DEEP ? 5000 : 150;
 const SIZE = 1024 * 1024;

@@ -4,10 +4,10 @@ import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { createMemoryDisk, type MemoryDisk } from "../test/memory-disk.ts";
-import { RawClient } from "../test/raw-client.ts";
-import { NbdClient, type NbdRequest, NbdServer, type NbdServerOptions } from "./index.ts";
-import * as wire from "./wire-constants.ts";
+import { createMemoryDisk, type MemoryDisk } from "../../test/memory-disk.ts";
+import { RawClient } from "../../test/raw-client.ts";
+import { NbdClient, type NbdRequest, NbdServer, type NbdServerOptions } from "../index.ts";
+import * as wire from "../wire/wire-constants.ts";
 
 const MIB = 1024 * 1024;
 

@@ -1,7 +1,7 @@
-import { errnoNumber, type NbdErrno } from "./errno.ts";
+import { errnoNumber, type NbdErrno } from "../wire/errno.ts";
 import type { ReplyWriter } from "./reply-writer.ts";
 import type { NbdRequest } from "./request-interceptor.ts";
-import * as wire from "./wire-constants.ts";
+import * as wire from "../wire/wire-constants.ts";
 
 /** A request with the cookie ("handle") under which its answer is sent. */
 export interface AnsweredRequest extends Pick<NbdRequest, "command" | "offset" | "length"> {
@@ -9,9 +9,17 @@ export interface AnsweredRequest extends Pick<NbdRequest, "command" | "offset" |
   readonly cookieLow: number;
 }
 
+/** A part of the range of a read. */
+export interface ReadPart {
+  readonly offset: number;
+  readonly length: number;
+  /** True for the end of the answer. */
+  readonly isLast: boolean;
+}
+
 /**
  * Writes the server's replies. Once structured replies are negotiated they are used where the protocol demands them (a read, a block
- * status); everything else is answered by the shorter simple reply. Every structured reply is one chunk.
+ * status); everything else is answered by the shorter simple reply.
  */
 export class ReplyEncoder {
   /** How many bytes stand before the data in the answer to a read. */
@@ -31,9 +39,9 @@ export class ReplyEncoder {
     else this.#simple(request, 0);
   }
 
-  /** Failure, in the form of a chunk where a simple reply is not allowed. */
-  error(request: AnsweredRequest, errno: NbdErrno, needsChunk: boolean): void {
-    if (!this.#structured || !needsChunk) {
+  /** Failure; as a chunk where the command may have been answered by chunks. */
+  error(request: AnsweredRequest, errno: NbdErrno): void {
+    if (!this.#structured || (request.command !== "read" && request.command !== "blockStatus")) {
       this.#simple(request, errnoNumber(errno));
       return;
     }
@@ -42,14 +50,30 @@ export class ReplyEncoder {
     this.chunk(request, wire.REPLY_ERROR, payload);
   }
 
-  chunk(request: AnsweredRequest, type: number, payload: Buffer | undefined): void {
+  /** Part of an answer, and its end when `isLast`. */
+  chunk(request: AnsweredRequest, type: number, payload: Buffer | undefined, isLast = true): void {
     const payloadBytes = payload?.length ?? 0;
     const bytes = wire.STRUCTURED_REPLY_BYTES + payloadBytes;
     const writer = this.#writer;
     const at = writer.reserve(bytes);
-    chunkHead(request, { buffer: writer.buffer, at, type, payloadBytes });
+    chunkHead(request, { buffer: writer.buffer, at, type, payloadBytes, isLast });
     payload?.copy(writer.buffer, at + wire.STRUCTURED_REPLY_BYTES);
     writer.commit(bytes);
+  }
+
+  /** A part of a read that is all zeroes. */
+  hole(request: AnsweredRequest, part: ReadPart): void {
+    const payload = Buffer.allocUnsafe(12);
+    writeOffset(payload, 0, part.offset);
+    payload.writeUInt32BE(part.length, 8);
+    this.chunk(request, wire.REPLY_OFFSET_HOLE, payload, part.isLast);
+  }
+
+  /** Fills in the `readHeadBytes` before the data of a part of a read, which only a structured reply may have. */
+  partHead(request: AnsweredRequest, part: ReadPart, buffer: Buffer, at: number): void {
+    const { offset, length, isLast } = part;
+    chunkHead(request, { buffer, at, type: wire.REPLY_OFFSET_DATA, payloadBytes: length + 8, isLast });
+    writeOffset(buffer, at + wire.STRUCTURED_REPLY_BYTES, offset);
   }
 
   /** Fills in the `readHeadBytes` before a read's data. */
@@ -58,9 +82,9 @@ export class ReplyEncoder {
       simpleHead(request, 0, buffer, at);
       return;
     }
-    chunkHead(request, { buffer, at, type: wire.REPLY_OFFSET_DATA, payloadBytes: request.length + 8 });
-    buffer.writeUInt32BE(Math.floor(request.offset / 0x1_0000_0000), at + wire.STRUCTURED_REPLY_BYTES);
-    buffer.writeUInt32BE(request.offset % 0x1_0000_0000, at + wire.STRUCTURED_REPLY_BYTES + 4);
+    const { offset, length } = request;
+    chunkHead(request, { buffer, at, type: wire.REPLY_OFFSET_DATA, payloadBytes: length + 8, isLast: true });
+    writeOffset(buffer, at + wire.STRUCTURED_REPLY_BYTES, offset);
   }
 
   #simple(request: AnsweredRequest, errno: number): void {
@@ -82,13 +106,19 @@ interface ChunkHead {
   readonly at: number;
   readonly type: number;
   readonly payloadBytes: number;
+  readonly isLast: boolean;
 }
 
-function chunkHead(request: AnsweredRequest, { buffer, at, type, payloadBytes }: ChunkHead): void {
+function chunkHead(request: AnsweredRequest, { buffer, at, type, payloadBytes, isLast }: ChunkHead): void {
   buffer.writeUInt32BE(wire.STRUCTURED_REPLY_MAGIC, at);
-  buffer.writeUInt16BE(wire.REPLY_FLAG_DONE, at + 4);
+  buffer.writeUInt16BE(isLast ? wire.REPLY_FLAG_DONE : 0, at + 4);
   buffer.writeUInt16BE(type, at + 6);
   buffer.writeUInt32BE(request.cookieHigh, at + 8);
   buffer.writeUInt32BE(request.cookieLow, at + 12);
   buffer.writeUInt32BE(payloadBytes, at + 16);
+}
+
+function writeOffset(buffer: Buffer, at: number, offset: number): void {
+  buffer.writeUInt32BE(Math.floor(offset / 0x1_0000_0000), at);
+  buffer.writeUInt32BE(offset % 0x1_0000_0000, at + 4);
 }

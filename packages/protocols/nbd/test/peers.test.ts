@@ -5,10 +5,9 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { openFileDisk } from "../test/file-disk.ts";
 import { createMemoryDisk, type MemoryDisk } from "../test/memory-disk.ts";
 import { runTool, toolsPresent } from "../test/tool.ts";
-import { NbdClient, NbdServer } from "./index.ts";
+import { NbdClient, NbdServer, openRawFile } from "../src/index.ts";
 
 const MIB = 1024 * 1024;
 
@@ -100,10 +99,10 @@ describe("our server, judged by other clients", () => {
   });
 
   test.skipIf(!toolsPresent("fio"))("fio verifies random writes on a file, over TCP too", async () => {
-    const file = openFileDisk(join(folder, "disk.raw"), 32 * MIB);
+    const file = openRawFile(join(folder, "disk.raw"), { sizeBytes: 32 * MIB });
     try {
       server.addExport({ name: "file", backend: file });
-      const port = await server.listenTcp(0);
+      const port = await server.listenTcp(0, { tls: "off" });
       for (const target of [uri.replace("/d?", "/file?"), `nbd://127.0.0.1:${port}/file`]) {
         const out = await runTool(
           "fio",

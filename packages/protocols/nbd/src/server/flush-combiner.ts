@@ -1,4 +1,4 @@
-import { type BlockBackend, type BlockResult, isPending } from "./block-backend.ts";
+import { type BlockBackend, type BlockResult, isPending } from "../block-backend.ts";
 
 /**
  * Merges flushes of a backend whose flush takes time: those that arrive while one runs share the next one.

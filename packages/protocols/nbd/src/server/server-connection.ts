@@ -1,8 +1,9 @@
 import type { Duplex } from "node:stream";
+import type { PeerCertificate, TLSSocket } from "node:tls";
 import type { BufferPool } from "./buffer-pool.ts";
-import { ByteReader } from "./byte-reader.ts";
+import { ByteReader } from "../wire/byte-reader.ts";
 import type { NbdExport } from "./nbd-export.ts";
-import { type NegotiatedExport, OptionHaggling } from "./option-haggling.ts";
+import { type NegotiatedExport, OptionHaggling, type TlsMode } from "./option-haggling.ts";
 import { ReplyWriter } from "./reply-writer.ts";
 import type { NbdConnection, NbdRequest } from "./request-interceptor.ts";
 import { Transmission } from "./transmission.ts";
@@ -23,6 +24,9 @@ export interface ServerConnectionOptions {
   readonly socket: Duplex;
   readonly pool: BufferPool;
   readonly limits: ServerConnectionLimits;
+  readonly tls: TlsMode;
+  /** Goes over to TLS; rejects for a client that cannot or may not. Not called where `tls` is `off`. */
+  readonly acceptTls: (socket: Duplex) => Promise<TLSSocket>;
   readonly exports: () => Iterable<NbdExport>;
   readonly find: (name: string) => NbdExport | undefined;
   readonly isShuttingDown: () => boolean;
@@ -37,15 +41,19 @@ export interface ServerConnectionOptions {
 export class ServerConnection implements NbdConnection {
   readonly id: number;
   readonly #options: ServerConnectionOptions;
-  readonly #socket: Duplex;
   readonly #reader = new ByteReader();
-  readonly #writer: ReplyWriter;
+  /** The stream of the protocol: what the client connected on, or TLS on top of it. */
+  #socket: Duplex;
+  #writer: ReplyWriter | undefined;
   /** Ends a client that doesn't choose an export, or doesn't take its last replies. */
   #timer: NodeJS.Timeout;
   #haggling: OptionHaggling | undefined;
   #transmission: Transmission | undefined;
   #target: NbdExport | undefined;
+  #peerCertificate: PeerCertificate | undefined;
+  #isEncrypted = false;
   #ending = false;
+  #isClosed = false;
   #running = false;
   #flushQueued = false;
 
@@ -54,26 +62,19 @@ export class ServerConnection implements NbdConnection {
     this.#options = options;
     const { socket, limits } = options;
     this.#socket = socket;
-    this.#writer = new ReplyWriter(socket, options.pool, () => this.#run());
-    this.#timer = setTimeout(() => socket.destroy(), limits.handshakeTimeoutMs);
-    this.#haggling = new OptionHaggling({
-      socket,
+    this.#timer = setTimeout(() => this.destroy(), limits.handshakeTimeoutMs);
+    this.#haggling = new OptionHaggling(socket, {
       reader: this.#reader,
+      tls: options.tls,
       exports: options.exports,
       find: options.find,
       admit: (target) => this.#admit(target),
       isShuttingDown: options.isShuttingDown,
     });
-    socket.on("data", (chunk: Buffer) => {
-      if (this.#ending) return;
-      this.#reader.feed(chunk);
-      this.#run();
-    });
-    socket.on("drain", () => this.#run());
-    socket.on("end", () => this.#end());
     // A client that breaks off is no fault of the server; `close` follows.
     socket.on("error", () => {});
     socket.on("close", () => this.#closed());
+    this.#listen(socket);
     this.#haggling.greet();
   }
 
@@ -87,8 +88,17 @@ export class ServerConnection implements NbdConnection {
     return this.#target;
   }
 
+  get isEncrypted(): boolean {
+    return this.#isEncrypted;
+  }
+
+  get peerCertificate(): PeerCertificate | undefined {
+    return this.#peerCertificate;
+  }
+
   destroy(): void {
     this.#socket.destroy();
+    this.#options.socket.destroy();
   }
 
   /** Answers what is in flight, then ends the connection. */
@@ -96,13 +106,30 @@ export class ServerConnection implements NbdConnection {
     this.#end();
   }
 
+  #listen(socket: Duplex): void {
+    socket.on("data", this.#onData);
+    socket.on("drain", this.#onDrain);
+    socket.on("end", this.#onEnd);
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    if (this.#ending) return;
+    this.#reader.feed(chunk);
+    this.#run();
+  };
+
+  readonly #onDrain = (): void => this.#run();
+
+  readonly #onEnd = (): void => this.#end();
+
   #run(): void {
     if (this.#running || this.#ending || this.#socket.destroyed) return;
     this.#running = true;
     try {
       const stop = this.#haggling ? this.#haggle(this.#haggling) : this.#transmit();
-      if (stop === "drop") this.#socket.destroy();
+      if (stop === "drop") this.destroy();
       else if (stop === "end") this.#end();
+      else if (stop === "tls") this.#startTls();
       else if (stop === "blocked") this.#socket.pause();
       else if (this.#socket.isPaused()) this.#socket.resume();
     } finally {
@@ -110,7 +137,7 @@ export class ServerConnection implements NbdConnection {
     }
   }
 
-  #haggle(haggling: OptionHaggling): "more" | "blocked" | "end" | "drop" {
+  #haggle(haggling: OptionHaggling): "more" | "blocked" | "end" | "drop" | "tls" {
     for (;;) {
       if (this.#socket.writableLength >= this.#options.limits.maxQueuedBytes) return "blocked";
       const step = haggling.step();
@@ -121,10 +148,36 @@ export class ServerConnection implements NbdConnection {
     }
   }
 
+  /** Hands the stream over to TLS and goes on haggling on top of it. */
+  #startTls(): void {
+    const plain = this.#socket;
+    plain.off("data", this.#onData);
+    plain.off("drain", this.#onDrain);
+    plain.off("end", this.#onEnd);
+    this.#options.acceptTls(plain).then(
+      (secure) => {
+        secure.on("error", () => {});
+        secure.on("close", () => this.destroy());
+        if (this.#ending || secure.destroyed) {
+          this.destroy();
+          return;
+        }
+        const certificate = secure.getPeerCertificate();
+        this.#peerCertificate = certificate && Object.keys(certificate).length > 0 ? certificate : undefined;
+        this.#isEncrypted = true;
+        this.#socket = secure;
+        this.#haggling?.encrypted(secure);
+        this.#listen(secure);
+      },
+      () => this.destroy(),
+    );
+  }
+
   #begin(negotiated: NegotiatedExport): void {
     clearTimeout(this.#timer);
     const { limits, onError } = this.#options;
     this.#haggling = undefined;
+    this.#writer = new ReplyWriter(this.#socket, this.#options.pool, () => this.#run());
     this.#transmission = new Transmission({
       reader: this.#reader,
       writer: this.#writer,
@@ -140,7 +193,7 @@ export class ServerConnection implements NbdConnection {
 
   #transmit(): "more" | "blocked" | "end" | "drop" {
     const stop = this.#transmission?.run() ?? "drop";
-    this.#writer.flush();
+    this.#writer?.flush();
     return stop === "disconnect" ? "end" : stop;
   }
 
@@ -150,7 +203,7 @@ export class ServerConnection implements NbdConnection {
     this.#flushQueued = true;
     queueMicrotask(() => {
       this.#flushQueued = false;
-      this.#writer.flush();
+      this.#writer?.flush();
       if (this.#ending) this.#end();
       else this.#run();
     });
@@ -159,13 +212,13 @@ export class ServerConnection implements NbdConnection {
   #end(): void {
     this.#ending = true;
     if (this.#transmission && this.#transmission.inFlight > 0) return;
-    this.#writer.flush();
+    this.#writer?.flush();
     if (this.#socket.writableEnded) return;
     // What the client still sends is thrown away, and its own end is not awaited.
     this.#socket.resume();
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#socket.destroy(), this.#options.limits.handshakeTimeoutMs);
-    this.#socket.end(() => this.#socket.destroy());
+    this.#timer = setTimeout(() => this.destroy(), this.#options.limits.handshakeTimeoutMs);
+    this.#socket.end(() => this.destroy());
   }
 
   #admit(target: NbdExport): boolean {
@@ -180,8 +233,11 @@ export class ServerConnection implements NbdConnection {
   }
 
   #closed(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     clearTimeout(this.#timer);
     this.#ending = true;
+    this.#socket.destroy();
     this.#target?.interceptor?.closed?.(this);
     this.#options.onClosed();
   }

@@ -1,25 +1,29 @@
 import type { Duplex } from "node:stream";
-import type { ByteReader } from "./byte-reader.ts";
+import type { ByteReader } from "../wire/byte-reader.ts";
+import * as wire from "../wire/wire-constants.ts";
+import { contextsOf, type MetaContext, matchContexts, type SelectedContext } from "./meta-context.ts";
 import type { NbdExport } from "./nbd-export.ts";
-import * as wire from "./wire-constants.ts";
+import { decodeString, parseContextQuery, parseInfoQuery } from "./option-queries.ts";
 
 /** An option's data is a name and a few queries; more than this is not read. */
 const MAX_OPTION_BYTES = 64 * 1024;
 const MAX_OPTIONS = 1024;
-const DECODER = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/**
+ * How a listener deals with TLS: `required` is the protocol's FORCEDTLS, `offered` its SELECTIVETLS, `off` its NOTLS mode.
+ */
+export type TlsMode = "required" | "offered" | "off";
 
 /** What a client has agreed on with the server. */
 export interface NegotiatedExport {
   readonly target: NbdExport;
   readonly structured: boolean;
-  /** True when `base:allocation` was selected for this export. */
-  readonly baseAllocation: boolean;
+  readonly contexts: readonly SelectedContext[];
 }
 
 export interface OptionHagglingOptions {
-  readonly socket: Duplex;
   readonly reader: ByteReader;
-  /** Every export that may be listed. */
+  readonly tls: TlsMode;
   readonly exports: () => Iterable<NbdExport>;
   readonly find: (name: string) => NbdExport | undefined;
   /** False refuses the client. Called before the export is granted. */
@@ -27,8 +31,8 @@ export interface OptionHagglingOptions {
   readonly isShuttingDown: () => boolean;
 }
 
-/** What to do next: await more bytes, go over to transmission, end orderly, or drop the connection. */
-export type HagglingStep = "more" | "end" | "drop" | NegotiatedExport;
+/** What to do next: await more bytes, go over to TLS or to transmission, end orderly, or drop the connection. */
+export type HagglingStep = "more" | "end" | "drop" | "tls" | NegotiatedExport;
 
 /**
  * The server's side of the fixed newstyle handshake. Its `step` handles at most one option, so that the caller can check how much is
@@ -36,19 +40,20 @@ export type HagglingStep = "more" | "end" | "drop" | NegotiatedExport;
  */
 export class OptionHaggling {
   readonly #options: OptionHagglingOptions;
-  readonly #socket: Duplex;
   readonly #reader: ByteReader;
+  #socket: Duplex;
+  #isEncrypted = false;
   #greeted = false;
   #noZeroes = false;
   #structured = false;
-  #contextFor: NbdExport | undefined;
+  #contexts: { readonly target: NbdExport; readonly selected: readonly SelectedContext[] } | undefined;
   #option = -1;
   #length = 0;
   #count = 0;
 
-  constructor(options: OptionHagglingOptions) {
+  constructor(socket: Duplex, options: OptionHagglingOptions) {
     this.#options = options;
-    this.#socket = options.socket;
+    this.#socket = socket;
     this.#reader = options.reader;
   }
 
@@ -61,6 +66,14 @@ export class OptionHaggling {
     bytes.writeUInt32BE(wire.OPTION_MAGIC_LOW, 12);
     bytes.writeUInt16BE(wire.FLAG_FIXED_NEWSTYLE | wire.FLAG_NO_ZEROES, 16);
     this.#socket.write(bytes);
+  }
+
+  /** Goes on over TLS. What was negotiated without it is forgotten, as the protocol demands. */
+  encrypted(socket: Duplex): void {
+    this.#socket = socket;
+    this.#isEncrypted = true;
+    this.#structured = false;
+    this.#contexts = undefined;
   }
 
   /** Handles one message; undefined when there may be more of them in the chunk. */
@@ -98,9 +111,12 @@ export class OptionHaggling {
       this.#reply(option, wire.REP_ACK);
       return "end";
     }
-    if (this.#options.isShuttingDown()) {
+    if (option === wire.OPT_STARTTLS) return this.#startTls(data);
+    const refusal = this.#generalRefusal();
+    if (refusal !== undefined) {
+      // Its answer has no place for an error.
       if (option === wire.OPT_EXPORT_NAME) return "drop";
-      this.#reply(option, wire.REP_ERR_SHUTDOWN);
+      this.#reply(option, refusal);
       return undefined;
     }
     switch (option) {
@@ -113,29 +129,52 @@ export class OptionHaggling {
       case wire.OPT_GO:
         return this.#info(option, data);
       case wire.OPT_STRUCTURED_REPLY:
-        if (data.length > 0) this.#reply(option, wire.REP_ERR_INVALID);
-        else {
-          this.#structured = true;
-          this.#reply(option, wire.REP_ACK);
-        }
+        if (data.length === 0) this.#structured = true;
+        this.#reply(option, data.length > 0 ? wire.REP_ERR_INVALID : wire.REP_ACK);
         return undefined;
       case wire.OPT_LIST_META_CONTEXT:
       case wire.OPT_SET_META_CONTEXT:
         this.#metaContext(option, data);
         return undefined;
       default:
-        // Among them STARTTLS, and the extended headers that are still an experiment.
+        // Among them the extended headers, which no client needs.
         this.#reply(option, wire.REP_ERR_UNSUP);
         return undefined;
     }
   }
 
+  #generalRefusal(): number | undefined {
+    if (this.#options.tls === "required" && !this.#isEncrypted) return wire.REP_ERR_TLS_REQD;
+    return this.#options.isShuttingDown() ? wire.REP_ERR_SHUTDOWN : undefined;
+  }
+
+  #startTls(data: Buffer): HagglingStep | undefined {
+    const option = wire.OPT_STARTTLS;
+    if (this.#options.tls === "off") {
+      this.#reply(option, wire.REP_ERR_UNSUP);
+      return undefined;
+    }
+    if (this.#isEncrypted || data.length > 0) {
+      this.#reply(option, wire.REP_ERR_INVALID);
+      return undefined;
+    }
+    // What came behind it in clear could have been slipped in by someone on the way.
+    if (this.#reader.hasMore) return "drop";
+    this.#reply(option, wire.REP_ACK);
+    return "tls";
+  }
+
+  /** True for an export that this client may not know of. */
+  #isHidden(target: NbdExport): boolean {
+    return target.tlsOnly && !this.#isEncrypted;
+  }
+
   #exportName(data: Buffer): HagglingStep {
-    const name = decode(data);
+    const name = decodeString(data);
     const target = name === undefined ? undefined : this.#options.find(name);
-    if (!target || !this.#options.admit(target)) return "drop";
+    if (!target || this.#isHidden(target) || !this.#options.admit(target)) return "drop";
     const bytes = Buffer.alloc(this.#noZeroes ? 10 : 134);
-    bytes.writeBigUInt64BE(BigInt(target.backend.sizeBytes), 0);
+    bytes.writeBigUInt64BE(BigInt(target.sizeBytes), 0);
     bytes.writeUInt16BE(target.flags(this.#structured), 8);
     this.#socket.write(bytes);
     return this.#negotiated(target);
@@ -146,37 +185,39 @@ export class OptionHaggling {
       this.#reply(wire.OPT_LIST, wire.REP_ERR_INVALID);
       return;
     }
-    for (const { name, description } of this.#options.exports()) {
-      const bytes = Buffer.from(name);
+    for (const target of this.#options.exports()) {
+      if (this.#isHidden(target)) continue;
+      const bytes = Buffer.from(target.name);
       const length = Buffer.alloc(4);
       length.writeUInt32BE(bytes.length);
-      this.#reply(wire.OPT_LIST, wire.REP_SERVER, Buffer.concat([length, bytes, Buffer.from(description ?? "")]));
+      const description = Buffer.from(target.description ?? "");
+      this.#reply(wire.OPT_LIST, wire.REP_SERVER, Buffer.concat([length, bytes, description]));
     }
     this.#reply(wire.OPT_LIST, wire.REP_ACK);
   }
 
   #info(option: number, data: Buffer): HagglingStep | undefined {
-    const nameBytes = data.length >= 6 ? data.readUInt32BE(0) : -1;
-    const countAt = 4 + nameBytes;
-    if (nameBytes < 0 || countAt + 2 > data.length || data.length !== countAt + 2 + 2 * data.readUInt16BE(countAt)) {
+    const query = parseInfoQuery(data);
+    if (!query) {
       this.#reply(option, wire.REP_ERR_INVALID);
       return undefined;
     }
-    const name = decode(data.subarray(4, countAt));
-    const target = name === undefined ? undefined : this.#options.find(name);
-    if (!target) {
-      this.#reply(option, wire.REP_ERR_UNKNOWN);
+    const target = query.name === undefined ? undefined : this.#options.find(query.name);
+    if (!target || this.#isHidden(target)) {
+      // An unknown export must look like a hidden one.
+      const mayBeHidden =
+        this.#options.tls === "offered" && [...this.#options.exports()].some((e) => this.#isHidden(e));
+      this.#reply(option, mayBeHidden ? wire.REP_ERR_TLS_REQD : wire.REP_ERR_UNKNOWN);
       return undefined;
     }
     if (option === wire.OPT_GO && !this.#options.admit(target)) {
       this.#reply(option, wire.REP_ERR_POLICY);
       return undefined;
     }
-    const wanted = new Set<number>();
-    for (let at = countAt + 2; at < data.length; at += 2) wanted.add(data.readUInt16BE(at));
+    const { wanted } = query;
     const shape = Buffer.alloc(12);
     shape.writeUInt16BE(wire.INFO_EXPORT, 0);
-    shape.writeBigUInt64BE(BigInt(target.backend.sizeBytes), 2);
+    shape.writeBigUInt64BE(BigInt(target.sizeBytes), 2);
     shape.writeUInt16BE(target.flags(this.#structured), 10);
     this.#reply(option, wire.REP_INFO, shape);
     if (wanted.has(wire.INFO_NAME)) this.#replyText(option, wire.INFO_NAME, target.name);
@@ -196,32 +237,39 @@ export class OptionHaggling {
   }
 
   #metaContext(option: number, data: Buffer): void {
-    const isSet = option === wire.OPT_SET_META_CONTEXT;
-    if (isSet) this.#contextFor = undefined;
-    const request = this.#structured ? parseMetaContext(data) : undefined;
-    if (!request) {
+    const isSelection = option === wire.OPT_SET_META_CONTEXT;
+    if (isSelection) this.#contexts = undefined;
+    const query = this.#structured ? parseContextQuery(data) : undefined;
+    if (!query) {
       this.#reply(option, wire.REP_ERR_INVALID);
       return;
     }
-    const target = this.#options.find(request.name);
-    if (!target) {
+    const target = this.#options.find(query.name);
+    if (!target || this.#isHidden(target)) {
       this.#reply(option, wire.REP_ERR_UNKNOWN);
       return;
     }
-    const { queries } = request;
-    const asked =
-      queries.includes(wire.BASE_ALLOCATION) || (!isSet && (queries.length === 0 || queries.includes("base:")));
-    if (asked && target.backend.extents) {
-      if (isSet) this.#contextFor = target;
-      const id = Buffer.alloc(4);
-      id.writeUInt32BE(isSet ? BASE_ALLOCATION_ID : 0);
-      this.#reply(option, wire.REP_META_CONTEXT, Buffer.concat([id, Buffer.from(wire.BASE_ALLOCATION)]));
+    let available: readonly MetaContext[];
+    try {
+      available = contextsOf(target.backend);
+    } catch {
+      this.#reply(option, wire.REP_ERR_PLATFORM);
+      return;
+    }
+    const found = matchContexts(available, query.queries, isSelection);
+    const selected = found.map((context, index) => ({ context, id: isSelection ? index + 1 : 0 }));
+    if (isSelection) this.#contexts = { target, selected };
+    for (const { id, context } of selected) {
+      const head = Buffer.alloc(4);
+      head.writeUInt32BE(id);
+      this.#reply(option, wire.REP_META_CONTEXT, Buffer.concat([head, Buffer.from(context.name)]));
     }
     this.#reply(option, wire.REP_ACK);
   }
 
   #negotiated(target: NbdExport): NegotiatedExport {
-    return { target, structured: this.#structured, baseAllocation: this.#contextFor === target };
+    const contexts = this.#contexts?.target === target ? this.#contexts.selected : [];
+    return { target, structured: this.#structured, contexts };
   }
 
   #replyText(option: number, type: number, text: string): void {
@@ -239,40 +287,4 @@ export class OptionHaggling {
     head.writeUInt32BE(data.length, 16);
     this.#socket.write(data.length > 0 ? Buffer.concat([head, data]) : head);
   }
-}
-
-/** The id under which `base:allocation` is reported. */
-export const BASE_ALLOCATION_ID = 1;
-
-function decode(bytes: Buffer): string | undefined {
-  if (bytes.length > wire.MAX_STRING_BYTES) return undefined;
-  try {
-    return DECODER.decode(bytes);
-  } catch {
-    return undefined;
-  }
-}
-
-function parseMetaContext(data: Buffer): { readonly name: string; readonly queries: readonly string[] } | undefined {
-  let at = 0;
-  const number = (): number => {
-    at += 4;
-    return at <= data.length ? data.readUInt32BE(at - 4) : Number.POSITIVE_INFINITY;
-  };
-  const text = (): string | undefined => {
-    const length = number();
-    at += length;
-    return at <= data.length ? decode(data.subarray(at - length, at)) : undefined;
-  };
-  const name = text();
-  if (name === undefined) return undefined;
-  const queries: string[] = [];
-  const count = number();
-  // The data's end ends the loop long before a hostile count does.
-  for (let index = 0; index < count; index++) {
-    const query = text();
-    if (query === undefined) return undefined;
-    queries.push(query);
-  }
-  return at === data.length ? { name, queries } : undefined;
 }

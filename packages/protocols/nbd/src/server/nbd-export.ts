@@ -1,6 +1,6 @@
-import type { BlockBackend } from "./block-backend.ts";
+import type { BlockBackend } from "../block-backend.ts";
 import { FlushCombiner } from "./flush-combiner.ts";
-import { NbdError } from "./nbd-error.ts";
+import { NbdError } from "../nbd-error.ts";
 import type { RequestInterceptor } from "./request-interceptor.ts";
 import {
   FLAG_CAN_MULTI_CONN,
@@ -8,12 +8,13 @@ import {
   FLAG_READ_ONLY,
   FLAG_SEND_CACHE,
   FLAG_SEND_DF,
+  FLAG_SEND_FAST_ZERO,
   FLAG_SEND_FLUSH,
   FLAG_SEND_FUA,
   FLAG_SEND_TRIM,
   FLAG_SEND_WRITE_ZEROES,
   MAX_STRING_BYTES,
-} from "./wire-constants.ts";
+} from "../wire/wire-constants.ts";
 
 export interface NbdExportOptions {
   /** What clients ask for; at most 4096 bytes of UTF-8 without NUL. The empty name is the default export. */
@@ -23,6 +24,8 @@ export interface NbdExportOptions {
   readonly description?: string;
   /** Offers the export read-only, whatever the backend says. Defaults to false. */
   readonly readOnly?: boolean;
+  /** Keeps the export from clients without TLS, where a listener lets them in. Defaults to false. */
+  readonly tlsOnly?: boolean;
   readonly interceptor?: RequestInterceptor;
 }
 
@@ -33,10 +36,12 @@ export class NbdExport {
   readonly backend: BlockBackend;
   readonly interceptor: RequestInterceptor | undefined;
   readonly readOnly: boolean;
+  readonly tlsOnly: boolean;
   readonly flushes: FlushCombiner;
   /** Requests that the backend or the interceptor has not finished. */
   #inFlight = 0;
   #stopped = false;
+  #sizeBytes: number;
   #idleWaiters: (() => void)[] = [];
 
   constructor(options: NbdExportOptions) {
@@ -50,7 +55,7 @@ export class NbdExport {
         throw new NbdError("NBD_INVALID_ARGUMENT", `the export '${name.slice(0, 40)}' was refused: ${rule}`);
       }
     }
-    if (!Number.isSafeInteger(backend.sizeBytes) || backend.sizeBytes < 0) {
+    if (!isSize(backend.sizeBytes)) {
       const text = `the export '${name}' was refused: its size '${backend.sizeBytes}' is not a safe integer`;
       throw new NbdError("NBD_INVALID_ARGUMENT", text);
     }
@@ -59,6 +64,8 @@ export class NbdExport {
     this.description = description;
     this.interceptor = interceptor;
     this.readOnly = options.readOnly === true || backend.readOnly === true;
+    this.tlsOnly = options.tlsOnly === true;
+    this.#sizeBytes = backend.sizeBytes;
     this.flushes = new FlushCombiner(backend);
   }
 
@@ -67,13 +74,23 @@ export class NbdExport {
     return this.#stopped;
   }
 
+  /** The backend's size now. Should it ever answer with what is no size, the last one holds. */
+  get sizeBytes(): number {
+    const { sizeBytes } = this.backend;
+    if (sizeBytes !== this.#sizeBytes && isSize(sizeBytes)) this.#sizeBytes = sizeBytes;
+    return this.#sizeBytes;
+  }
+
   /** The transmission flags ("Transmission flags"): only what is implemented. */
   flags(structured: boolean): number {
     const { backend } = this;
     let flags = FLAG_HAS_FLAGS | FLAG_SEND_FLUSH | FLAG_SEND_FUA;
     if (this.readOnly) flags |= FLAG_READ_ONLY;
     if (!this.readOnly && backend.trim) flags |= FLAG_SEND_TRIM;
-    if (!this.readOnly && backend.writeZeroes) flags |= FLAG_SEND_WRITE_ZEROES;
+    if (!this.readOnly && backend.writeZeroes) {
+      flags |= FLAG_SEND_WRITE_ZEROES;
+      if (backend.fastZeroes) flags |= FLAG_SEND_FAST_ZERO;
+    }
     if (backend.cache) flags |= FLAG_SEND_CACHE;
     if (backend.sharedFlush) flags |= FLAG_CAN_MULTI_CONN;
     if (structured) flags |= FLAG_SEND_DF;
@@ -102,4 +119,8 @@ export class NbdExport {
     if (this.#inFlight === 0) return Promise.resolve();
     return new Promise((resolve) => this.#idleWaiters.push(resolve));
   }
+}
+
+function isSize(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0;
 }

@@ -1,6 +1,6 @@
-import { ByteReader } from "./byte-reader.ts";
-import { NbdError } from "./nbd-error.ts";
-import * as wire from "./wire-constants.ts";
+import { ByteReader } from "../wire/byte-reader.ts";
+import { NbdError } from "../nbd-error.ts";
+import * as wire from "../wire/wire-constants.ts";
 
 /** A request whose answer is awaited, as the parser needs to know it. */
 export interface AwaitedReply {
@@ -14,8 +14,8 @@ export interface AwaitedReply {
   /** The first error among the chunks (0 = none), and its text. */
   errno: number;
   text: string;
-  /** The payload of a block status chunk. */
-  status: Buffer | undefined;
+  /** The descriptors of block status chunks, by the id of their context. */
+  status: Map<number, Buffer> | undefined;
 }
 
 export interface ReplyParserOptions {
@@ -29,6 +29,8 @@ export interface ReplyParserOptions {
 /** What is expected next; `data` alone is taken piece by piece. */
 type Stage = "header" | "length" | "offset" | "data" | "hole" | "status" | "error";
 
+/** So many contexts a client selects at most. */
+export const MAX_CONTEXTS = 64;
 const MAX_STATUS_BYTES = 1024 * 1024;
 const MAX_ERROR_BYTES = 8192;
 
@@ -88,7 +90,9 @@ export class ReplyParser {
         break;
       }
       case "status":
-        reply.status = Buffer.from(buffer.subarray(at, at + this.#needed));
+        reply.status ??= new Map();
+        if (reply.status.has(buffer.readUInt32BE(at))) throw protocolError("two block statuses of one context");
+        reply.status.set(buffer.readUInt32BE(at), Buffer.from(buffer.subarray(at + 4, at + this.#needed)));
         break;
       default: {
         const textBytes = buffer.readUInt16BE(at + 4);
@@ -144,7 +148,7 @@ export class ReplyParser {
         this.#expect("hole", length);
         return;
       case wire.REPLY_BLOCK_STATUS: {
-        const isStatus = reply.command === wire.CMD_BLOCK_STATUS && reply.status === undefined;
+        const isStatus = reply.command === wire.CMD_BLOCK_STATUS && (reply.status?.size ?? 0) < MAX_CONTEXTS;
         if (!isStatus || length < 12 || length % 8 !== 4 || length > MAX_STATUS_BYTES) {
           throw protocolError("a malformed block status");
         }

@@ -36,11 +36,13 @@ export const FLAG_SEND_WRITE_ZEROES: number = 1 << 6;
 export const FLAG_SEND_DF: number = 1 << 7;
 export const FLAG_CAN_MULTI_CONN: number = 1 << 8;
 export const FLAG_SEND_CACHE: number = 1 << 10;
+export const FLAG_SEND_FAST_ZERO: number = 1 << 11;
 
 // Options.
 export const OPT_EXPORT_NAME = 1;
 export const OPT_ABORT = 2;
 export const OPT_LIST = 3;
+export const OPT_STARTTLS = 5;
 export const OPT_INFO = 6;
 export const OPT_GO = 7;
 export const OPT_STRUCTURED_REPLY = 8;
@@ -55,6 +57,8 @@ export const REP_META_CONTEXT = 4;
 export const REP_ERR_UNSUP = 0x80000001;
 export const REP_ERR_POLICY = 0x80000002;
 export const REP_ERR_INVALID = 0x80000003;
+export const REP_ERR_PLATFORM = 0x80000004;
+export const REP_ERR_TLS_REQD = 0x80000005;
 export const REP_ERR_UNKNOWN = 0x80000006;
 export const REP_ERR_SHUTDOWN = 0x80000007;
 
@@ -79,6 +83,7 @@ export const CMD_FLAG_FUA = 1;
 export const CMD_FLAG_NO_HOLE = 2;
 export const CMD_FLAG_DF = 4;
 export const CMD_FLAG_REQ_ONE = 8;
+export const CMD_FLAG_FAST_ZERO = 16;
 
 // Structured replies.
 export const REPLY_FLAG_DONE = 1;
@@ -89,7 +94,9 @@ export const REPLY_BLOCK_STATUS = 5;
 export const REPLY_ERROR = 0x8001;
 export const REPLY_ERROR_OFFSET = 0x8002;
 
-// The metadata context `base:allocation`.
+// Metadata contexts and their flags.
 export const BASE_ALLOCATION = "base:allocation";
+export const DIRTY_BITMAP_PREFIX = "qemu:dirty-bitmap:";
+export const STATE_DIRTY = 1;
 export const STATE_HOLE = 1;
 export const STATE_ZERO = 2;

@@ -1,7 +1,7 @@
 import { chmodSync, lstatSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { connect, type Server } from "node:net";
 import { dirname, join } from "node:path";
-import { NbdError } from "./nbd-error.ts";
+import { NbdError } from "../nbd-error.ts";
 
 /**
  * Lets a server listen on a unix socket that only its owner may open, at no moment otherwise: it is bound inside a private folder,

@@ -1,13 +1,17 @@
 import { createServer, type Server } from "node:net";
 import type { Duplex } from "node:stream";
 import { BufferPool } from "./buffer-pool.ts";
-import { NbdError } from "./nbd-error.ts";
+import { NbdError } from "../nbd-error.ts";
 import { NbdExport, type NbdExportOptions } from "./nbd-export.ts";
 import type { NbdConnection, NbdRequest } from "./request-interceptor.ts";
+import type { TlsMode } from "./option-haggling.ts";
 import { ServerConnection, type ServerConnectionLimits } from "./server-connection.ts";
+import { type NbdServerTls, TlsAcceptor } from "./server-tls.ts";
 import { listenOnUnixSocket } from "./unix-listener.ts";
 
 export interface NbdServerOptions {
+  /** The server's certificate, and whose clients it lets in. Without it there is no TLS. */
+  readonly tls?: NbdServerTls;
   /** How many clients may be connected. Defaults to 256; one more is dropped at once. */
   readonly maxConnections?: number;
   /** How long a client may take to choose an export, in milliseconds. Defaults to 10_000. */
@@ -22,6 +26,19 @@ export interface NbdServerOptions {
   readonly onError?: (error: unknown, request: NbdRequest, connection: NbdConnection) => void;
 }
 
+export interface NbdListenOptions {
+  /**
+   * `required`: nothing is told to a client without TLS. `offered`: exports that are not `tlsOnly` are served without it, too.
+   * `off`: there is none.
+   */
+  readonly tls?: TlsMode;
+}
+
+export interface NbdTcpOptions extends NbdListenOptions {
+  /** The address to listen on. Defaults to 127.0.0.1: other machines cannot connect. */
+  readonly host?: string;
+}
+
 export interface DrainOptions {
   readonly signal?: AbortSignal;
 }
@@ -34,15 +51,16 @@ export interface CloseOptions {
 const MIB = 1024 * 1024;
 
 /**
- * An NBD server: fixed newstyle, structured replies, `base:allocation`, any number of exports and listeners.
+ * An NBD server: fixed newstyle, structured replies, metadata contexts, TLS, any number of exports and listeners.
  *
- * There is no TLS and no authentication: it listens on unix sockets of mode 0600 and on loopback only. Who may open the socket may use
- * every export; an interceptor's `open` can refuse more.
+ * A unix socket is for its owner alone. On TCP, TLS is required unless `off` is asked for, and it is the client certificate alone that
+ * says who somebody is; an interceptor's `open` can look at it and refuse an export.
  */
 export class NbdServer {
   readonly #limits: ServerConnectionLimits;
   readonly #maxConnections: number;
   readonly #onError: (error: unknown, request: NbdRequest, connection: NbdConnection) => void;
+  readonly #tls: TlsAcceptor | undefined;
   readonly #pool = new BufferPool(16 * MIB);
   readonly #exports = new Map<string, NbdExport>();
   readonly #connections = new Set<ServerConnection>();
@@ -55,6 +73,7 @@ export class NbdServer {
   constructor(options: NbdServerOptions = {}) {
     this.#maxConnections = options.maxConnections ?? 256;
     this.#onError = options.onError ?? (() => {});
+    this.#tls = options.tls && new TlsAcceptor(options.tls);
     this.#limits = {
       handshakeTimeoutMs: options.handshakeTimeoutMs ?? 10_000,
       maxInFlight: options.maxInFlight ?? 256,
@@ -94,18 +113,24 @@ export class NbdServer {
   }
 
   /**
-   * Listens on a unix socket of mode 0600. A socket that nobody serves is replaced; one that is served is `NBD_ADDRESS_IN_USE`. The
-   * path may have about 95 bytes.
+   * Listens on a unix socket of mode 0600, without TLS unless `tls` asks for it. A socket that nobody serves is replaced; one that is
+   * served is `NBD_ADDRESS_IN_USE`. The path may have about 95 bytes.
    */
-  async listenUnix(path: string): Promise<void> {
+  async listenUnix(path: string, options: NbdListenOptions = {}): Promise<void> {
+    const tls = this.#tlsMode(options.tls ?? "off");
     this.#assertOpen();
-    this.#listeners.add(await listenOnUnixSocket(this.#createServer(), path));
+    this.#listeners.add(await listenOnUnixSocket(this.#createServer(tls), path));
   }
 
-  /** Listens on a TCP port of the loopback interface (0 chooses one) and tells the port. */
-  async listenTcp(port: number, host: "127.0.0.1" | "::1" = "127.0.0.1"): Promise<number> {
+  /**
+   * Listens on a TCP port (0 chooses one) of the loopback interface, or of `host`, and tells the port. TLS is `required` unless told
+   * otherwise: without the server's option `tls` it fails with `NBD_INVALID_ARGUMENT` unless `off` is asked for.
+   */
+  async listenTcp(port: number, options: NbdTcpOptions = {}): Promise<number> {
+    const { host = "127.0.0.1" } = options;
+    const tls = this.#tlsMode(options.tls ?? "required");
     this.#assertOpen();
-    const server = this.#createServer();
+    const server = this.#createServer(tls);
     await new Promise<void>((resolve, reject) => {
       server.once("error", (cause: NodeJS.ErrnoException) => {
         const code = cause.code === "EADDRINUSE" ? "NBD_ADDRESS_IN_USE" : "NBD_INVALID_ARGUMENT";
@@ -118,8 +143,9 @@ export class NbdServer {
     return typeof address === "object" && address ? address.port : port;
   }
 
-  /** Serves a client on a stream that is connected already. */
-  serve(socket: Duplex): void {
+  /** Serves a client on a stream that is connected already, without TLS unless `tls` asks for it. */
+  serve(socket: Duplex, options: NbdListenOptions = {}): void {
+    const tls = this.#tlsMode(options.tls ?? "off");
     if (this.#closed || this.#connections.size >= this.#maxConnections) {
       socket.on("error", () => {});
       socket.destroy();
@@ -130,6 +156,8 @@ export class NbdServer {
       socket,
       pool: this.#pool,
       limits: this.#limits,
+      tls,
+      acceptTls: (stream) => (this.#tls as TlsAcceptor).accept(stream),
       exports: () => this.#exports.values(),
       find: (name) => this.#exports.get(name),
       isShuttingDown: () => this.#draining,
@@ -188,9 +216,17 @@ export class NbdServer {
     if (this.#closed) throw new NbdError("NBD_CLOSED", "the server is closed");
   }
 
-  #createServer(): Server {
+  #tlsMode(mode: TlsMode): TlsMode {
+    if (mode === "off" || this.#tls) return mode;
+    throw new NbdError(
+      "NBD_INVALID_ARGUMENT",
+      "the server has no certificate: pass it 'tls', or listen with tls 'off'",
+    );
+  }
+
+  #createServer(tls: TlsMode): Server {
     // A client may shut down its sending side and still read replies.
-    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.serve(socket));
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.serve(socket, { tls }));
     // Failing to accept (no descriptor left, say) refuses one client and must not end the process.
     server.on("error", () => {});
     return server;

@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { createMemoryDisk, type MemoryDisk } from "../test/memory-disk.ts";
-import { NbdClient, type NbdConnectOptions, NbdServer } from "./index.ts";
+import { createMemoryDisk, type MemoryDisk } from "../../test/memory-disk.ts";
+import { NbdClient, type NbdConnectOptions, NbdServer } from "../index.ts";
 
 const MIB = 1024 * 1024;
 const SIZE = 80 * MIB;
@@ -176,8 +176,8 @@ describe("NbdClient", () => {
     await expect(client.flush()).rejects.toMatchObject({ code: "NBD_CLOSED" });
   });
 
-  test("a client is a backend: a server can export it again", async () => {
-    server.addExport({ name: "again", backend: await open() });
+  test("what a client is connected to, a server can export again", async () => {
+    server.addExport({ name: "again", backend: (await open()).asBackend() });
     const client = await open({ exportName: "again" });
     await client.write(Buffer.from("through two servers"), 1000, { fua: true });
     expect(disk.bytes.toString("utf8", 1000, 1019)).toBe("through two servers");

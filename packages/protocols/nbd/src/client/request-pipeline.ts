@@ -1,13 +1,15 @@
 import type { Duplex } from "node:stream";
-import type { GrantedExport } from "./client-handshake.ts";
-import { errnoName } from "./errno.ts";
-import { NbdError } from "./nbd-error.ts";
+import { errnoName } from "../wire/errno.ts";
+import { NbdError } from "../nbd-error.ts";
 import { type AwaitedReply, ReplyParser } from "./reply-parser.ts";
-import * as wire from "./wire-constants.ts";
+import * as wire from "../wire/wire-constants.ts";
+
+/** The descriptors of a block status, by the id of their context. */
+export type StatusPayloads = ReadonlyMap<number, Buffer>;
 
 interface Pending extends AwaitedReply {
   readonly startedAt: number;
-  readonly resolve: (status: Buffer | undefined) => void;
+  readonly resolve: (status: StatusPayloads | undefined) => void;
   reject: ((error: NbdError) => void) | undefined;
   readonly detach: () => void;
 }
@@ -42,10 +44,10 @@ export class RequestPipeline {
   #ended: NbdError | undefined;
   #resolveClosed: (reason: NbdError | undefined) => void = () => {};
 
-  constructor(socket: Duplex, granted: GrantedExport, requestTimeoutMs: number) {
+  constructor(socket: Duplex, structured: boolean, requestTimeoutMs: number) {
     this.#socket = socket;
     this.#parser = new ReplyParser({
-      structured: granted.structured,
+      structured,
       find: (cookie) => this.#pending.get(cookie),
       finish: (cookie) => this.#finish(cookie),
     });
@@ -75,10 +77,10 @@ export class RequestPipeline {
   }
 
   /**
-   * Sends a request. Resolves with its answer, which holds a payload for a block status only, and fails with a coded error: the server's,
+   * Sends a request. Resolves with its answer, which holds something for a block status only, and fails with a coded error: the server's,
    * the caller's abort, or the end of the connection.
    */
-  send(send: OutgoingRequest): Promise<Buffer | undefined> {
+  send(send: OutgoingRequest): Promise<StatusPayloads | undefined> {
     const { command, offset, length, target, signal } = send;
     const name = NAMES[command] as string;
     if (this.#ended) return Promise.reject(closedError(name, this.#ended));
