@@ -3,6 +3,7 @@ import { Barrier } from "./barrier.ts";
 import type { BlockSource } from "./block-source.ts";
 import { type DataFile, syncedTogether } from "./data-file.ts";
 import { entryOffset } from "./entry.ts";
+import type { HeaderFeature } from "./features.ts";
 import type { ImageFile } from "./file-layer.ts";
 import type { Geometry } from "./geometry.ts";
 import { type Header, readTable } from "./header.ts";
@@ -124,7 +125,8 @@ export function loadImageCore(options: ImageCoreOptions): ImageCore {
 }
 
 /**
- * The writer, made ready: autoclear bits mean "kept up to date by whoever writes", so they go, durably, before the first change.
+ * The writer, made ready: autoclear bits mean "kept up to date by whoever writes", so those of which this engine does not do that go, durably,
+ * before the first change.
  * Errors: `READ_ONLY`, `FAILED`.
  */
 export function prepareWriter(core: ImageCore): ImageWriter {
@@ -132,15 +134,23 @@ export function prepareWriter(core: ImageCore): ImageWriter {
   if (!writer) throw new Qcow2Error("READ_ONLY", `'${core.file.path}' was opened read-only`);
   writer.barrier.assertUsable();
   if (!writer.prepared) {
-    if (core.header.features.some((feature) => feature.kind === "autoclear")) {
-      core.file.writeSync(Buffer.alloc(8), 88);
+    const kept = (feature: HeaderFeature): boolean => feature.kind !== "autoclear" || isKeptUp(core, feature.bit);
+    if (!core.header.features.every(kept)) {
+      const features = core.header.features.filter(kept);
+      const word = Buffer.alloc(8);
+      for (const { kind, bit } of features) if (kind === "autoclear") word.writeUInt8(1 << bit, 7);
+      core.file.writeSync(word, 88);
       core.file.syncSync();
-      const features = core.header.features.filter((feature) => feature.kind !== "autoclear");
       core.header = { ...core.header, features };
     }
     writer.prepared = true;
   }
   return writer;
+}
+
+/** Whether this engine keeps what an autoclear bit promises: that an external data file stays a raw disk by itself. */
+function isKeptUp(core: ImageCore, bit: number): boolean {
+  return bit === 1 && core.data !== core.file;
 }
 
 /** Sets the header's corrupt bit and refuses all further writing. */

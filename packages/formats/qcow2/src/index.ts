@@ -21,5 +21,6 @@ export type { OpenImageOptions } from "./open-image.ts";
 
 // Errors.
 export { Qcow2Error, type Qcow2ErrorCode } from "./qcow2-error.ts";
-export { type ImageInfo, Qcow2Image } from "./qcow2-image.ts";
+export type { ImageInfo } from "./image-info.ts";
+export { Qcow2Image } from "./qcow2-image.ts";
 export { openRawSource } from "./raw-source.ts";

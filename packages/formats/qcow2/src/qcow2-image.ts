@@ -5,6 +5,7 @@ import { type CopyOptions, flattenImage } from "./flatten.ts";
 import { type BackingReference, hasFeature } from "./header.ts";
 import type { NewBacking } from "./header-layout.ts";
 import { type ImageCore, loadImageCore, prepareWriter } from "./image-core.ts";
+import { allocatedBytes, type ImageInfo, imageInfo } from "./image-info.ts";
 import type { ImageLock } from "./image-lock.ts";
 import { type ChainContext, type OpenImageOptions, openBacking, openImageFile } from "./open-image.ts";
 import { Qcow2Error } from "./qcow2-error.ts";
@@ -12,19 +13,6 @@ import { assertRange, mapImage, readImage } from "./read-path.ts";
 import { writeBackingReference } from "./rebase.ts";
 import { growImage } from "./resize.ts";
 import { discard, writeImage, writeZeroes } from "./write-path.ts";
-
-/** The state of an open image; sizes in bytes. */
-export interface ImageInfo {
-  readonly path: string;
-  readonly version: 2 | 3;
-  readonly virtualSizeBytes: number;
-  readonly clusterSizeBytes: number;
-  readonly fileSizeBytes: number;
-  /** What the file occupies on its file system. */
-  readonly diskBytes: number;
-  readonly backing: BackingReference | undefined;
-  readonly readOnly: boolean;
-}
 
 /**
  * An open qcow2 image and the chain below it.
@@ -112,6 +100,11 @@ export class Qcow2Image implements BlockSource {
     return this.#core.geometry.clusterSize;
   }
 
+  /** What `discard` gives back and what a small write allocates: a cluster, or a 32nd of it with extended L2 entries. */
+  get subclusterSizeBytes(): number {
+    return this.#core.geometry.subclusterSize;
+  }
+
   /** What the header names as the image below, whether or not a resolver mapped it elsewhere. */
   get backing(): BackingReference | undefined {
     return this.#core.header.backing;
@@ -159,7 +152,7 @@ export class Qcow2Image implements BlockSource {
     this.writeZeroesSync(offset, length);
   }
 
-  /** Gives the whole clusters inside a range back, which then read as zeros. The rest of the range stays as it is. */
+  /** Gives the whole subclusters inside a range back, which then read as zeros. The rest of the range stays as it is. */
   discardSync(offset: number, length: number): void {
     this.#assertOpen();
     assertRange(this.#core, offset, length);
@@ -197,29 +190,13 @@ export class Qcow2Image implements BlockSource {
 
   info(): ImageInfo {
     this.#assertOpen();
-    const core = this.#core;
-    const { sizeBytes, diskBytes } = core.file.status();
-    return {
-      path: this.path,
-      version: core.version,
-      virtualSizeBytes: core.virtualSizeBytes,
-      clusterSizeBytes: core.geometry.clusterSize,
-      fileSizeBytes: sizeBytes,
-      diskBytes,
-      backing: core.header.backing,
-      readOnly: this.readOnly,
-    };
+    return imageInfo(this.#core);
   }
 
   /** The bytes of the disk that this image itself holds as data, in whole clusters: what deleting it would give back, but for metadata. */
   allocatedBytes(): number {
     this.#assertOpen();
-    const { clusterSize } = this.#core.geometry;
-    let bytes = 0;
-    for (const extent of mapImage({ ...this.#core, backing: undefined }, 0, this.sizeBytes)) {
-      if (extent.kind === "data") bytes += Math.ceil(extent.length / clusterSize) * clusterSize;
-    }
-    return bytes;
+    return allocatedBytes(this.#core);
   }
 
   /** Compares every reference with every refcount. Flushes first when the image is open for writing. */

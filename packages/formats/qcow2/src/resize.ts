@@ -50,6 +50,8 @@ export function growImage(core: ImageCore, virtualSizeBytes: number): void {
     const clusterEnd = Math.ceil(oldSize / geometry.clusterSize) * geometry.clusterSize;
     const shown = Math.max(clusterEnd, core.backing?.sizeBytes ?? 0);
     writeZeroes(core, oldSize, Math.min(shown, virtualSizeBytes) - oldSize);
+    // A data file that is a raw disk by itself has the disk's size.
+    if (core.data !== core.file) core.data.truncateSync(virtualSizeBytes);
     writer.barrier.flushSync();
     const size = Buffer.alloc(8);
     writeUint64(size, virtualSizeBytes, 0);
