@@ -11,14 +11,24 @@ import {
   VdcError,
   type WatchItem,
 } from "@vdc-os/core";
-import type { ComputeInventory, CreateVm, Hypervisor, Vm, VmSpec, VmStatistics } from "@vdc-os/core/compute/v1";
+import type {
+  ComputeFacets,
+  ComputeInventory,
+  CreateVm,
+  Hypervisor,
+  Vm,
+  VmSpec,
+  VmStatistics,
+} from "@vdc-os/core/compute/v1";
 import { type ProcessLock, takeProcessLock } from "@vdc-os/core/remote";
 import { killProcess, readBootId } from "@vdc-os/core/local";
 import { Accelerator } from "./accelerator.ts";
 import { checkSpec } from "./command-line.ts";
 import type { QemuConfig } from "./config.ts";
 import { readConsoleLog } from "./console-reader.ts";
+import { findQemuImg } from "./copy-disk.ts";
 import { describeFacets } from "./describe-facets.ts";
+import { diskFacets } from "./disk-facets.ts";
 import { findQemu, type QemuProgram } from "./find-program.ts";
 import { HostFolder } from "./host-folder.ts";
 import { pageOfVms } from "./page-of-vms.ts";
@@ -50,6 +60,7 @@ const lockPatienceMs = 5_000;
  * ended and a record without a QEMU says so.
  */
 export class QemuHypervisor implements Hypervisor {
+  readonly facets: ComputeFacets;
   readonly #config: QemuConfig;
   readonly #folder: HostFolder;
   readonly #qemu: QemuProgram;
@@ -68,6 +79,7 @@ export class QemuHypervisor implements Hypervisor {
     found: {
       readonly folder: HostFolder;
       readonly qemu: QemuProgram;
+      readonly qemuImg: string | undefined;
       readonly bootId: string;
       readonly lock: ProcessLock;
     },
@@ -79,6 +91,11 @@ export class QemuHypervisor implements Hypervisor {
     this.#qemu = qemu;
     this.#lock = found.lock;
     this.#random = random;
+    this.facets = diskFacets({
+      directory: folder.root,
+      qemuImg: found.qemuImg,
+      alone: async ({ vmId, generation }, work) => this.#vm(vmId).alone(generation, work),
+    });
     this.#accelerator = new Accelerator({ config, folder, qemu, bootId, logger });
     this.#host = {
       name: config.name,
@@ -108,7 +125,8 @@ export class QemuHypervisor implements Hypervisor {
     const folder = await HostFolder.open(options.config.directory);
     const lock = await takeFolder(folder.root);
     try {
-      const hypervisor = new QemuHypervisor(options, { folder, qemu, lock, bootId: await readBootId() });
+      const found = { folder, qemu, qemuImg: await findQemuImg(qemu.path), lock, bootId: await readBootId() };
+      const hypervisor = new QemuHypervisor(options, found);
       await hypervisor.#recover(options.logger);
       return hypervisor;
     } catch (error) {
@@ -131,7 +149,7 @@ export class QemuHypervisor implements Hypervisor {
     const accelerator = await this.#accelerator.find();
     return {
       implementation: { name: "qemu", version: this.#qemu.version, simulated: false },
-      facets: describeFacets(this.#qemu.version, accelerator),
+      facets: describeFacets(this.#qemu.version, accelerator, this.facets.diskCopy !== undefined),
       attributes: { accelerator: accelerator.kind, acceleratorEvidence: accelerator.evidence },
     };
   }

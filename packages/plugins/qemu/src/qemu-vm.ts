@@ -2,6 +2,7 @@ import { type Logger, toVdcError, VdcError } from "@vdc-os/core";
 import type { PowerState, Vm } from "@vdc-os/core/compute/v1";
 import { killProcess, type ProcessIdentity } from "@vdc-os/core/local";
 import { ConsoleInput } from "./console-input.ts";
+import { DiskMigrations, type MigratingVm, migrationsAfterEnd } from "./disk-migrations.ts";
 import { findVmProcesses } from "./process-table.ts";
 import { type QemuEnd, QemuProcess } from "./qemu-process.ts";
 import { SerialQueue } from "./serial-queue.ts";
@@ -110,6 +111,10 @@ export class QemuVm {
       await this.#save({ ...this.#record, run: { ...(run as VmRun), pid, startTicks, startedAt } });
       this.#attach(process);
       this.#host.logger.info("a VM was found running", { vmId, pid });
+      // A guest may stand still at a disk that was just being switched. What fails here is tried again by whoever asks for the migration.
+      await new DiskMigrations(this.#migrating()).settleAll().catch((error: unknown) => {
+        this.#host.logger.warn("a disk's migration could not be looked at", { vmId, error: toVdcError(error).message });
+      });
     });
   }
 
@@ -172,6 +177,19 @@ export class QemuVm {
     });
   }
 
+  /** Does something with its disks while nothing else changes it. A lower generation than was seen is fenced. */
+  alone<T>(
+    generation: number | undefined,
+    work: (vm: MigratingVm, migrations: DiskMigrations) => Promise<T>,
+  ): Promise<T> {
+    return this.#queue.run(async () => {
+      this.#mustExist();
+      if (generation !== undefined) this.#fence(generation);
+      const vm = this.#migrating();
+      return work(vm, new DiskMigrations(vm));
+    });
+  }
+
   /** Types into its serial port. */
   async type(text: string): Promise<void> {
     this.mustRun();
@@ -197,6 +215,25 @@ export class QemuVm {
     if (this.#phase !== undefined) return { state: this.#phase };
     if (this.#process !== undefined) return this.#process.observation;
     return { state: this.#record.lastEnd?.crashed === true ? "crashed" : "off" };
+  }
+
+  #migrating(): MigratingVm {
+    const record = (): VmRecord => this.#record;
+    return {
+      vmId: this.vmId,
+      get record() {
+        return record();
+      },
+      monitor: () => {
+        const { monitor } = this.mustRun();
+        if (monitor !== undefined) return monitor;
+        throw new VdcError("UNAVAILABLE", `the monitor of VM '${this.vmId}' does not answer`);
+      },
+      save: async (changed) => {
+        await this.#save(changed);
+        this.#host.onChange(this, "modified");
+      },
+    };
   }
 
   #mustExist(): void {
@@ -317,8 +354,9 @@ export class QemuVm {
   }
 
   async #saveEnd(lastEnd: QemuEnd): Promise<void> {
-    const { run: _, ...rest } = this.#record;
-    await this.#save({ ...rest, wanted: "off", lastEnd });
+    const { run: _, diskMigrations, ...rest } = this.#record;
+    const ended = diskMigrations && { diskMigrations: migrationsAfterEnd(diskMigrations, lastEnd.detail) };
+    await this.#save({ ...rest, ...ended, wanted: "off", lastEnd });
   }
 
   async #save(record: VmRecord): Promise<void> {

@@ -2,6 +2,7 @@ import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { generation, type OwnerStamp, ownerStamp } from "@vdc-os/core";
 import { type VmSpec, vmSpec } from "@vdc-os/core/compute/v1";
 import { removeUnfinishedWrites, syncDirectory, writeFileAtomic } from "@vdc-os/core/local";
+import { type VolumeTransport, volumeTransport } from "@vdc-os/core/storage/v1";
 import { z } from "zod";
 import type { HostFolder } from "./host-folder.ts";
 
@@ -14,6 +15,19 @@ export interface VmRun {
   readonly startTicks?: number;
   /** When the CPUs first ran. Absent while the start is under way. */
   readonly startedAt?: number;
+}
+
+/** The last migration of a disk, as it is recorded. */
+export interface DiskMigrationRecord {
+  readonly diskId: string;
+  readonly migrationId: string;
+  readonly target: VolumeTransport;
+  /** What was the disk before, of one that is `done`. */
+  readonly source?: VolumeTransport;
+  /** `running`: the source is the disk. `done`: the target is, and stands in the spec. */
+  readonly state: "running" | "done" | "cancelled" | "failed";
+  readonly totalBytes: number;
+  readonly message: string;
 }
 
 /** What is known of a VM on disk. Everything that must hold after `kill -9` is here before it is done. */
@@ -34,6 +48,8 @@ export interface VmRecord {
   readonly run?: VmRun;
   /** How it last ended. */
   readonly lastEnd?: { readonly crashed: boolean; readonly detail: string };
+  /** The last migration of each disk that ever had one. */
+  readonly diskMigrations?: readonly DiskMigrationRecord[];
 }
 
 const vmRecord: z.ZodType<VmRecord> = z.object({
@@ -56,6 +72,19 @@ const vmRecord: z.ZodType<VmRecord> = z.object({
     })
     .exactOptional(),
   lastEnd: z.object({ crashed: z.boolean(), detail: z.string() }).exactOptional(),
+  diskMigrations: z
+    .array(
+      z.object({
+        diskId: z.string(),
+        migrationId: z.string(),
+        target: volumeTransport,
+        source: volumeTransport.exactOptional(),
+        state: z.enum(["running", "done", "cancelled", "failed"]),
+        totalBytes: z.number(),
+        message: z.string(),
+      }),
+    )
+    .exactOptional(),
 });
 
 /** Writes a VM's record, durably. */

@@ -25,6 +25,14 @@ import {
   templatesOperations,
 } from "./facets.ts";
 import {
+  type DiskCopyFacet,
+  diskCopyOperations,
+  type DiskResizeFacet,
+  diskResizeOperations,
+  type StorageMigrationFacet,
+  storageMigrationOperations,
+} from "./storage-migration.ts";
+import {
   type ComputeInventory,
   type CreateVm,
   computeInventory,
@@ -44,6 +52,9 @@ export interface ComputeFacets {
   readonly snapshotWithMemory?: SnapshotWithMemoryFacet;
   readonly directPath?: DirectPathFacet;
   readonly guestAgent?: GuestAgentFacet;
+  readonly storageMigration?: StorageMigrationFacet;
+  readonly diskCopy?: DiskCopyFacet;
+  readonly diskResize?: DiskResizeFacet;
 }
 
 /**
@@ -190,5 +201,8 @@ export const hypervisor: ExtensionPoint<Hypervisor> = defineExtensionPoint<Hyper
     snapshotWithMemory: snapshotWithMemoryOperations,
     directPath: directPathOperations,
     guestAgent: guestAgentOperations,
+    storageMigration: storageMigrationOperations,
+    diskCopy: diskCopyOperations,
+    diskResize: diskResizeOperations,
   },
 });

@@ -12,6 +12,14 @@ export type {
   SnapshotWithMemoryFacet,
   TemplatesFacet,
 } from "./facets.ts";
+export type {
+  DiskCopyFacet,
+  DiskMigration,
+  DiskMigrationRef,
+  DiskMigrationState,
+  DiskResizeFacet,
+  StorageMigrationFacet,
+} from "./storage-migration.ts";
 export type { ComputeFacets, Hypervisor } from "./hypervisor.ts";
 export { hypervisor } from "./hypervisor.ts";
 export type {
