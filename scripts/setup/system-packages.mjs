@@ -40,6 +40,20 @@ export const systemPackages = [
     without: "the tests of the NBD server against libnbd are skipped",
   },
   {
+    package: "python3-libnbd",
+    command: "nbdsh",
+    tasks: ["test"],
+    reason: "judges the NBD server (scripts of libnbd)",
+    without: "the tests of the NBD server against libnbd's scripts are skipped",
+  },
+  {
+    package: "openssl",
+    command: "openssl",
+    tasks: ["test"],
+    reason: "makes the certificates of the tests",
+    without: "the tests of TLS are skipped",
+  },
+  {
     package: "nbdkit",
     command: "nbdkit",
     tasks: ["test"],

@@ -1,13 +1,10 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { existsSync, watch } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createMemoryDisk, type MemoryDisk } from "../test/memory-disk.ts";
 import { runTool, toolsPresent } from "../test/tool.ts";
-import { NbdClient, NbdServer, openRawFile } from "../src/index.ts";
+import { NbdServer, openRawFile } from "../src/index.ts";
 
 const MIB = 1024 * 1024;
 
@@ -29,7 +26,18 @@ describe("our server, judged by other clients", () => {
   beforeEach(async () => {
     server = new NbdServer();
     disk = createMemoryDisk(64 * MIB);
-    server.addExport({ name: "d", backend: disk, description: "a disk in memory" });
+    const changed = [
+      { length: MIB, dirty: false },
+      { length: 63 * MIB, dirty: true },
+    ];
+    const bitmaps = () => [
+      { name: "nightly", extents: (offset: number) => (offset < MIB ? changed : changed.slice(1)) },
+    ];
+    server.addExport({
+      name: "d",
+      backend: { ...disk, sparseReads: true, bitmaps },
+      description: "a disk in memory",
+    });
     server.addExport({ name: "ro", backend: createMemoryDisk(MIB), readOnly: true });
     const path = join(folder, "s");
     await server.listenUnix(path);
@@ -49,7 +57,7 @@ describe("our server, judged by other clients", () => {
         "export-name": "d",
         description: "a disk in memory",
         "export-size": 64 * MIB,
-        contexts: ["base:allocation"],
+        contexts: ["base:allocation", "qemu:dirty-bitmap:nightly"],
         is_read_only: false,
         can_df: true,
         can_flush: true,
@@ -62,6 +70,28 @@ describe("our server, judged by other clients", () => {
         block_size_maximum: 32 * MIB,
       },
       { "export-name": "ro", is_read_only: true, can_trim: false, can_zero: false },
+    ]);
+    for (const what of ["connect", "df", "flush", "fua", "multi-conn", "trim", "write", "zero", "structured-reply"]) {
+      await runTool("nbdinfo", "--can", what, uri);
+    }
+    await runTool("nbdinfo", "--is", "read-only", uri.replace("/d?", "/ro?"));
+    await expect(runTool("nbdinfo", "--can", "cache", uri)).rejects.toThrow();
+    expect(await runTool("nbdinfo", "--size", uri)).toBe(`${64 * MIB}\n`);
+  });
+
+  test.skipIf(!toolsPresent("nbdinfo", "qemu-img"))("nbdinfo and qemu-img read a dirty bitmap", async () => {
+    const map = await runTool("nbdinfo", "--map=qemu:dirty-bitmap:nightly", "--json", uri);
+    expect(JSON.parse(map)).toMatchObject([
+      { offset: 0, length: MIB, type: 0 },
+      { offset: MIB, length: 63 * MIB, type: 1 },
+    ]);
+    const path = uri.slice(uri.indexOf("=") + 1);
+    const image = `driver=nbd,server.type=unix,server.path=${path},export=d,x-dirty-bitmap=qemu:dirty-bitmap:nightly`;
+    // With this option QEMU tells what is dirty as holes do: by "data": false.
+    const qemuMap = JSON.parse(await runTool("qemu-img", "map", "--output=json", "--image-opts", image));
+    expect(qemuMap).toMatchObject([
+      { start: 0, length: MIB, data: true },
+      { start: MIB, length: 63 * MIB, data: false },
     ]);
   });
 
@@ -127,98 +157,5 @@ describe("our server, judged by other clients", () => {
       await server.close();
       file.close();
     }
-  });
-});
-
-describe("our client, judged by other servers", () => {
-  let child: ChildProcess | undefined;
-
-  afterEach(async () => {
-    if (child?.exitCode === null && child.signalCode === null) {
-      const gone = once(child, "exit");
-      child.kill("SIGKILL");
-      await gone;
-    }
-    child = undefined;
-  });
-
-  async function start(name: string, ...args: readonly string[]): Promise<string> {
-    const path = join(folder, "s");
-    const watcher = watch(folder);
-    child = spawn(name, args, { stdio: "ignore" });
-    while (!existsSync(path)) await once(watcher, "change");
-    watcher.close();
-    return path;
-  }
-
-  async function connect(path: string, exportName: string): Promise<NbdClient> {
-    // The socket's file is there a moment before its server listens.
-    for (;;) {
-      try {
-        return await NbdClient.connect(path, { exportName });
-      } catch (error) {
-        if ((error as { readonly code?: string }).code !== "NBD_CONNECT_FAILED") throw error;
-        if (child?.exitCode !== null) throw error;
-      }
-    }
-  }
-
-  async function exercise(client: NbdClient): Promise<void> {
-    const data = Buffer.alloc(40 * MIB, "pattern ");
-    await client.write(data, MIB + 512);
-    await client.writeZeroes(2 * MIB, MIB);
-    await client.write(Buffer.alloc(4096, 3), 60 * MIB, { fua: true });
-    await client.flush();
-    data.fill(0, MIB - 512, 2 * MIB - 512);
-    const back = Buffer.alloc(data.length);
-    await client.read(back, MIB + 512);
-    expect(back.equals(data)).toBe(true);
-    const extents = await client.extents(0, client.sizeBytes);
-    expect(extents.reduce((sum, { length }) => sum + length, 0)).toBe(64 * MIB);
-    expect(extents[0]?.kind).toBe("hole");
-    await client.trim(0, 64 * MIB);
-    await client.close();
-  }
-
-  test.skipIf(!toolsPresent("nbdkit"))("nbdkit", async () => {
-    const client = await connect(await start("nbdkit", "-f", "-U", join(folder, "s"), "memory", "64M"), "");
-    expect(client).toMatchObject({ sizeBytes: 64 * MIB, canMultiConnect: true, canTrim: true, canBlockStatus: true });
-    await exercise(client);
-  });
-
-  test.skipIf(!toolsPresent("qemu-nbd", "qemu-img"))("qemu-nbd", async () => {
-    const image = join(folder, "d.qcow2");
-    await runTool("qemu-img", "create", "-q", "-f", "qcow2", image, "64M");
-    const path = await start(
-      "qemu-nbd",
-      "-t",
-      "-f",
-      "qcow2",
-      "--discard=unmap",
-      "-x",
-      "q",
-      "-k",
-      join(folder, "s"),
-      image,
-    );
-    await expect(connect(path, "wrong")).rejects.toMatchObject({ code: "NBD_EXPORT_UNKNOWN" });
-    const gone = once(child as ChildProcess, "exit");
-    const client = await connect(path, "q");
-    expect(client).toMatchObject({ sizeBytes: 64 * MIB, canBlockStatus: true });
-    await exercise(client);
-    child?.kill("SIGTERM");
-    await gone;
-    await runTool("qemu-img", "check", "-q", image);
-  });
-
-  test.skipIf(!toolsPresent("nbdkit"))("an error that nbdkit injects arrives with its name", async () => {
-    const args = ["-f", "-U", join(folder, "s"), "--filter=error", "memory", "64M", "error-pwrite=ENOSPC"];
-    const client = await connect(await start("nbdkit", ...args, "error-pwrite-rate=100%"), "");
-    await expect(client.write(Buffer.alloc(512), 0)).rejects.toMatchObject({
-      code: "NBD_REQUEST_FAILED",
-      errno: "ENOSPC",
-    });
-    await client.read(Buffer.alloc(512), 0);
-    await client.close();
   });
 });
