@@ -106,7 +106,7 @@ test("clients that send options without end, and never read, cost one list each"
     }
   });
   // Replies of a few KiB are objects of their own, so a list takes more than its bytes.
-  expect(grown).toBeLessThan(CLIENTS * 16 + 40);
+  expect(grown).toBeLessThan(CLIENTS * 10 + 40);
 });
 
 test("connections that come and go leave nothing behind", async () => {

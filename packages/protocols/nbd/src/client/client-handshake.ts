@@ -31,8 +31,12 @@ export function runExchange<T, R>(socket: Duplex, exchange: Exchange<T>, onDone:
     const onEnd = (): void => fail(new NbdError("NBD_REFUSED", "the server ended the negotiation"));
     const onError = (cause: Error): void =>
       fail(new NbdError("NBD_CLOSED", `the connection failed: ${cause.message}`, { cause }));
+    let isRunning = false;
     const onData = (chunk: Buffer): void => {
       reader.feed(chunk);
+      // Streams within a process may deliver an answer to a write before it returns.
+      if (isRunning) return;
+      isRunning = true;
       try {
         while (!wanted.done && reader.ensure(wanted.value)) {
           const bytes = Buffer.from(reader.buffer.subarray(reader.at, reader.at + wanted.value));
@@ -42,6 +46,8 @@ export function runExchange<T, R>(socket: Duplex, exchange: Exchange<T>, onDone:
       } catch (error) {
         fail(error);
         return;
+      } finally {
+        isRunning = false;
       }
       if (!wanted.done) return;
       finish();

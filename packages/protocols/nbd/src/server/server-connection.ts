@@ -19,6 +19,8 @@ export interface ServerConnectionLimits {
   readonly maxQueuedBytes: number;
 }
 
+const MAX_QUEUED_HAGGLING_BYTES = 64 * 1024;
+
 export interface ServerConnectionOptions {
   readonly id: number;
   readonly socket: Duplex;
@@ -55,6 +57,7 @@ export class ServerConnection implements NbdConnection {
   #ending = false;
   #isClosed = false;
   #running = false;
+  #hasNews = false;
   #flushQueued = false;
 
   constructor(options: ServerConnectionOptions) {
@@ -123,23 +126,34 @@ export class ServerConnection implements NbdConnection {
   readonly #onEnd = (): void => this.#end();
 
   #run(): void {
-    if (this.#running || this.#ending || this.#socket.destroyed) return;
+    // Streams within a process may deliver an answer to a write before it returns.
+    this.#hasNews = true;
+    if (this.#running) return;
     this.#running = true;
     try {
-      const stop = this.#haggling ? this.#haggle(this.#haggling) : this.#transmit();
-      if (stop === "drop") this.destroy();
-      else if (stop === "end") this.#end();
-      else if (stop === "tls") this.#startTls();
-      else if (stop === "blocked") this.#socket.pause();
-      else if (this.#socket.isPaused()) this.#socket.resume();
+      while (this.#hasNews && !this.#ending && !this.#socket.destroyed) {
+        this.#hasNews = false;
+        this.#step();
+      }
     } finally {
       this.#running = false;
     }
   }
 
+  #step(): void {
+    const stop = this.#haggling ? this.#haggle(this.#haggling) : this.#transmit();
+    if (stop === "drop") this.destroy();
+    else if (stop === "end") this.#end();
+    else if (stop === "tls") this.#startTls();
+    else if (stop === "blocked") this.#socket.pause();
+    else if (this.#socket.isPaused()) this.#socket.resume();
+  }
+
   #haggle(haggling: OptionHaggling): "more" | "blocked" | "end" | "drop" | "tls" {
     for (;;) {
-      if (this.#socket.writableLength >= this.#options.limits.maxQueuedBytes) return "blocked";
+      // Its replies are many small objects, which take more than their bytes.
+      const most = Math.min(this.#options.limits.maxQueuedBytes, MAX_QUEUED_HAGGLING_BYTES);
+      if (this.#socket.writableLength >= most) return "blocked";
       const step = haggling.step();
       if (step === undefined) continue;
       if (typeof step === "string") return step;

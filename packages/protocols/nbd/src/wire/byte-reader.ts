@@ -24,9 +24,9 @@ export class ByteReader {
   #wanted = 0;
   #filled = 0;
 
-  /** Adds a chunk. The earlier one must be used up. */
+  /** Adds a chunk. Where the earlier one is not used up both are copied: sockets that are paused in time never cause that. */
   feed(chunk: Buffer): void {
-    this.#chunk = chunk;
+    this.#chunk = this.hasMore ? Buffer.concat([this.#chunk.subarray(this.#chunkAt), chunk]) : chunk;
     this.#chunkAt = 0;
   }
 
