@@ -42,13 +42,12 @@ export function controllerHandlers(options: ControllerOptions): readonly GrpcHan
       capacityBytes: await expandVolume(calls, request, context(call)),
     })),
     handler(controller.getCapacity, async (request, call) => {
-      const { totalBytes, freeBytes, provisionedBytes, maxOverSubscription } = await calls.provider.capacity(
-        {},
-        context(call),
-      );
+      const { totalBytes, freeBytes, reservedBytes, provisionedBytes, maxOverSubscription } =
+        await calls.provider.capacity({}, context(call));
       if (request.volumeCapabilities.some((capability) => unsupported(capability) !== undefined)) return {};
-      const unpromised = Math.floor(totalBytes * maxOverSubscription) - provisionedBytes;
-      return { availableCapacity: Math.max(0, Math.min(freeBytes, unpromised)) };
+      // What can still be promised. A full pool has nothing to promise, however far it may be over-subscribed.
+      const promisable = Math.floor((totalBytes - reservedBytes) * maxOverSubscription) - provisionedBytes;
+      return { availableCapacity: freeBytes === 0 ? 0 : Math.max(0, promisable) };
     }),
     handler(controller.validateVolumeCapabilities, async (request, call) => {
       const volumeId = requiredId(request.volumeId, "volume_id");
