@@ -51,6 +51,7 @@ export class FolderStorage implements vstorage.StorageProvider {
     const { name, capacityBytes, owner } = input;
     const [parameter] = Object.keys(input.parameters ?? {});
     if (parameter !== undefined) throw new VdcError("INVALID_ARGUMENT", `there is no parameter '${parameter}'`);
+    if (capacityBytes === 0) throw new VdcError("OUT_OF_RANGE", "a volume has at least one byte");
     const present = this.#folder.list().find((record) => record.name === name);
     if (present !== undefined) {
       const same = present.createdBytes === capacityBytes && isDeepStrictEqual(present.owner, owner);

@@ -82,6 +82,14 @@ export class CloneEngine {
     }
   }
 
+  /**
+   * A context for a short call underneath that must be seen to its end: a caller that leaves is told so at once, while the provider underneath may go on,
+   * and what it makes then nobody could undo.
+   */
+  steadily(): OperationContext {
+    return this.#options.operation();
+  }
+
   async known(record: CloneRecord, context: OperationContext): Promise<KnownVolume> {
     const volume = await this.base.find(record.volumeId, context);
     if (volume !== undefined) return { record, volume };

@@ -50,7 +50,7 @@ export class Clones implements ClonesFacet {
             const size = capacityBytes === undefined ? {} : { capacityBytes };
             const overlay = await layering.createOverlay(
               { name: baseName, parent: { kind: "volume", volumeId: sourceVolumeId }, ...size },
-              context,
+              this.#engine.steadily(),
             );
             return linked ? overlay : layering.copyUp({ volumeId: overlay.volumeId }, context);
           },

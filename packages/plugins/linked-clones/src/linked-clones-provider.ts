@@ -101,7 +101,7 @@ export class LinkedClonesProvider implements StorageProvider {
         make: (baseName) => {
           // The stamp stays here: who sweeps the provider underneath by its stamp must not find these volumes.
           const { owner: _, ...unstamped } = input;
-          return this.#engine.base.handle.createVolume({ ...unstamped, name: baseName }, context);
+          return this.#engine.base.handle.createVolume({ ...unstamped, name: baseName }, this.#engine.steadily());
         },
       },
       context,

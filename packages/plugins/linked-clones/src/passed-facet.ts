@@ -20,7 +20,7 @@ export function passedFacet<Name extends PassedFacet>(
   ): Promise<Method> => {
     await engine.catalog.get(volumeId, context);
     const facet = (await engine.base.facet(name, context)) as unknown as Readonly<Record<string, Method>>;
-    return facet[operation] as Method;
+    return (facet[operation] as Method).bind(facet);
   };
   const methods = Object.entries(operations).map(([operation, { kind }]): [string, Method] => {
     if (kind === "unary") {

@@ -16,6 +16,7 @@ interface Below {
   readonly reopen: () => Promise<unknown>;
   readonly dispose: () => Promise<void>;
   readonly openTransport: StorageInstance["openTransport"];
+  readonly nowMs?: () => number;
   readonly imagePath: (name: string) => string;
 }
 
@@ -39,6 +40,7 @@ async function over(below: Below): Promise<StorageInstance> {
     implementation: await open(),
     hosts: ["host-a", "host-b"],
     openTransport: below.openTransport,
+    ...(below.nowMs === undefined ? {} : { nowMs: below.nowMs }),
     imagePath: below.imagePath,
     hostileImages: [{ path: "/no-such-folder/../etc/passwd", format: "vmdk" }],
     reopen: async () => {
@@ -78,6 +80,7 @@ describe("over another provider that layers", () => {
         reopen: async () => undefined,
         dispose: async () => rmSync(folder, { recursive: true }),
         openTransport: (transport) => openMemoryTransport(pool, transport),
+        nowMs: () => pool.nowMs,
         imagePath: (name) => join(folder, name),
       });
     },

@@ -82,23 +82,26 @@ describe("the simulator is certified", () => {
     },
   });
 
-  describeSuite(storageSuite, {
-    create(): StorageInstance {
-      const world = new SimulatedWorld();
-      const folder = mkdtempSync(join(tmpdir(), "vdc-simulator-"));
-      const foreign = join(folder, "foreign.qcow2");
-      writeFileSync(foreign, "QFI\u00fb");
-      return {
-        implementation: world.storage(),
-        hosts: ["host-1", "host-2"],
-        openTransport: async (transport) => world.openTransport(transport),
-        reopen: async () => world.storage(),
-        imagePath: (name) => join(folder, name),
-        hostileImages: [{ path: foreign, format: "qcow2" }],
-        dispose: () => rmSync(folder, { recursive: true }),
-      };
-    },
-  });
+  const storageInstance = (options: ConstructorParameters<typeof SimulatedWorld>[0] = {}): StorageInstance => {
+    const world = new SimulatedWorld(options);
+    const folder = mkdtempSync(join(tmpdir(), "vdc-simulator-"));
+    const foreign = join(folder, "foreign.qcow2");
+    writeFileSync(foreign, "QFI\u00fb");
+    return {
+      implementation: world.storage(),
+      hosts: ["host-1", "host-2"],
+      openTransport: async (transport) => world.openTransport(transport),
+      reopen: async () => world.storage(),
+      imagePath: (name) => join(folder, name),
+      hostileImages: [{ path: foreign, format: "qcow2" }],
+      // The simulated data path has no process of its own: what was written is there at once.
+      killStorageProcess: async () => {},
+      small: () => storageInstance({ pool: { totalBytes: 32 << 20, maxOverSubscription: 8 } }),
+      dispose: () => rmSync(folder, { recursive: true }),
+    };
+  };
+
+  describeSuite(storageSuite, { create: () => storageInstance() });
 
   describeSuite(cloudSuite, {
     create() {

@@ -1,11 +1,14 @@
 import { must, mustEqual, mustReject } from "../suite/must.ts";
 import {
+  blockOf,
   create,
+  limitsOf,
   mib,
   mustHold,
   namesOf,
   type StorageRequirement,
   type StorageTest,
+  whileWritten,
   writeBlocks,
 } from "./storage-instance.ts";
 
@@ -14,8 +17,7 @@ function imagePath(test: StorageTest, name: string): string {
 }
 
 function formats(test: StorageTest, which: "importFormats" | "exportFormats"): readonly string[] {
-  const facet = test.description.facets.importExport;
-  const names = facet?.status === "available" ? facet.limits[which] : undefined;
+  const names = limitsOf(test, "importExport")[which];
   return Array.isArray(names) ? (names as readonly string[]) : [];
 }
 
@@ -55,6 +57,55 @@ export const dataServiceRequirements: readonly StorageRequirement[] = [
       await mustReject(call, "OUT_OF_RANGE", "making a volume smaller");
       const { capacityBytes } = await test.provider.getVolume({ volumeId }, test.operation());
       mustEqual(capacityBytes, 4 * mib, "the size after a refused resize");
+    },
+  },
+  {
+    id: "storage.resize.attached",
+    title: "a volume grows while it is attached, or says that it can't and stays as it was",
+    clause: "resizeVolume: An attached volume fails with `FAILED_PRECONDITION` unless `online` is available.",
+    level: "extended",
+    facet: "resize",
+    async run(test) {
+      const { volumeId } = await create(test, "disk");
+      const resize = test.facet("resize");
+      await whileWritten(test, volumeId, 1, async (client) => {
+        await client.write(0, blockOf(1));
+        const call = resize.resizeVolume({ volumeId, capacityBytes: 8 * mib }, test.operation());
+        if (limitsOf(test, "resize").online === true) {
+          mustEqual((await call).capacityBytes, 8 * mib, "the size of a volume that grew while it was attached");
+        } else {
+          await mustReject(call, "FAILED_PRECONDITION", "growing an attached volume");
+          const { capacityBytes } = await test.provider.getVolume({ volumeId }, test.operation());
+          mustEqual(capacityBytes, 4 * mib, "the size after a refused resize");
+        }
+        await client.write(4096, blockOf(2));
+        await client.flush();
+      });
+      await resize.resizeVolume({ volumeId, capacityBytes: 8 * mib }, test.operation());
+      await writeBlocks(test, volumeId, 2, { 2047: 3 });
+      await mustHold(test, volumeId, 3, { 0: 1, 1: 2, 1024: 0, 2047: 3 });
+    },
+  },
+  {
+    id: "storage.resize.cut",
+    title: "what a shrink cut off never comes back; where there is no shrinking it is refused also when it is allowed",
+    clause: "resizeVolume: What is added reads as zeroes, also where a shrink before had cut data off.",
+    level: "extended",
+    facet: "resize",
+    async run(test) {
+      const { volumeId } = await create(test, "disk");
+      await writeBlocks(test, volumeId, 1, { 0: 1, 511: 1, 512: 1, 1023: 1 });
+      const resize = test.facet("resize");
+      const cut = resize.resizeVolume({ volumeId, capacityBytes: 2 * mib, allowShrink: true }, test.operation());
+      if (limitsOf(test, "resize").shrink !== true) {
+        await mustReject(cut, "OUT_OF_RANGE", "shrinking where `shrink` is not available");
+        await mustHold(test, volumeId, 2, { 0: 1, 511: 1, 512: 1, 1023: 1 });
+        return;
+      }
+      mustEqual((await cut).capacityBytes, 2 * mib, "the size after a shrink");
+      await mustHold(test, volumeId, 2, { 0: 1, 511: 1 });
+      await resize.resizeVolume({ volumeId, capacityBytes: 4 * mib }, test.operation());
+      await mustHold(test, volumeId, 3, { 0: 1, 511: 1, 512: 0, 1023: 0 });
     },
   },
   {

@@ -1,10 +1,12 @@
 import { VdcError } from "@vdc-os/core";
-import type { Lineage } from "@vdc-os/core/storage/v1";
+import type { Lineage, VolumeSource } from "@vdc-os/core/storage/v1";
 import { contentOf, type MemoryVolume } from "./memory-pool.ts";
-import type { MemoryFacets, MemoryStorageProvider } from "./memory-storage-provider.ts";
+import type { MemoryFacets, MemoryStorageProvider, NewMemoryVolume } from "./memory-storage-provider.ts";
 
-/** The facets of the reference. */
-export function memoryFacets(provider: MemoryStorageProvider): MemoryFacets {
+/** Sizes, copies and images of the reference's volumes. */
+export function memoryFacets(
+  provider: MemoryStorageProvider,
+): Pick<MemoryFacets, "resize" | "layering" | "clones" | "lineage" | "importExport"> {
   const { pool } = provider;
 
   const chainOf = (volume: MemoryVolume): readonly MemoryVolume[] => {
@@ -19,20 +21,28 @@ export function memoryFacets(provider: MemoryStorageProvider): MemoryFacets {
     return { volumeId, name, ...parent, children, depth: chainOf(volume).length, tombstoned };
   };
 
-  const overlayOf = (parentVolumeId: string, name: string, asked: number | undefined, isClone: boolean) => {
-    const parent = provider.get(parentVolumeId);
+  const overlayOf = (
+    from: VolumeSource,
+    name: string,
+    asked: number | undefined,
+    isClone: boolean,
+  ): NewMemoryVolume => {
+    const parent = from.kind === "volume" ? provider.get(from.volumeId) : pool.snapshots.get(from.snapshotId);
+    if (parent === undefined) throw new VdcError("NOT_FOUND", "there is no such snapshot");
     const capacityBytes = asked ?? parent.capacityBytes;
     if (capacityBytes < parent.capacityBytes) throw new VdcError("OUT_OF_RANGE", "smaller than its parent");
-    if (parent.attachment?.access === "readWrite") {
+    if ("attachment" in parent && parent.attachment?.access === "readWrite") {
       throw new VdcError("FAILED_PRECONDITION", `'${parent.name}' is attached for writing`);
     }
-    return { name, capacityBytes, parentVolumeId, isClone };
+    const link = from.kind === "volume" ? { parentVolumeId: from.volumeId } : { parentSnapshotId: from.snapshotId };
+    return { name, capacityBytes, ...link, isClone };
   };
 
   const copyUp = (volume: MemoryVolume): void => {
     for (const [block, data] of contentOf(pool, volume)) volume.blocks.set(block, data);
     const { parentVolumeId } = volume;
     volume.parentVolumeId = undefined;
+    volume.parentSnapshotId = undefined;
     provider.collect(parentVolumeId);
   };
 
@@ -44,17 +54,22 @@ export function memoryFacets(provider: MemoryStorageProvider): MemoryFacets {
 
   return {
     resize: {
-      async resizeVolume({ volumeId, capacityBytes }) {
+      async resizeVolume({ volumeId, capacityBytes, allowShrink = false }) {
         const volume = provider.get(volumeId);
-        if (capacityBytes < volume.capacityBytes) throw new VdcError("OUT_OF_RANGE", "it can't shrink");
+        if (capacityBytes <= 0) throw new VdcError("OUT_OF_RANGE", "a volume has at least one byte");
+        if (capacityBytes < volume.capacityBytes) {
+          if (!allowShrink) throw new VdcError("OUT_OF_RANGE", "it would lose data");
+          // What is cut off must not come back from a parent when it grows again.
+          if (volume.parentVolumeId !== undefined || volume.parentSnapshotId !== undefined) copyUp(volume);
+          for (const block of [...volume.blocks.keys()]) if (block * 4096 >= capacityBytes) volume.blocks.delete(block);
+        } else provider.mustFit(capacityBytes - volume.capacityBytes);
         volume.capacityBytes = capacityBytes;
         return provider.view(volume);
       },
     },
     layering: {
       async createOverlay({ name, parent, capacityBytes, owner }) {
-        if (parent.kind !== "volume") throw new VdcError("UNIMPLEMENTED", "overlays are made of volumes alone");
-        return provider.view(provider.add({ ...overlayOf(parent.volumeId, name, capacityBytes, false), owner }));
+        return provider.view(provider.add({ ...overlayOf(parent, name, capacityBytes, false), owner }));
       },
       async copyUp({ volumeId }) {
         const volume = provider.get(volumeId);
@@ -64,9 +79,8 @@ export function memoryFacets(provider: MemoryStorageProvider): MemoryFacets {
     },
     clones: {
       async cloneVolume({ name, source, want, capacityBytes, owner }) {
-        if (source.kind === "snapshot") throw new VdcError("UNIMPLEMENTED", "there are no snapshots");
         const known = provider.findByName(name) !== undefined;
-        const overlay = overlayOf(source.volumeId, name, capacityBytes, true);
+        const overlay = overlayOf(source, name, capacityBytes, true);
         const volume = provider.add({ ...overlay, owner, request: want });
         const linked = want !== "full";
         if (!linked && !known) copyUp(volume);

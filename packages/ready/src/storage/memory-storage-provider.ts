@@ -1,5 +1,6 @@
 import {
   type Description,
+  type JsonObject,
   type OperationContext,
   type OwnerStamp,
   type Page,
@@ -16,8 +17,10 @@ import type {
   Volume,
   VolumeHealth,
 } from "@vdc-os/core/storage/v1";
+import { memoryDataServices } from "./memory-data-services.ts";
 import { memoryFacets } from "./memory-facets.ts";
-import { createMemoryPool, type MemoryPool, type MemoryVolume } from "./memory-pool.ts";
+import { allocatedOf, createMemoryPool, type MemoryPool, type MemoryVolume } from "./memory-pool.ts";
+import { memorySnapshots } from "./memory-snapshots.ts";
 
 /** What a volume of the reference is made with. */
 export interface NewMemoryVolume {
@@ -25,15 +28,33 @@ export interface NewMemoryVolume {
   readonly capacityBytes: number;
   readonly owner?: OwnerStamp | undefined;
   readonly parentVolumeId?: string | undefined;
+  readonly parentSnapshotId?: string | undefined;
   readonly isClone?: boolean;
   /** What else was asked for: a repeated create must ask for the same. */
   readonly request?: unknown;
 }
 
 /** The facets that the reference has. */
-export type MemoryFacets = Required<Pick<StorageFacets, "resize" | "layering" | "clones" | "lineage" | "importExport">>;
+export type MemoryFacets = Required<Omit<StorageFacets, "epochs" | "replicate">>;
 
-const totalBytes = 2 ** 30;
+/** The limits that the reference states, by facet. */
+const facetLimits: Readonly<Record<keyof MemoryFacets, JsonObject>> = {
+  resize: { online: true, shrink: true },
+  snapshots: { maxSnapshots: 0, restoreOnlyLatest: false },
+  groupSnapshots: {},
+  layering: { maxDepth: 0, parents: ["volume", "snapshot"] },
+  clones: { kinds: ["linked", "full"], maxDepth: 0, maxChildren: 0, sources: ["volume", "snapshot"] },
+  lineage: {},
+  changedBlocks: { granularityBytes: 4096, survivesCrash: true },
+  discard: {},
+  qos: {},
+  encryption: { ciphers: ["none-at-all"], onlineRotation: true },
+  importExport: { importFormats: ["raw"], exportFormats: ["raw"] },
+  migrate: { targetPools: ["memory-2"] },
+};
+
+/** How far the reference's virtual sizes may exceed its total. */
+const maxOverSubscription = 4;
 
 /** The smallest storage provider that keeps the whole contract, in memory. Not for use: a reference to read and to test the suite with. */
 export class MemoryStorageProvider implements StorageProvider {
@@ -42,21 +63,17 @@ export class MemoryStorageProvider implements StorageProvider {
 
   constructor(pool: MemoryPool = createMemoryPool()) {
     this.pool = pool;
-    this.facets = memoryFacets(this);
+    this.facets = { ...memoryFacets(this), ...memorySnapshots(this), ...memoryDataServices(this) };
   }
 
   async describe(): Promise<Description> {
     const evidence = "it is in memory";
     return {
       implementation: { name: "memory-storage", version: "1.0.0", simulated: true },
-      facets: {
-        resize: { status: "available", limits: { online: false, shrink: false }, evidence },
-        layering: { status: "available", limits: { maxDepth: 0 }, evidence },
-        clones: { status: "available", limits: { kinds: ["linked", "full"], maxDepth: 0, maxChildren: 0 }, evidence },
-        lineage: { status: "available", limits: {}, evidence },
-        importExport: { status: "available", limits: { importFormats: ["raw"], exportFormats: ["raw"] }, evidence },
-      },
-      attributes: { fencing: "enforced", pool: "memory" },
+      facets: Object.fromEntries(
+        Object.entries(facetLimits).map(([name, limits]) => [name, { status: "available", limits, evidence } as const]),
+      ),
+      attributes: { fencing: "enforced", pool: "memory", media: "memory", thin: true, outOfSpace: "report" },
     };
   }
 
@@ -73,6 +90,12 @@ export class MemoryStorageProvider implements StorageProvider {
     if (volume === undefined || volume.tombstoned) return;
     if (volume.attachment !== undefined) {
       throw new VdcError("FAILED_PRECONDITION", `'${volume.name}' is attached to host '${volume.attachment.host}'`);
+    }
+    const snapshots = [...this.pool.snapshots.values()].filter((snapshot) => snapshot.volumeId === volumeId);
+    if (snapshots.length > 0) {
+      throw new VdcError("FAILED_PRECONDITION", `'${volume.name}' has snapshots`, {
+        blockers: snapshots.map(({ name }) => ({ kind: "Snapshot", name })),
+      });
     }
     const children = this.childrenOf(volumeId);
     const overlays = children.filter(({ isClone }) => !isClone);
@@ -103,16 +126,18 @@ export class MemoryStorageProvider implements StorageProvider {
 
   async capacity({ pool }: { readonly pool?: string }): Promise<PoolCapacity> {
     if (pool !== undefined && pool !== "memory") throw new VdcError("NOT_FOUND", `there is no pool '${pool}'`);
-    const volumes = [...this.pool.volumes.values()];
-    const allocatedBytes = volumes.reduce((sum, { blocks }) => sum + blocks.size * 4096, 0);
+    const { totalBytes } = this.pool;
+    const allocatedBytes = allocatedOf(this.pool);
+    const value = allocatedBytes / totalBytes;
+    const alarm = { threshold: 1, value, message: "writes that need new space fail with ENOSPC" };
     return {
       totalBytes,
       freeBytes: totalBytes - allocatedBytes,
       allocatedBytes,
-      provisionedBytes: volumes.reduce((sum, { capacityBytes }) => sum + capacityBytes, 0),
+      provisionedBytes: this.#provisionedBytes(),
       reservedBytes: 0,
-      maxOverSubscription: 1,
-      alarms: [],
+      maxOverSubscription,
+      alarms: allocatedBytes < totalBytes ? [] : [{ kind: "outOfSpace", ...alarm }],
     };
   }
 
@@ -165,7 +190,9 @@ export class MemoryStorageProvider implements StorageProvider {
 
   async health({ volumeId }: { readonly volumeId?: string }): Promise<VolumeHealth> {
     if (volumeId !== undefined) this.get(volumeId);
-    return { condition: "healthy", message: "it is in memory" };
+    if (allocatedOf(this.pool) < this.pool.totalBytes) return { condition: "healthy", message: "it is in memory" };
+    const message = "the pool is full";
+    return { condition: "degraded", message, reasons: [{ code: "outOfSpace", message }] };
   }
 
   /** A volume that was not deleted. */
@@ -177,14 +204,15 @@ export class MemoryStorageProvider implements StorageProvider {
 
   /** Makes a volume, or returns the one of that name and request. */
   add(input: NewMemoryVolume): MemoryVolume {
-    const { name, capacityBytes, owner, parentVolumeId, isClone = false } = input;
-    const request = JSON.stringify([capacityBytes, owner, parentVolumeId, isClone, input.request]);
+    const { name, capacityBytes, owner, parentVolumeId, parentSnapshotId, isClone = false } = input;
+    const request = JSON.stringify([capacityBytes, owner, parentVolumeId, parentSnapshotId, isClone, input.request]);
     const present = this.findByName(name);
     if (present !== undefined) {
       if (present.request === request) return present;
       throw new VdcError("ALREADY_EXISTS", `the name '${name}' is taken by another volume`);
     }
-    if (capacityBytes > totalBytes) throw new VdcError("RESOURCE_EXHAUSTED", `${capacityBytes} bytes are too much`);
+    if (capacityBytes <= 0) throw new VdcError("OUT_OF_RANGE", "a volume has at least one byte");
+    this.mustFit(capacityBytes);
     const volume: MemoryVolume = {
       volumeId: `volume-${this.pool.nextId++}`,
       name,
@@ -194,13 +222,25 @@ export class MemoryStorageProvider implements StorageProvider {
       parameters: {},
       blocks: new Map(),
       parentVolumeId,
+      parentSnapshotId,
       isClone,
       tombstoned: false,
       highWater: 0,
       attachment: undefined,
+      checkpoints: new Map(),
+      qos: { iops: 0, bytesPerSecond: 0 },
+      keyRef: "key-1",
+      poolName: "memory",
+      migration: undefined,
     };
     this.pool.volumes.set(volume.volumeId, volume);
     return volume;
+  }
+
+  /** Throws when this much more can't be promised. */
+  mustFit(bytes: number): void {
+    if (this.#provisionedBytes() + bytes <= this.pool.totalBytes * maxOverSubscription) return;
+    throw new VdcError("RESOURCE_EXHAUSTED", `${bytes} bytes more are too much`);
   }
 
   findByName(name: string): MemoryVolume | undefined {
@@ -218,7 +258,7 @@ export class MemoryStorageProvider implements StorageProvider {
   }
 
   view(volume: MemoryVolume): Volume {
-    const { volumeId, name, capacityBytes, owner, parameters, blocks, parentVolumeId } = volume;
+    const { volumeId, name, capacityBytes, owner, parameters, blocks, parentVolumeId, parentSnapshotId } = volume;
     const allocatedBytes = blocks.size * 4096;
     return {
       volumeId,
@@ -229,12 +269,17 @@ export class MemoryStorageProvider implements StorageProvider {
       createdAt: 0,
       ...(owner === undefined ? {} : { owner }),
       ...(parentVolumeId === undefined ? {} : { parent: { kind: "volume", volumeId: parentVolumeId } }),
+      ...(parentSnapshotId === undefined ? {} : { parent: { kind: "snapshot", snapshotId: parentSnapshotId } }),
       parameters,
     };
   }
 
   #live(): MemoryVolume[] {
     return [...this.pool.volumes.values()].filter(({ tombstoned }) => !tombstoned);
+  }
+
+  #provisionedBytes(): number {
+    return [...this.pool.volumes.values()].reduce((sum, { capacityBytes }) => sum + capacityBytes, 0);
   }
 
   #remove(volume: MemoryVolume): void {

@@ -1,5 +1,18 @@
+import { storageAttributes } from "@vdc-os/core/storage/v1";
 import { must, mustEqual, mustReject } from "../suite/must.ts";
-import { create, mib, type StorageRequirement, type StorageTest, writeBlocks } from "./storage-instance.ts";
+import {
+  attach,
+  blockBytes,
+  blockOf,
+  create,
+  detach,
+  mib,
+  mustHold,
+  mustRead,
+  type StorageRequirement,
+  type StorageTest,
+  writeBlocks,
+} from "./storage-instance.ts";
 import { stampOf } from "./volume-requirements.ts";
 
 const names = ["a-1", "a-10", "a-2", "b", "c.d"];
@@ -137,4 +150,104 @@ export const poolRequirements: readonly StorageRequirement[] = [
       await mustReject(call, "NOT_FOUND", "the capacity of an unknown pool");
     },
   },
+  {
+    id: "storage.capacity.over-subscription",
+    title: "no more is promised than the pool says it may promise, by a create or a resize",
+    clause:
+      "PoolCapacity: a create or resize that would promise more than `(totalBytes - reservedBytes) * maxOverSubscription` fails with `RESOURCE_EXHAUSTED`",
+    level: "core",
+    async run(test) {
+      const { totalBytes, reservedBytes, maxOverSubscription } = await test.provider.capacity({}, test.operation());
+      if (maxOverSubscription === 0) return;
+      const limit = Math.max(0, totalBytes - reservedBytes) * maxOverSubscription;
+      const large = Math.ceil(limit / mib) * mib + mib;
+      // Beyond what a size can be, or a format can hold, the limit is never reached.
+      if (large >= 2 ** 52) return;
+      const refusal = ["RESOURCE_EXHAUSTED", "OUT_OF_RANGE"] as const;
+      await mustReject(create(test, "disk", { capacityBytes: large }), refusal, `a volume of ${large} bytes`);
+      await create(test, "one");
+      const { volumeId } = await create(test, "two");
+      if (test.description.facets.resize?.status === "available") {
+        const call = test.facet("resize").resizeVolume({ volumeId, capacityBytes: large }, test.operation());
+        await mustReject(call, refusal, `a resize to ${large} bytes`);
+      }
+      const { provisionedBytes } = await test.provider.capacity({}, test.operation());
+      mustEqual(provisionedBytes, 8 * mib, "what is promised after refusals");
+    },
+  },
+  {
+    id: "storage.capacity.full",
+    title: "a pool that runs full says so, keeps what was acknowledged, and goes on when there is room again",
+    clause: "CapacityAlarm: `outOfSpace`: writes that need new space fail now, or wait. StorageAttributes.outOfSpace",
+    level: "extended",
+    async run(test) {
+      const small = await test.instance.small?.();
+      if (small === undefined) return test.skip("the factory gives no small pool");
+      try {
+        const provider = await test.wrap(small.implementation);
+        const inSmall: StorageTest = { ...test, provider, instance: small };
+        const filler = await create(inSmall, "filler");
+        await writeBlocks(
+          inSmall,
+          filler.volumeId,
+          1,
+          Object.fromEntries([...Array(512).keys()].map((block) => [block, 1])),
+        );
+        const { volumeId } = await create(inSmall, "disk", { capacityBytes: 64 * mib });
+        const attachment = await attach(inSmall, volumeId, 1);
+        const client = await small.openTransport(attachment.transport);
+        let written = 0;
+        // A provider whose writes wait for room never answers the last: that is what `pause` promises.
+        const pauses = test.description.attributes.outOfSpace === "pause";
+        try {
+          while (written < 64 * 256) {
+            const write = client.write(written * blockBytes, blockOf((written % 255) + 1));
+            await (pauses ? Promise.race([write, later(500)]) : write);
+            written++;
+          }
+        } catch {
+          // Full.
+        }
+        must(written < 64 * 256, "a pool of 64 MiB at most must run full before 64 MiB and a filler are written");
+        const { alarms } = await provider.capacity({}, test.operation());
+        must(
+          alarms.some(({ kind }) => kind === "outOfSpace"),
+          `a full pool must have the alarm, and has ${JSON.stringify(alarms)}`,
+        );
+        const { condition } = await provider.health({}, test.operation());
+        must(condition !== "healthy", "a full pool must not be healthy");
+        for (const block of [0, Math.floor(written / 2), written - 1])
+          await mustRead(client, { [block]: (block % 255) + 1 });
+        await provider.deleteVolume({ volumeId: filler.volumeId }, test.operation());
+        await client.close();
+        await detach(inSmall, attachment);
+        await writeBlocks(inSmall, volumeId, 2, { [written]: 9 });
+        await mustHold(inSmall, volumeId, 3, { 0: 1, [written - 1]: ((written - 1) % 255) + 1, [written]: 9 });
+      } finally {
+        await small.dispose?.();
+      }
+    },
+  },
+  {
+    id: "storage.attributes.known",
+    title:
+      "the well-known attributes are of their types, fencing is told, and the pool's name is one that capacity takes",
+    clause: "StorageAttributes: The well-known names in `describe().attributes`. fencing: Required of every provider.",
+    level: "core",
+    async run(test) {
+      const { attributes } = test.description;
+      const parsed = storageAttributes.safeParse(attributes);
+      const [issue] = parsed.error?.issues ?? [];
+      must(parsed.success, `attribute '${issue?.path.join(".")}' is not what the contract says: ${issue?.message}`);
+      must(parsed.data.fencing !== undefined, "attribute 'fencing' must be told");
+      const { pool } = parsed.data;
+      const named = await test.provider.capacity(pool === undefined ? {} : { pool }, test.operation());
+      must(named.totalBytes > 0, "the pool that the attributes name must have space");
+    },
+  },
 ];
+
+async function later(ms: number): Promise<never> {
+  await new Promise((resolve) => setTimeout(resolve, ms));
+  throw new Error(`no answer in ${ms} ms`);
+}

@@ -1,8 +1,10 @@
+import { isVdcError, type JsonObject } from "@vdc-os/core";
 import type {
   Attachment,
   AttachVolume,
   CreateVolume,
   ImageFile,
+  Snapshot,
   StorageProvider,
   Volume,
   VolumeTransport,
@@ -14,6 +16,8 @@ import type { Instance, Requirement, SuiteTest } from "../suite/suite.ts";
 export interface BlockClient {
   read(offset: number, length: number): Promise<Uint8Array>;
   write(offset: number, data: Uint8Array): Promise<void>;
+  /** Gives a range up, as a guest's UNMAP: it reads as zeroes then. Absent where the way of attaching has no such request. */
+  discard?(offset: number, length: number): Promise<void>;
   /** Resolves when what was written is durable. */
   flush(): Promise<void>;
   /** Never rejects, also when the connection was cut. */
@@ -32,6 +36,14 @@ export interface StorageInstance extends Instance<StorageProvider> {
   imagePath?(name: string): string;
   /** Images that must be refused: with backing files, external data, of another format than stated. */
   readonly hostileImages?: readonly ImageFile[] | undefined;
+  /** Ends the process that serves an attachment as `kill -9` would. Without it what must survive that is not tried, and the verdict is `partial`. */
+  killStorageProcess?(attachment: Attachment): Promise<void>;
+  /** An instance whose pool has room for 4 MiB of data at least and 64 MiB at most. Without it running out of space is not tried. */
+  small?(): Promise<StorageInstance> | StorageInstance;
+  /** The clock of the data path, in milliseconds: limits are measured with it. Defaults to that of the machine. */
+  nowMs?(): number;
+  /** Two references of keys that the provider can read. Without them facet `encryption` is not tried in full. */
+  readonly keyRefs?: readonly [string, string] | undefined;
 }
 
 /** A requirement of the storage suite. */
@@ -148,6 +160,85 @@ export async function mustNotConnect(test: StorageTest, transport: VolumeTranspo
 /** The names of a provider's volumes, in the order of its list. */
 export async function namesOf(test: StorageTest): Promise<readonly string[]> {
   return (await test.provider.listVolumes({}, test.operation())).items.map(({ name }) => name);
+}
+
+/** The limits that the provider states for a facet; none when it is not available. */
+export function limitsOf(test: StorageTest, facet: string): JsonObject {
+  const availability = test.description.facets[facet];
+  return availability?.status === "available" ? availability.limits : {};
+}
+
+/** Whether a facet can work from a kind of source: a volume, unless its limits say more. */
+export function takesSource(test: StorageTest, facet: "layering" | "clones", kind: "volume" | "snapshot"): boolean {
+  const kinds = limitsOf(test, facet)[facet === "layering" ? "parents" : "sources"] ?? ["volume"];
+  return Array.isArray(kinds) && kinds.includes(kind);
+}
+
+/** Takes a snapshot. */
+export function snapshotOf(test: StorageTest, name: string, volumeId: string, more = {}): Promise<Snapshot> {
+  return test.facet("snapshots").createSnapshot({ name, volumeId, ...more }, test.operation());
+}
+
+/** Does something with a client that reads a snapshot. Skips when the provider can't show a snapshot. */
+export async function readSnapshot<T>(
+  test: StorageTest,
+  { snapshotId }: Snapshot,
+  work: (client: BlockClient) => Promise<T>,
+): Promise<T> {
+  if (limitsOf(test, "snapshots").read === false) test.skip("the provider says that snapshots can't be read");
+  const host = test.instance.hosts[1];
+  const { transport } = await test.facet("snapshots").attachSnapshot({ snapshotId, host }, test.operation());
+  const client = await test.instance.openTransport(transport);
+  try {
+    return await work(client);
+  } finally {
+    await client.close();
+    await test.facet("snapshots").detachSnapshot({ snapshotId, host }, test.operation());
+  }
+}
+
+/** Fails unless the blocks of a snapshot have these bytes. */
+export function mustHoldInSnapshot(
+  test: StorageTest,
+  snapshot: Snapshot,
+  blocks: Readonly<Record<number, number>>,
+): Promise<void> {
+  return readSnapshot(test, snapshot, (client) => mustRead(client, blocks));
+}
+
+/** Does something with a client of a volume that is attached for writing meanwhile. */
+export async function whileWritten<T>(
+  test: StorageTest,
+  volumeId: string,
+  generation: number,
+  work: (client: BlockClient, attachment: Attachment) => Promise<T>,
+): Promise<T> {
+  const attachment = await attach(test, volumeId, generation);
+  const client = await test.instance.openTransport(attachment.transport);
+  try {
+    return await work(client, attachment);
+  } finally {
+    await client.close();
+    await detach(test, attachment);
+  }
+}
+
+/** The test, with another provider: the same pool after a restart. */
+export function withProvider(test: StorageTest, provider: StorageProvider): StorageTest {
+  return {
+    ...test,
+    provider,
+    facet(name) {
+      const facet = provider.facets?.[name as keyof typeof provider.facets];
+      must(facet !== undefined, `facet '${name}' must be there after a restart`);
+      return facet as ReturnType<StorageTest["facet"]> as never;
+    },
+  };
+}
+
+/** The names of the blockers that an error states. */
+export function blockerNames(error: Error): readonly string[] {
+  return isVdcError(error) ? error.blockers.map(({ name }) => name) : [];
 }
 
 /** Whether the provider says that old owners are kept out at all. */

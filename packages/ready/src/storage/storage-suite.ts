@@ -1,10 +1,16 @@
 import { type StorageProvider, storageProvider } from "@vdc-os/core/storage/v1";
 import { defineSuite, type Suite } from "../suite/suite.ts";
 import { attachmentRequirements } from "./attachment-requirements.ts";
+import { changedBlockRequirements } from "./changed-block-requirements.ts";
 import { cloneRequirements } from "./clone-requirements.ts";
 import { dataServiceRequirements } from "./data-service-requirements.ts";
+import { groupSnapshotRequirements } from "./group-snapshot-requirements.ts";
 import { layeringRequirements } from "./layering-requirements.ts";
 import { poolRequirements } from "./pool-requirements.ts";
+import { qualityRequirements } from "./quality-requirements.ts";
+import { revertRequirements } from "./revert-requirements.ts";
+import { robustnessRequirements } from "./robustness-requirements.ts";
+import { snapshotRequirements } from "./snapshot-requirements.ts";
 import type { StorageInstance } from "./storage-instance.ts";
 import { volumeRequirements } from "./volume-requirements.ts";
 
@@ -19,5 +25,11 @@ export const storageSuite: Suite<StorageProvider, StorageInstance> = defineSuite
     ...dataServiceRequirements,
     ...layeringRequirements,
     ...cloneRequirements,
+    ...snapshotRequirements,
+    ...revertRequirements,
+    ...groupSnapshotRequirements,
+    ...changedBlockRequirements,
+    ...qualityRequirements,
+    ...robustnessRequirements,
   ],
 });

@@ -41,13 +41,11 @@ function sizeOf(source: CloneSource, capacityBytes: number | undefined): number 
 export function layeringFacet(pool: VolumePool): LayeringFacet {
   return {
     async createOverlay({ name, parent: source, capacityBytes, owner }) {
-      if (source.kind !== "volume") throw new VdcError("UNIMPLEMENTED", "overlays are made of volumes alone");
-      const parentVolumeId = source.volumeId;
-      const origin = { operation: "createOverlay", spec: { parentVolumeId, capacityBytes, owner } };
+      const origin = { operation: "createOverlay", spec: { source, capacityBytes, owner } };
       const repeated = pool.repeated(name, origin);
       if (repeated !== undefined) return pool.toVolume(repeated);
       const parent = sourceOf(pool, source);
-      mustNotBeWritten(pool, parentVolumeId);
+      if (source.kind === "volume") mustNotBeWritten(pool, source.volumeId);
       const record = pool.add(
         { name, owner },
         {
@@ -55,7 +53,7 @@ export function layeringFacet(pool: VolumePool): LayeringFacet {
           capacityBytes: sizeOf(parent, capacityBytes),
           layer: new SparseLayer(parent.layer, parent.capacityBytes),
           source,
-          linkedTo: parentVolumeId,
+          linkedTo: parent.volumeId,
           overlay: true,
         },
       );

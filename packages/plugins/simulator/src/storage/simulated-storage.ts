@@ -18,8 +18,9 @@ import type { WorldServices } from "../world/world-services.ts";
 import { changedBlocksFacet } from "./changed-blocks-facet.ts";
 import { clonesFacet, layeringFacet, lineageFacet } from "./clones-facet.ts";
 import { importExportFacet } from "./import-export-facet.ts";
+import { qosFacet } from "./qos-facet.ts";
 import type { SimulatedBlockDevice } from "./simulated-block-device.ts";
-import { groupSnapshotsFacet, snapshotsFacet } from "./snapshots-facet.ts";
+import { groupSnapshotsFacet, openSnapshotExport, snapshotsFacet } from "./snapshots-facet.ts";
 import { type PoolOptions, VolumePool } from "./volume-pool.ts";
 import type { VolumeRecord } from "./volume-record.ts";
 
@@ -47,6 +48,7 @@ export class SimulatedStorage implements StorageProvider {
       discard: {
         reclaim: async ({ volumeId }) => ({ reclaimedBytes: pool.volume(volumeId).layer.reclaim() }),
       },
+      qos: qosFacet(pool),
       importExport: importExportFacet(pool),
     };
   }
@@ -57,20 +59,20 @@ export class SimulatedStorage implements StorageProvider {
         resize: { online: true, shrink: true },
         snapshots: { maxSnapshots: 0, restoreOnlyLatest: false },
         groupSnapshots: {},
-        layering: { maxDepth: 0 },
-        clones: { kinds: ["linked", "full"], maxDepth: 0, maxChildren: 0 },
+        layering: { maxDepth: 0, parents: ["volume", "snapshot"] },
+        clones: { kinds: ["linked", "full"], maxDepth: 0, maxChildren: 0, sources: ["volume", "snapshot"] },
         lineage: {},
         changedBlocks: { granularityBytes: 4096, survivesCrash: true },
         discard: {},
+        qos: { maxIops: 0, maxBytesPerSecond: 0 },
         importExport: { importFormats: ["raw"], exportFormats: ["raw"] },
       },
       because: {
-        qos: "the simulated data path takes no time, so there is nothing to limit",
         encryption: "simulated content is in memory, in the clear",
         migrate: "a simulated pool is alone",
         replicate: "a simulated pool is alone",
       },
-      attributes: { fencing: "enforced", pool: this.#pool.name, media: "memory" },
+      attributes: { ...this.#pool.attributes, fencing: "enforced", pool: this.#pool.name },
     });
   }
 
@@ -202,15 +204,20 @@ export class SimulatedStorage implements StorageProvider {
 
   async health({ volumeId }: { readonly volumeId?: string }): Promise<VolumeHealth> {
     if (volumeId !== undefined) this.#pool.volume(volumeId);
-    const full = this.#pool.capacity().freeBytes === 0;
-    return full
-      ? { condition: "degraded", message: "the simulated pool is full" }
-      : { condition: "healthy", message: "simulated: in memory" };
+    const alarms = this.#pool.capacity().alarms.filter(({ kind }) => kind !== "provisioned");
+    if (alarms.length === 0) return { condition: "healthy", message: "simulated: in memory" };
+    return {
+      condition: "degraded",
+      message: alarms.map(({ message }) => message).join("; "),
+      reasons: alarms.map(({ kind, message }) => ({ code: kind === "outOfSpace" ? kind : "nearlyFull", message })),
+    };
   }
 
   /** The data path behind a transport that this pool gave out; `undefined` for any other. */
   open(transport: VolumeTransport): SimulatedBlockDevice | undefined {
     if (transport.kind !== "nbd-unix") return undefined;
+    const snapshot = openSnapshotExport(this.#pool, transport.exportName);
+    if (snapshot !== undefined) return snapshot;
     const [, pool, volumeId, generation] = /^(.*)\/([^/@]+)@(\d+)$/.exec(transport.exportName) ?? [];
     if (pool !== this.#pool.name || volumeId === undefined) return undefined;
     return this.#device(volumeId, Number(generation));
@@ -238,11 +245,13 @@ export class SimulatedStorage implements StorageProvider {
       capacityBytes: first.capacityBytes,
       readOnly: first.attachment?.access !== "readWrite",
       async read(offset, length) {
+        await owned().pace.wait(length, pool.world.clock);
         const record = owned();
         mustLieWithin(record, offset, length);
         return record.layer.read(offset, length);
       },
       async write(offset, bytes) {
+        await owned().pace.wait(bytes.length, pool.world.clock);
         const record = writable(offset, bytes.length);
         pool.mustHaveRoom(bytes.length);
         markChanged(record, record.layer.write(offset, bytes));

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { type ObjectReference, type OwnerStamp, VdcError } from "@vdc-os/core";
 import type { GroupSnapshot, GroupSnapshotsFacet, SnapshotsFacet } from "@vdc-os/core/storage/v1";
 import { pageByKey } from "../world/name-page.ts";
+import type { SimulatedBlockDevice } from "./simulated-block-device.ts";
 import { SparseLayer } from "./sparse-layer.ts";
 import type { VolumePool } from "./volume-pool.ts";
 import type { SnapshotRecord } from "./volume-record.ts";
@@ -28,9 +29,12 @@ export function snapshotsFacet(pool: VolumePool): SnapshotsFacet {
     },
     getSnapshot: async ({ snapshotId }) => pool.toSnapshot(pool.snapshot(snapshotId)),
     async listSnapshots(input) {
-      const { volumeId } = input;
+      const { volumeId, name, ownerDatacenter } = input;
       const found = [...pool.snapshots.values()].filter(
-        ({ snapshot }) => volumeId === undefined || snapshot.volumeId === volumeId,
+        ({ snapshot }) =>
+          (volumeId === undefined || snapshot.volumeId === volumeId) &&
+          (name === undefined || snapshot.name === name) &&
+          (ownerDatacenter === undefined || snapshot.owner?.datacenter === ownerDatacenter),
       );
       const page = pageByKey(found, ({ snapshot }) => `${snapshot.name}\n${snapshot.snapshotId}`, input);
       return { ...page, items: page.items.map((record) => pool.toSnapshot(record)) };
@@ -42,7 +46,7 @@ export function snapshotsFacet(pool: VolumePool): SnapshotsFacet {
       return {
         snapshotId,
         host,
-        transport: { kind: "nbd-unix", path, exportName: `${pool.name}/snapshot/${snapshotId}` },
+        transport: { kind: "nbd-unix", path, exportName: snapshotExportName(pool, snapshotId, host) },
       };
     },
     async detachSnapshot({ snapshotId, host }) {
@@ -69,9 +73,14 @@ export function snapshotsFacet(pool: VolumePool): SnapshotsFacet {
 /** Takes a snapshot, or finds that it is taken. */
 function takeSnapshot(
   pool: VolumePool,
-  input: { readonly name: string; readonly volumeId: string; readonly owner?: OwnerStamp },
+  input: {
+    readonly name: string;
+    readonly volumeId: string;
+    readonly owner?: OwnerStamp;
+    readonly groupSnapshotId?: string;
+  },
 ): SnapshotRecord {
-  const { name, volumeId, owner } = input;
+  const { name, volumeId, owner, groupSnapshotId } = input;
   for (const present of pool.snapshots.values()) {
     if (present.snapshot.name !== name) continue;
     if (present.snapshot.volumeId === volumeId && isDeepStrictEqual(present.snapshot.owner, owner)) return present;
@@ -90,11 +99,40 @@ function takeSnapshot(
       createdAt: pool.world.clock.now(),
       ready: true,
       ...(owner === undefined ? {} : { owner }),
+      ...(groupSnapshotId === undefined ? {} : { groupSnapshotId }),
     },
   };
   volume.layer = new SparseLayer(layer);
   pool.snapshots.set(record.snapshot.snapshotId, record);
   return record;
+}
+
+/** The export under which a host reads a snapshot. */
+export function snapshotExportName(pool: VolumePool, snapshotId: string, host: string): string {
+  return `${pool.name}/snapshot/${snapshotId}@${host}`;
+}
+
+/** The data path of a snapshot that is attached to a host; `undefined` for any other export. Each read asks whether it still is. */
+export function openSnapshotExport(pool: VolumePool, exportName: string): SimulatedBlockDevice | undefined {
+  const [, name, snapshotId = "", host = ""] = /^(.*)\/snapshot\/([^/@]+)@(.+)$/.exec(exportName) ?? [];
+  if (name !== pool.name) return undefined;
+  const attached = (): SnapshotRecord => {
+    const record = pool.snapshots.get(snapshotId);
+    if (record?.readingHosts.has(host)) return record;
+    throw new VdcError("FAILED_PRECONDITION", `snapshot '${snapshotId}' is not attached to host '${host}'`);
+  };
+  const refuse = async (): Promise<never> => {
+    throw new VdcError("PERMISSION_DENIED", `snapshot '${snapshotId}' is never written`);
+  };
+  return {
+    capacityBytes: attached().snapshot.capacityBytes,
+    readOnly: true,
+    read: async (offset, length) => attached().layer.read(offset, length),
+    write: refuse,
+    discard: refuse,
+    flush: async () => {},
+    close: async () => {},
+  };
 }
 
 function mustNotBeRead(pool: VolumePool, snapshotId: string): void {
@@ -144,6 +182,7 @@ export function groupSnapshotsFacet(pool: VolumePool): GroupSnapshotsFacet {
         takeSnapshot(pool, {
           name: `${groupSnapshotId}.${volumeId}`,
           volumeId,
+          groupSnapshotId,
           ...(owner === undefined ? {} : { owner }),
         }),
       );

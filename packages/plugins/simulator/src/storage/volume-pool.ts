@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
-import { type ObjectReference, type OwnerStamp, VdcError } from "@vdc-os/core";
-import type { PoolCapacity, Snapshot, Volume } from "@vdc-os/core/storage/v1";
+import { type JsonObject, type ObjectReference, type OwnerStamp, VdcError } from "@vdc-os/core";
+import type { CapacityAlarm, PoolCapacity, Snapshot, StorageAttributes, Volume } from "@vdc-os/core/storage/v1";
 import type { WorldServices } from "../world/world-services.ts";
 import { blockBytes, type SparseLayer } from "./sparse-layer.ts";
 import {
@@ -17,6 +17,10 @@ export interface PoolOptions {
   readonly totalBytes?: number;
   /** How far the virtual sizes may exceed the total. Defaults to 20. */
   readonly maxOverSubscription?: number;
+  /** Fractions of the total at which what is allocated, and of what may be promised at which what is provisioned, raises an alarm. Defaults to 0.75 and 0.9. */
+  readonly alarmThresholds?: readonly number[];
+  /** What the pool says of itself besides, for policies to match on. `media` defaults to `memory`. */
+  readonly attributes?: StorageAttributes;
 }
 
 /** What a new volume is called, and to whom it belongs. */
@@ -32,6 +36,8 @@ export class VolumePool {
   readonly name: string;
   readonly totalBytes: number;
   readonly maxOverSubscription: number;
+  readonly attributes: JsonObject;
+  readonly #alarmThresholds: readonly number[];
   readonly world: WorldServices;
   readonly volumes: Map<string, VolumeRecord> = new Map();
   readonly snapshots: Map<string, SnapshotRecord> = new Map();
@@ -41,6 +47,8 @@ export class VolumePool {
     this.world = world;
     this.totalBytes = options.totalBytes ?? 1024 ** 4;
     this.maxOverSubscription = options.maxOverSubscription ?? 20;
+    this.#alarmThresholds = options.alarmThresholds ?? [0.75, 0.9];
+    this.attributes = { media: "memory", thin: true, outOfSpace: "report", ...options.attributes } as JsonObject;
   }
 
   /** Throws `NOT_FOUND`. A volume that its owner deleted is not found. */
@@ -149,18 +157,29 @@ export class VolumePool {
     const allocatedBytes = [...layers].reduce((sum, layer) => sum + layer.ownBytes, 0);
     const { totalBytes, maxOverSubscription } = this;
     const freeBytes = Math.max(0, totalBytes - allocatedBytes);
-    const full = freeBytes === 0;
-    return {
-      totalBytes,
-      freeBytes,
-      allocatedBytes,
-      provisionedBytes,
-      reservedBytes: 0,
-      maxOverSubscription,
-      alarms: full
-        ? [{ kind: "outOfSpace", threshold: 1, value: allocatedBytes / totalBytes, message: "the pool is full" }]
-        : [],
+    const alarms = this.#alarms(allocatedBytes / totalBytes, provisionedBytes / totalBytes);
+    return { totalBytes, freeBytes, allocatedBytes, provisionedBytes, reservedBytes: 0, maxOverSubscription, alarms };
+  }
+
+  #alarms(allocated: number, provisioned: number): readonly CapacityAlarm[] {
+    const alarms: CapacityAlarm[] = [];
+    const passed = (kind: CapacityAlarm["kind"], value: number, thresholds: readonly number[]): void => {
+      const threshold = thresholds.filter((at) => value >= at).at(-1);
+      if (threshold === undefined) return;
+      const percent = `${Math.round(value * 100)} % of pool '${this.name}' are ${kind}`;
+      alarms.push({ kind, threshold, value, message: `${percent}: past ${Math.round(threshold * 100)} %` });
     };
+    const sorted = [...this.#alarmThresholds].sort((a, b) => a - b);
+    passed("allocated", allocated, sorted);
+    passed(
+      "provisioned",
+      provisioned,
+      sorted.map((at) => at * this.maxOverSubscription),
+    );
+    const room = this.totalBytes * (1 - allocated) < blockBytes;
+    if (room)
+      alarms.push({ kind: "outOfSpace", threshold: 1, value: allocated, message: "the simulated pool is full" });
+    return alarms;
   }
 
   /** Refuses a write that the pool has no room for. */

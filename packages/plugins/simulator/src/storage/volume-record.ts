@@ -1,5 +1,6 @@
 import type { Timestamp } from "@vdc-os/core";
 import type { AccessMode, Attachment, Snapshot, Volume, VolumeSource } from "@vdc-os/core/storage/v1";
+import { Pace } from "./qos-facet.ts";
 import { SparseLayer } from "./sparse-layer.ts";
 
 /** A checkpoint of changed blocks. */
@@ -47,6 +48,7 @@ export interface VolumeRecord {
   /** Every generation up to this one is cut off. */
   revoked: number;
   readonly checkpoints: Map<string, Checkpoint>;
+  readonly pace: Pace;
 }
 
 /** What a new volume is made of. */
@@ -69,5 +71,6 @@ export function newVolumeRecord(volume: NewVolume): VolumeRecord {
     newest: 0,
     revoked: 0,
     checkpoints: new Map(),
+    pace: new Pace(),
   };
 }

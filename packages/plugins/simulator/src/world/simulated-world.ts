@@ -44,6 +44,8 @@ export interface SimulatedWorldOptions {
   readonly shutdownMs?: number;
   /** What its pools are like. */
   readonly pool?: PoolOptions;
+  /** What single pools are like, by name, where they differ from `pool`. */
+  readonly pools?: Readonly<Record<string, PoolOptions>>;
   /** What its clouds are like. */
   readonly cloud?: CloudOptions;
 }
@@ -207,7 +209,7 @@ export class SimulatedWorld implements WorldServices {
   #storage(name: string): SimulatedStorage {
     let storage = this.#storages.get(name);
     if (storage === undefined) {
-      storage = new SimulatedStorage(name, this, this.#options.pool);
+      storage = new SimulatedStorage(name, this, { ...this.#options.pool, ...this.#options.pools?.[name] });
       this.#storages.set(name, storage);
     }
     return storage;
