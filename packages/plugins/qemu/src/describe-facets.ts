@@ -30,6 +30,6 @@ export function describeFacets(
     diskCopy: hasQemuImg
       ? available("'qemu-img convert'", served)
       : absent("there is no 'qemu-img' on this host: install it (Debian and Ubuntu: 'apt-get install qemu-utils')"),
-    diskResize: available("'block_resize'", ["file", "block"]),
+    diskResize: available("'block_resize', over NBD with a client that connects anew", served),
   };
 }

@@ -151,6 +151,13 @@ describe.skipIf(lacksQemu())("a disk that moves while its guest writes", () => {
     await scene.facet().cancelDiskMigration(ref(scene, "m1"), operation());
     await scene.facet().cancelDiskMigration(ref(scene, "m1"), operation());
     expect((await start("m1")).state).toBe("cancelled");
+    expect((await scene.hypervisor.getVm({ vmId }, operation())).state).toBe("running");
+    // In every moment of a copy, and of a copy that is ready.
+    for (let round = 0; round < (process.env.VDC_DEEP ? 500 : 10); round++) {
+      await start(`again-${round}`);
+      await sleep((round * 13) % 130);
+      await scene.facet().cancelDiskMigration(ref(scene, `again-${round}`), operation());
+    }
     const frozen = scene.target.writes;
     const found = await type(scene, digest, /^[0-9a-f]{64} /, signal);
     expect(found.slice(0, 64)).toBe(sha256(scene.source.content));
@@ -164,7 +171,21 @@ describe.skipIf(lacksQemu())("a disk that moves while its guest writes", () => {
     );
   });
 
-  test("stays where it was when the VM ends, or the target fails", async ({ signal }) => {
+  test("stays where it was when the target fails, and its guest goes on", async ({ signal }) => {
+    const scene = await makeScene(signal);
+    await type(scene, writer, /^GOES/, signal);
+    await scene.facet().startDiskMigration({ ...ref(scene, "m1"), target: scene.target.transport }, operation());
+    scene.target.fail();
+    expect((await until(scene, "m1", "failed")).message).toBe("a volume reported an error ('failed')");
+    const found = await type(scene, digest, /^[0-9a-f]{64} /, signal);
+    expect(found.slice(0, 64)).toBe(sha256(scene.source.content));
+    const { vmId } = scene.vm;
+    expect((await scene.hypervisor.getVm({ vmId }, operation())).spec.disks[0]?.transport).toEqual(
+      scene.source.transport,
+    );
+  });
+
+  test("stays where it was when the VM ends, or the target can't be had", async ({ signal }) => {
     const scene = await makeScene(signal);
     const { vmId } = scene.vm;
     const unreachable = {
@@ -192,6 +213,26 @@ describe.skipIf(lacksQemu())("a disk that moves while its guest writes", () => {
     await expect(start()).rejects.toMatchObject({ reason: "VDC_VM_NOT_RUNNING" });
     await scene.hypervisor.stopVm({ vmId, mode: "hard", generation: 2 }, operation());
     await expect(start()).rejects.toMatchObject({ reason: "VDC_FENCED" });
+  });
+});
+
+describe.skipIf(lacksQemu())("a disk that grows", () => {
+  test("is seen to by its guest, which goes on to write", async ({ signal }) => {
+    const scene = await makeScene(signal);
+    const { vmId } = scene.vm;
+    const { diskResize } = scene.hypervisor.facets;
+    await type(scene, writer, /^GOES/, signal);
+    scene.source.grow(2 * sizeBytes);
+    const size = { vmId, generation: 1, diskId, capacityBytes: 2 * sizeBytes };
+    await diskResize?.resizeDisk(size, operation());
+    await diskResize?.resizeDisk(size, operation());
+    expect(await type(scene, "echo SIZE $(cat /sys/block/vda/size)", /^SIZE/, signal)).toBe("SIZE 131072");
+    const found = await type(scene, digest, /^[0-9a-f]{64} /, signal);
+    expect(found.slice(0, 64)).toBe(sha256(scene.source.content));
+    const smaller = diskResize?.resizeDisk({ ...size, capacityBytes: sizeBytes }, operation());
+    await expect(smaller).rejects.toMatchObject({ code: "OUT_OF_RANGE" });
+    const larger = diskResize?.resizeDisk({ ...size, capacityBytes: 3 * sizeBytes }, operation());
+    await expect(larger).rejects.toMatchObject({ code: "FAILED_PRECONDITION" });
   });
 });
 

@@ -5,7 +5,17 @@ import type { DiskMigration } from "@vdc-os/core/compute/v1";
 import type { VolumeTransport } from "@vdc-os/core/storage/v1";
 import type { QmpClient } from "@vdc-os/qmp";
 import { blockNode, deviceId } from "./command-line.ts";
-import { addNode, type MirrorJob, monitorCall, mirrorJob, removeNodesBut, rootNode } from "./mirror-job.ts";
+import {
+  addNode,
+  cancelMirror,
+  type MirrorJob,
+  monitorCall,
+  mirrorJob,
+  removeUnusedNodes,
+  resumeGuest,
+  rootNode,
+  startMirror,
+} from "./mirror-job.ts";
 import type { DiskMigrationRecord, VmRecord } from "./vm-record.ts";
 
 /** What a migration has of its VM, while nothing else changes the VM. */
@@ -62,18 +72,10 @@ export class DiskMigrations {
     try {
       await addNode(monitor, node);
       if ((await mirrorJob(monitor, jobOf(migrationId))) === undefined) {
-        await monitorCall(monitor, "blockdev-mirror", {
-          "job-id": jobOf(migrationId),
-          device: await rootNode(monitor, deviceId("disk", diskId)),
-          target: nodeOf(migrationId),
-          sync: "full",
-          "copy-mode": "write-blocking",
-          "auto-finalize": false,
-          "auto-dismiss": false,
-        });
+        await startMirror(monitor, jobOf(migrationId), deviceId("disk", diskId));
       }
     } catch (error) {
-      await this.#clean(diskId).catch(() => undefined);
+      await removeUnusedNodes(monitor).catch(() => undefined);
       await this.#vm.save({ ...this.#vm.record, diskMigrations: before });
       throw error;
     }
@@ -106,20 +108,13 @@ export class DiskMigrations {
 
   async cancel(diskId: string, migrationId: string): Promise<void> {
     const entry = this.#entry(diskId);
-    if (entry?.migrationId !== migrationId || entry.state === "cancelled" || entry.state === "failed") return;
+    if (entry?.migrationId !== migrationId || hasFailed(entry)) return;
     if (entry.state === "done") {
       throw new VdcError("FAILED_PRECONDITION", `migration '${migrationId}' is done: disk '${diskId}' is its target`, {
         reason: "VDC_MIGRATION_DONE",
       });
     }
-    const monitor = this.#vm.monitor();
-    const job = await mirrorJob(monitor, jobOf(migrationId));
-    if (job !== undefined && job.status !== "concluded" && job.status !== "aborting") {
-      await monitorCall(monitor, "job-cancel", { id: jobOf(migrationId) });
-    }
-    if (job !== undefined) await this.#conclude(monitor, migrationId);
-    await this.#clean(diskId);
-    await this.#put({ ...entry, state: "cancelled" });
+    await this.#abort(entry, "");
   }
 
   /** Ends what an earlier runtime of the host has left in the middle of a switch. */
@@ -141,19 +136,19 @@ export class DiskMigrations {
   /** Takes a step that the job waits for, so that afterwards the entry says what is. Nothing else is under way meanwhile. */
   async #settle(diskId: string): Promise<DiskMigrationRecord | undefined> {
     const entry = this.#entry(diskId);
-    if (entry === undefined || entry.state === "cancelled" || entry.state === "failed") return entry;
-    if (this.#vm.record.run === undefined) return entry;
+    if (entry === undefined || hasFailed(entry) || this.#vm.record.run === undefined) return entry;
+    if (entry.state === "cancelling") return this.#abort(entry, entry.message);
     const { migrationId } = entry;
     const monitor = this.#vm.monitor();
     const job = await mirrorJob(monitor, jobOf(migrationId));
     if (job === undefined) return entry;
     if (entry.state === "running") {
-      if (job.status === "concluded") return this.#failed(monitor, entry, job.error ?? "it ended by itself");
-      if (job.status === "aborting") return this.#failed(monitor, entry, await this.#conclude(monitor, migrationId));
+      if (job.status === "concluded" || job.status === "aborting") return this.#abort(entry, job.error ?? "it ended");
       if (job.status === "waiting") {
         await this.#await(monitor, migrationId, ({ status }) => status !== "waiting");
         return this.#settle(diskId);
       }
+      if (job.error !== undefined) return this.#abort(entry, job.error);
       if (job.status !== "pending") return entry;
       // Both sides are equal, and the guest is held: from the next line on, the target is the disk.
       await this.#switch(entry, job);
@@ -163,9 +158,9 @@ export class DiskMigrations {
     }
     const error = await this.#conclude(monitor, migrationId);
     if ((await rootNode(monitor, deviceId("disk", diskId))) !== nodeOf(migrationId)) {
-      return this.#failed(monitor, entry, error === "" ? "QEMU did not switch" : error);
+      return this.#abort(this.#entry(diskId) ?? entry, error === "" ? "QEMU did not switch" : error);
     }
-    await this.#clean(diskId);
+    await removeUnusedNodes(monitor);
     return this.#entry(diskId);
   }
 
@@ -177,19 +172,23 @@ export class DiskMigrations {
     await this.#put(source === undefined ? done : { ...done, source }, { ...spec, disks });
   }
 
-  /** The source is the disk, and stays so. */
-  async #failed(monitor: QmpClient, entry: DiskMigrationRecord, message: string): Promise<DiskMigrationRecord> {
+  /** The source is the disk, and stays so: `failed` with a message, `cancelled` without. */
+  async #abort({ source, ...entry }: DiskMigrationRecord, message: string): Promise<DiskMigrationRecord> {
+    const { migrationId, diskId } = entry;
     const { spec } = this.#vm.record;
-    const { source, ...rest } = this.#entry(entry.diskId) ?? entry;
     const disks = spec.disks.map((disk) =>
-      disk.id === entry.diskId && source !== undefined ? { ...disk, transport: source } : disk,
+      disk.id === diskId && source !== undefined ? { ...disk, transport: source } : disk,
     );
-    const failed = await this.#put({ ...rest, state: "failed", message }, { ...spec, disks });
-    if ((await mirrorJob(monitor, jobOf(entry.migrationId))) !== undefined) {
-      await this.#conclude(monitor, entry.migrationId);
+    await this.#put({ ...entry, state: "cancelling", message }, { ...spec, disks });
+    const monitor = this.#vm.monitor();
+    const job = await mirrorJob(monitor, jobOf(migrationId));
+    if (job !== undefined && job.status !== "concluded" && job.status !== "aborting") {
+      await cancelMirror(monitor, jobOf(migrationId));
     }
-    await this.#clean(entry.diskId).catch(() => undefined);
-    return failed;
+    await this.#conclude(monitor, migrationId);
+    await resumeGuest(monitor);
+    await removeUnusedNodes(monitor);
+    return this.#put(ended({ ...entry, state: "cancelling", message }));
   }
 
   /** Waits until the job has ended, and has QEMU forget it. Returns its error; empty when there is none. */
@@ -215,16 +214,6 @@ export class DiskMigrations {
       await sleep(pollMs);
     }
   }
-
-  /** Has QEMU let go of the volumes that are the disk no more, or did not become it. */
-  async #clean(diskId: string): Promise<void> {
-    const monitor = this.#vm.monitor();
-    const device = deviceId("disk", diskId);
-    const migrations = (this.#vm.record.diskMigrations ?? []).filter((entry) => entry.diskId !== diskId);
-    const others = this.#vm.record.spec.disks.map(({ id }) => deviceId("disk", id)).filter((id) => id !== device);
-    const keep = [...migrations.map(({ migrationId }) => nodeOf(migrationId)), ...others];
-    await removeNodesBut(monitor, [await rootNode(monitor, device), ...keep]);
-  }
 }
 
 /** The migrations of a VM whose QEMU has ended: those that were not decided have failed. */
@@ -233,13 +222,24 @@ export function migrationsAfterEnd(
   detail: string,
 ): readonly DiskMigrationRecord[] {
   const message = `the VM ended: ${detail}`;
-  return migrations.map((entry) => (entry.state === "running" ? { ...entry, state: "failed", message } : entry));
+  return migrations.map((entry) => {
+    if (entry.state === "running") return { ...entry, state: "failed", message };
+    return entry.state === "cancelling" ? ended(entry) : entry;
+  });
+}
+
+function hasFailed({ state }: DiskMigrationRecord): boolean {
+  return state === "cancelled" || state === "failed";
+}
+
+function ended(entry: DiskMigrationRecord): DiskMigrationRecord {
+  return { ...entry, state: entry.message === "" ? "cancelled" : "failed" };
 }
 
 function shown(entry: DiskMigrationRecord, job?: MirrorJob): DiskMigration {
   const { diskId, migrationId, target, message, totalBytes } = entry;
   const common = { diskId, migrationId, target, message };
-  if (entry.state !== "running") {
+  if (entry.state !== "running" && entry.state !== "cancelling") {
     return { ...common, state: entry.state, copiedBytes: entry.state === "done" ? totalBytes : 0, totalBytes };
   }
   const isReady = job?.status === "ready" || job?.status === "standby";

@@ -8,8 +8,12 @@ export interface MirrorJob {
   readonly status: string;
   readonly copiedBytes: number;
   readonly totalBytes: number;
+  /** Why it failed, or can't go on. */
   readonly error?: string;
 }
+
+/** A job of which a side fails is held rather than ended: see `cancelMirror`. */
+const errorPolicy = { "on-source-error": "stop", "on-target-error": "stop" } as const;
 
 const answerMs = 10_000;
 
@@ -19,6 +23,17 @@ const blocks = z.array(
     inserted: z.object({ "node-name": z.string().optional() }).optional(),
   }),
 );
+const jobs = z.array(
+  z.object({
+    device: z.string(),
+    status: z.string(),
+    "io-status": z.string(),
+    offset: z.number(),
+    len: z.number(),
+    error: z.string().optional(),
+  }),
+);
+const runState = z.object({ status: z.string() });
 const nodes = z.array(z.object({ "node-name": z.string().optional() }));
 
 /** Executes a command of a migration. Rejects with `UNAVAILABLE` when the monitor does not answer or a volume can't be reached, `FAILED_PRECONDITION` when QEMU refuses. */
@@ -45,19 +60,47 @@ export async function monitorCall(
   }
 }
 
+/** Begins to copy what a device has as its disk to a node. The job waits before it finalizes, and until it is dismissed. */
+export async function startMirror(monitor: QmpClient, id: string, device: string): Promise<void> {
+  await monitorCall(monitor, "blockdev-mirror", {
+    "job-id": id,
+    device: await rootNode(monitor, device),
+    target: id,
+    sync: "full",
+    "copy-mode": "write-blocking",
+    "auto-finalize": false,
+    "auto-dismiss": false,
+    ...errorPolicy,
+  });
+}
+
 /** The job of this id, if QEMU has it. */
 export async function mirrorJob(monitor: QmpClient, id: string): Promise<MirrorJob | undefined> {
-  const jobs = await monitor.execute("query-jobs", undefined, { timeoutMs: answerMs }).catch((cause: unknown) => {
-    throw new VdcError("UNAVAILABLE", "QEMU does not say what it is doing", { cause });
-  });
-  const job = jobs.find((one) => one.id === id);
+  const job = jobs.parse(await monitorCall(monitor, "query-block-jobs")).find(({ device }) => device === id);
   if (job === undefined) return undefined;
+  const broken = job["io-status"] === "ok" ? undefined : `a volume reported an error ('${job["io-status"]}')`;
+  const error = job.error ?? broken;
   return {
     status: job.status,
-    copiedBytes: job["current-progress"],
-    totalBytes: job["total-progress"],
-    ...(job.error === undefined ? {} : { error: job.error }),
+    copiedBytes: job.offset,
+    totalBytes: job.len,
+    ...(error === undefined ? {} : { error }),
   };
+}
+
+/**
+ * Cancels a job that has not ended. The guest stands still for it: QEMU (7.2 was looked at) frees what a mirror job keeps of writes in flight before it has
+ * waited for them, when the job is cancelled or fails, and then crashes. A VM that stands still has none in flight.
+ */
+export async function cancelMirror(monitor: QmpClient, id: string): Promise<void> {
+  await monitorCall(monitor, "stop");
+  await monitorCall(monitor, "job-cancel", { id });
+}
+
+/** Lets a guest go on that was made to stand still. */
+export async function resumeGuest(monitor: QmpClient): Promise<void> {
+  const { status } = runState.parse(await monitorCall(monitor, "query-status"));
+  if (status === "paused") await monitorCall(monitor, "cont");
 }
 
 /** The node that a device has as its disk now. */
@@ -78,12 +121,12 @@ export async function addNode(
   await monitorCall(monitor, "blockdev-add", node);
 }
 
-/** Closes the volumes that QEMU has open and that nothing uses, except those that are named. */
-export async function removeNodesBut(monitor: QmpClient, keep: readonly string[]): Promise<void> {
+/** Closes the volumes that QEMU has open, and that neither a disk nor a job uses. */
+export async function removeUnusedNodes(monitor: QmpClient): Promise<void> {
   const found = nodes.parse(await monitorCall(monitor, "query-named-block-nodes", { flat: true }));
   for (const { "node-name": name } of found) {
-    if (name === undefined || keep.includes(name) || !/^(?:disk|move)-/.test(name)) continue;
-    // One that another disk still uses is refused, and stays.
+    if (name === undefined || !/^(?:disk|move|grow)-/.test(name)) continue;
+    // One that is in use is refused, and stays.
     await monitor.execute("blockdev-del", { "node-name": name }, { timeoutMs: answerMs }).catch(() => undefined);
   }
 }

@@ -24,8 +24,8 @@ export interface DiskMigrationRecord {
   readonly target: VolumeTransport;
   /** What was the disk before, of one that is `done`. */
   readonly source?: VolumeTransport;
-  /** `running`: the source is the disk. `done`: the target is, and stands in the spec. */
-  readonly state: "running" | "done" | "cancelled" | "failed";
+  /** `done`: the target is the disk, and stands in the spec. In all others the source is. `cancelling` ends as `cancelled`, or `failed` with a message. */
+  readonly state: "running" | "cancelling" | "done" | "cancelled" | "failed";
   readonly totalBytes: number;
   readonly message: string;
 }
@@ -79,7 +79,7 @@ const vmRecord: z.ZodType<VmRecord> = z.object({
         migrationId: z.string(),
         target: volumeTransport,
         source: volumeTransport.exactOptional(),
-        state: z.enum(["running", "done", "cancelled", "failed"]),
+        state: z.enum(["running", "cancelling", "done", "cancelled", "failed"]),
         totalBytes: z.number(),
         message: z.string(),
       }),

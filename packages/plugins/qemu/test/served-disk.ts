@@ -7,20 +7,28 @@ export interface ServedDisk {
   readonly transport: VolumeTransport;
   /** How many writes came. */
   readonly writes: number;
+  /** Has those that connect from now on see a larger disk. */
+  grow(toBytes: number): void;
+  /** Has every write fail from now on. */
+  fail(): void;
   close(): Promise<void>;
 }
 
-/** Serves a disk of zeroes. `onWrite` is called before each write, which waits for it. */
+/** Serves a disk of zeroes. */
 export async function serveDisk(path: string, sizeBytes: number): Promise<ServedDisk> {
-  const content = Buffer.alloc(sizeBytes);
+  let content = Buffer.alloc(sizeBytes);
   const server = new NbdServer();
   let writes = 0;
+  let fails = false;
   server.addExport({
     name: "disk",
     backend: {
-      sizeBytes,
+      get sizeBytes() {
+        return content.length;
+      },
       read: (target: Buffer, offset: number) => void content.copy(target, 0, offset, offset + target.length),
       write: (source: Buffer, offset: number) => {
+        if (fails) throw Object.assign(new Error("it is broken"), { code: "EIO" });
         writes += 1;
         source.copy(content, offset);
       },
@@ -29,7 +37,15 @@ export async function serveDisk(path: string, sizeBytes: number): Promise<Served
   });
   await server.listenUnix(path);
   return {
-    content,
+    get content() {
+      return content;
+    },
+    grow: (toBytes) => {
+      content = Buffer.concat([content], toBytes);
+    },
+    fail: () => {
+      fails = true;
+    },
     transport: { kind: "nbd-unix", path, exportName: "disk" },
     get writes() {
       return writes;
