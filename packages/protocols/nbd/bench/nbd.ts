@@ -3,9 +3,9 @@ import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { peers, RunningPeer } from "./peers.ts";
+import { peers, RunningPeer } from "./nbd-peers.ts";
 
-// Compares servers on the same raw file with fio, in interleaved rounds: `node compare.ts --folder /dev/shm --rounds 3 --seconds 2`.
+// Compares servers on the same raw file with fio, in interleaved rounds: `node nbd.ts --folder /dev/shm --rounds 3 --seconds 2`.
 // Absolute numbers depend on the machine; the ratios within a round are what counts.
 
 const { values: options } = parseArgs({

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { duplexPair } from "node:stream";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createMemoryDisk, type MemoryDisk } from "../../test/memory-disk.ts";
@@ -117,6 +118,50 @@ describe("NbdClient", () => {
       retryable: true,
     });
     await expect(open({ signal: AbortSignal.abort() })).rejects.toMatchObject({ code: "NBD_ABORTED" });
+  });
+
+  test("uses the option of old servers where GO is unknown, with the zeroes that those send", async () => {
+    for (const [flags, shapeBytes] of [
+      [1, 134],
+      [3, 10],
+    ] as const) {
+      const [ours, theirs] = duplexPair();
+      const options: number[] = [];
+      const head = Buffer.from("NBDMAGICIHAVEOPT\0\0");
+      head.writeUInt16BE(flags, 16);
+      theirs.write(head);
+      let greeted = false;
+      theirs.on("data", (chunk: Buffer) => {
+        if (!greeted) {
+          greeted = true;
+          expect(chunk.readUInt32BE(0)).toBe(flags);
+          if (chunk.length === 4) return;
+        }
+        const option = chunk.readUInt32BE(chunk.length === 4 ? 0 : chunk.lastIndexOf("IHAVEOPT") + 8);
+        options.push(option);
+        if (option === 1) {
+          const shape = Buffer.alloc(shapeBytes);
+          shape.writeBigUInt64BE(BigInt(SIZE), 0);
+          shape.writeUInt16BE(1, 8);
+          theirs.write(shape);
+          return;
+        }
+        const reply = Buffer.alloc(20);
+        Buffer.from("0003e889045565a9", "hex").copy(reply);
+        reply.writeUInt32BE(option, 8);
+        reply.writeUInt32BE(0x8000_0001, 12);
+        theirs.write(reply);
+      });
+      const client = await NbdClient.connect(ours, { exportName: "d" });
+      expect(client).toMatchObject({ sizeBytes: SIZE, canBlockStatus: false, canTrim: false });
+      // Without the flag for it there is no flush to ask for.
+      await client.flush();
+      expect(options).toEqual([8, 7, 1]);
+      theirs.removeAllListeners("data");
+      theirs.resume();
+      theirs.end();
+      await client.close();
+    }
   });
 
   test("refuses ranges outside of the export without asking", async () => {

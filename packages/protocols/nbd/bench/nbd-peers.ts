@@ -9,7 +9,7 @@ export interface Peer {
   command(socket: string, file: string): readonly [string, ...string[]];
 }
 
-const serveEntry = fileURLToPath(new URL("./serve.ts", import.meta.url));
+const serveEntry = fileURLToPath(new URL("./nbd-server.ts", import.meta.url));
 
 export const peers: readonly Peer[] = [
   { name: "ours raw", command: (socket, file) => [process.execPath, serveEntry, socket, file] },

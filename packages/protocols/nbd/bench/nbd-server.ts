@@ -1,6 +1,6 @@
 import { type BlockBackend, NbdServer, openRawFile } from "../src/index.ts";
 
-// Serves a raw file, or nothing for the floor of the protocol, on a unix socket: `node serve.ts SOCKET (FILE | null:BYTES)`.
+// Serves a raw file, or nothing for the floor of the protocol, on a unix socket: `node nbd-server.ts SOCKET (FILE | null:BYTES)`.
 
 const [socket = "", subject = ""] = process.argv.slice(2);
 
