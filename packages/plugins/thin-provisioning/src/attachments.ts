@@ -2,23 +2,28 @@ import { isRetryableCode, isVdcError, type OperationContext, VdcError } from "@v
 import type { Attachment, AttachVolume } from "@vdc-os/core/storage/v1";
 import { Qcow2Image, removeAbandonedClaims } from "@vdc-os/qcow2";
 import { exportNameOf } from "./export-name.ts";
+import { breakTracking } from "./break-tracking.ts";
 import type { StorageProcesses } from "./storage-processes.ts";
 import type { VolumeCatalog } from "./volume-catalog.ts";
 import type { VolumeEntry } from "./volume-entry.ts";
-import type { AttachmentRecord } from "./volume-record.ts";
+import type { AttachmentRecord, VolumeRecord } from "./volume-record.ts";
 
 const directLoses =
   "the VM monitor opens the file itself, so nothing of this provider is on its data path; attach with mode 'served'";
 
 /** What an attachment by file gives up. */
 const lostDirectly: Readonly<Record<string, string>> = Object.fromEntries(
-  ["fencing", "epochs", "changedBlocks", "qos", "layering.copyUp"].map((name) => [name, directLoses]),
+  ["fencing", "epochs", "snapshots", "groupSnapshots", "changedBlocks", "qos", "discard", "layering.copyUp"].map(
+    (name) => [name, directLoses],
+  ),
 );
 
 /** Options of {@link Attachments}. */
 export interface AttachmentsOptions {
   readonly catalog: VolumeCatalog;
   readonly processes: StorageProcesses;
+  /** Finishes or undoes a change of the volume's layers that was cut short. */
+  readonly settle: (entry: VolumeEntry, context: OperationContext) => Promise<void>;
   /** The hosts that see the pool's folder. `undefined` for all. */
   readonly accessibleHosts: readonly string[] | undefined;
 }
@@ -106,6 +111,8 @@ export class Attachments {
       if (present !== undefined) await this.#end(entry, context);
       // Overlays may have been made while the process was started.
       this.#assertAttachable(entry, input);
+      await this.#options.settle(entry, context);
+      if (mode === "direct" && access === "readWrite") this.#breakTracking(entry);
       const attachment: AttachmentRecord = {
         host,
         access,
@@ -174,15 +181,15 @@ export class Attachments {
     }
   }
 
+  /** What the VM monitor writes by itself is not tracked. */
+  #breakTracking({ volumeId, record }: VolumeEntry): void {
+    const { layout } = this.#options.catalog;
+    for (const { checkpoint } of record.checkpoints ?? []) breakTracking(layout.changes(volumeId, checkpoint));
+  }
+
   #assertAttachable(entry: VolumeEntry, { host, access }: AttachVolume): void {
     const { record } = entry;
-    for (const hosts of [this.#options.accessibleHosts, record.request.accessibleHosts]) {
-      if (hosts === undefined || hosts.includes(host)) continue;
-      throw new VdcError("FAILED_PRECONDITION", `volume '${record.name}' can't be attached on host '${host}'`, {
-        reason: "VDC_HOST_NOT_ACCESSIBLE",
-        details: { accessibleHosts: [...hosts] },
-      });
-    }
+    assertHostAccessible(record, this.#options.accessibleHosts, host);
     if (access === "readWrite" && entry.isParent) {
       throw new VdcError(
         "FAILED_PRECONDITION",
@@ -207,6 +214,21 @@ export function childrenOf(
   return [...entry.children]
     .slice(0, 20)
     .map((volumeId) => ({ kind: "volume", name: catalog.find(volumeId)?.record.name ?? volumeId }));
+}
+
+/** Throws `FAILED_PRECONDITION` for a host that does not see a volume. */
+export function assertHostAccessible(
+  record: VolumeRecord,
+  accessibleHosts: readonly string[] | undefined,
+  host: string,
+): void {
+  for (const hosts of [accessibleHosts, record.request.accessibleHosts]) {
+    if (hosts === undefined || hosts.includes(host)) continue;
+    throw new VdcError("FAILED_PRECONDITION", `volume '${record.name}' can't be attached on host '${host}'`, {
+      reason: "VDC_HOST_NOT_ACCESSIBLE",
+      details: { accessibleHosts: [...hosts] },
+    });
+  }
 }
 
 function isFinal(error: VdcError): boolean {

@@ -12,6 +12,8 @@ export interface ThinProvisioningConfig {
   readonly maxOverSubscription?: number | undefined;
   /** Kept back from volumes. Defaults to 0. */
   readonly reservedBytes?: number | undefined;
+  /** What becomes of a write that finds no space: it waits until there is some (`pause`, the default), or fails with `ENOSPC` (`fail`). */
+  readonly outOfSpace?: "pause" | "fail" | undefined;
   /** Fractions of the capacity at which an alarm is raised. Defaults to 0.75 and 0.9. */
   readonly alarmThresholds?: readonly number[] | undefined;
   /** The hosts that see the folder. Defaults to all. */
@@ -27,6 +29,7 @@ export const thinProvisioningConfig: z.ZodType<ThinProvisioningConfig> = z.objec
   capacityBytes: z.int().positive().optional(),
   maxOverSubscription: z.number().min(0.01).max(1000).optional(),
   reservedBytes: z.int().nonnegative().optional(),
+  outOfSpace: z.enum(["pause", "fail"]).optional(),
   alarmThresholds: z.array(z.number().positive().max(1)).max(8).optional(),
   accessibleHosts: z.array(z.string().min(1)).optional(),
   datacenter: z.string().min(1).optional(),

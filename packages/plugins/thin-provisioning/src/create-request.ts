@@ -24,13 +24,15 @@ export function emptyVolumeRequest(input: CreateVolume): VolumeRequest {
   const parameters = { ...input.parameters };
   for (const [name, value] of Object.entries(parameters)) {
     if (name === "clusterBytes" && clusterSizes.includes(value)) continue;
+    if (name === "detectZeroes" && (value === "true" || value === "false")) continue;
     throw new VdcError(
       "INVALID_ARGUMENT",
-      `parameter '${name}' = '${value}' is not known: there is 'clusterBytes' with ${clusterSizes.join(", ")}`,
+      `parameter '${name}' = '${value}' is not known: there are 'clusterBytes' with ${clusterSizes.join(", ")}, and 'detectZeroes' with true, false`,
       { reason: "VDC_UNKNOWN_PARAMETER", details: { name } },
     );
   }
   if (parameters.clusterBytes === "65536") delete parameters.clusterBytes;
+  if (parameters.detectZeroes === "false") delete parameters.detectZeroes;
   const hosts = input.accessibleHosts;
   return {
     kind: "empty",

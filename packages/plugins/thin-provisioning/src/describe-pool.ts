@@ -1,23 +1,25 @@
-import type { Description, FacetAvailability, Scope } from "@vdc-os/core";
+import type { Description, FacetAvailability, JsonObject, Scope } from "@vdc-os/core";
+import { maxDepth } from "./chain-depth.ts";
+import { changeGranularityBytes } from "./change-bitmap.ts";
+import { maxCheckpoints } from "./changed-blocks.ts";
+import { holdTimeoutMs } from "./group-snapshots.ts";
+import { maxSnapshots } from "./layer-changes.ts";
 import type { ThinPool } from "./thin-pool.ts";
 
 /** The package's version. */
 export const packageVersion = "0.1.0";
 
 const absent: Readonly<Record<string, string>> = {
-  snapshots: "this provider makes no snapshots",
   clones: "put '@vdc-os/plugin-linked-clones' on top of this provider",
   lineage: "put '@vdc-os/plugin-linked-clones' on top of this provider",
-  changedBlocks: "changes are not tracked",
-  discard:
-    "what a guest gives up is reused inside the image, and the unused tail goes back to the file system at detach; Node.js has no call that punches holes",
-  qos: "the data path has no throttle",
   encryption: "images are not encrypted",
-  groupSnapshots: "this provider makes no snapshots",
   epochs: "the data path holds no write back",
   replicate: "there is no replication",
   migrate: "there is one pool, on one folder",
 };
+
+const engine = "the qcow2 engine, checked against QEMU's tools by its tests";
+const path = "the storage process that every write goes through; its tests kill it while it is written to";
 
 /** What a pool says of itself. */
 export function describePool(pool: ThinPool, scope: Scope): Description {
@@ -27,15 +29,19 @@ export function describePool(pool: ThinPool, scope: Scope): Description {
       : scope.host !== undefined && pool.accessibleHosts?.includes(scope.host) === false
         ? `host '${scope.host}' does not see the pool's folder`
         : undefined;
-  const evidence = "part of the qcow2 engine, checked against QEMU's tools by its tests";
-  const available = (limits: Extract<FacetAvailability, { status: "available" }>["limits"]): FacetAvailability =>
+  const available = (limits: JsonObject, evidence: string): FacetAvailability =>
     foreign === undefined ? { status: "available", limits, evidence } : { status: "unavailable", reason: foreign };
   return {
     implementation: { name: "@vdc-os/plugin-thin-provisioning", version: packageVersion, simulated: false },
     facets: {
-      resize: available({ online: false, shrink: false }),
-      layering: available({ maxDepth: 250 }),
-      importExport: available({ importFormats: ["raw", "qcow2"], exportFormats: ["raw", "qcow2"] }),
+      resize: available({ online: true, shrink: false }, engine),
+      snapshots: available({ maxSnapshots, restoreOnlyLatest: false, revert: true, read: true }, path),
+      layering: available({ maxDepth, parents: ["volume", "snapshot"] }, engine),
+      changedBlocks: available({ granularityBytes: changeGranularityBytes, survivesCrash: true, maxCheckpoints }, path),
+      discard: available({ online: true, detectZeroes: "parameter 'detectZeroes' of a volume" }, engine),
+      qos: available({ maxIops: 0, maxBytesPerSecond: 0 }, path),
+      groupSnapshots: available({ acrossHosts: true, maxHoldMs: holdTimeoutMs }, path),
+      importExport: available({ importFormats: ["raw", "qcow2"], exportFormats: ["raw", "qcow2"] }, engine),
       ...Object.fromEntries(
         Object.entries(absent).map(([name, reason]): [string, FacetAvailability] => [
           name,
@@ -43,6 +49,14 @@ export function describePool(pool: ThinPool, scope: Scope): Description {
         ]),
       ),
     },
-    attributes: { fencing: "enforced", pool: pool.name, poolId: pool.poolId, format: "qcow2", thin: true },
+    attributes: {
+      fencing: "enforced",
+      pool: pool.name,
+      poolId: pool.poolId,
+      format: "qcow2",
+      thin: true,
+      outOfSpace: pool.outOfSpace === "pause" ? "pause" : "report",
+      ...(pool.accessibleHosts === undefined ? {} : { accessibleHosts: [...pool.accessibleHosts] }),
+    },
   };
 }

@@ -1,17 +1,18 @@
+import { chmod } from "node:fs/promises";
 import { type OperationContext, VdcError } from "@vdc-os/core";
-import type { CreateOverlay, LayeringFacet, Volume } from "@vdc-os/core/storage/v1";
+import type { CreateOverlay, LayeringFacet, Volume, VolumeSource } from "@vdc-os/core/storage/v1";
 import { syncDirectory } from "@vdc-os/core/local";
-import { backingFolder, createImageSync, Qcow2Image } from "@vdc-os/qcow2";
+import { backingFolder, type CopyOptions, createImageSync, Qcow2Image } from "@vdc-os/qcow2";
 import { assertNotCancelled } from "./assert-not-cancelled.ts";
 import { assertVolumeSize } from "./create-request.ts";
-import { imageName } from "./pool-layout.ts";
+import { assertDepth, chainDepth } from "./chain-depth.ts";
+import { assertAttachmentSettled, servedOwner } from "./layer-changes.ts";
+import { lowestLayerOf } from "./layer-tree.ts";
+import { imageName, layerName } from "./pool-layout.ts";
 import { storageFailure } from "./storage-failure.ts";
 import type { ThinPool } from "./thin-pool.ts";
 import type { VolumeEntry } from "./volume-entry.ts";
 import { volumeOf } from "./volume-of.ts";
-
-/** How many images a read may go through: the engine stops at 256. */
-export const maxDepth = 250;
 
 /** How often the storage process is asked how far a copy has come, in milliseconds. */
 const progressIntervalMs = 500;
@@ -27,28 +28,30 @@ export class Layering implements LayeringFacet {
   async createOverlay(input: CreateOverlay, context: OperationContext): Promise<Volume> {
     const pool = this.#pool;
     const { name, owner, capacityBytes } = input;
-    if (input.parent.kind !== "volume") throw new VdcError("UNIMPLEMENTED", "overlays are made of volumes alone");
-    const parentVolumeId = input.parent.volumeId;
     assertNotCancelled(context);
-    const parent = pool.catalog.get(parentVolumeId);
+    const { parent, parentSnapshotId, parentBytes } = this.#parentOf(input.parent);
+    const parentVolumeId = parent.volumeId;
     try {
       const entry = await pool.catalog.create({
         volumeId: pool.random.uuid(),
         name,
         parentVolumeId,
+        parentSnapshotId,
         createdAt: pool.clock.now(),
         request: {
           kind: "overlay",
           parentVolumeId,
-          // The parent's size never changes while it has overlays, so the default is what it was.
-          capacityBytes: capacityBytes ?? parent.record.capacityBytes,
+          parentSnapshotId,
+          // The size of a parent never changes while it has overlays, and that of a snapshot never does, so the default is what it was.
+          capacityBytes: capacityBytes ?? parentBytes,
           owner,
           parameters: {},
           accessibleHosts: parent.record.request.accessibleHosts,
         },
-        measure: () => this.#measure(parent, capacityBytes),
+        measure: () => this.#measure(input, parent, capacityBytes ?? parentBytes),
         write: async (path, virtualSizeBytes) => {
-          const backing = { path: `../${parentVolumeId}/${imageName}`, format: "qcow2" } as const;
+          const name = parentSnapshotId === undefined ? imageName : layerName(parentSnapshotId);
+          const backing = { path: `../${parentVolumeId}/${name}`, format: "qcow2" } as const;
           createImageSync({ path, virtualSizeBytes, backing, durable: false });
           await syncDirectory(path);
         },
@@ -66,12 +69,8 @@ export class Layering implements LayeringFacet {
     assertNotCancelled(context);
     if (entry.record.parentVolumeId === undefined) return volumeOf(pool, entry);
     await entry.change(["content"], "copyUp", async () => {
-      const attaching = entry.changeIn("attachment");
-      if (attaching !== undefined) {
-        throw new VdcError("ABORTED", `volume '${name}' is busy with ${attaching}: try again`, {
-          reason: "VDC_VOLUME_BUSY",
-        });
-      }
+      assertAttachmentSettled(entry);
+      await pool.layers.settle(entry, context);
       const { attachment } = entry.record;
       if (attachment !== undefined && (attachment.mode === "direct" || attachment.access === "readOnly")) {
         throw new VdcError(
@@ -88,54 +87,94 @@ export class Layering implements LayeringFacet {
       pool.assertCanPromise(0);
       await pool.catalog.update(entry, (record) => ({ ...record, changing: true }));
       try {
-        if (attachment === undefined) await this.#copyUpHere(entry, context);
+        const lowest = lowestLayerOf(entry.record);
+        if (lowest !== undefined) await this.#copyUpLayer(entry, lowest.snapshotId, context);
+        else if (attachment === undefined) await this.#copyUpHere(entry, context);
         else await this.#copyUpThere(entry, attachment.host, context);
       } catch (error) {
         await pool.catalog.update(entry, (record) => ({ ...record, changing: undefined }));
         throw storageFailure(error, `copying up volume '${name}'`);
       }
-      await pool.catalog.update(entry, (record) => ({ ...record, changing: undefined, parentVolumeId: undefined }));
+      await pool.catalog.update(entry, (record) => ({
+        ...record,
+        changing: undefined,
+        parentVolumeId: undefined,
+        parentSnapshotId: undefined,
+      }));
     });
     return volumeOf(pool, entry);
   }
 
-  #measure(parent: VolumeEntry, asked: number | undefined): number {
+  /** The volume that an overlay is made of, or whose snapshot it is made of, and the size of that. */
+  #parentOf(source: VolumeSource): {
+    readonly parent: VolumeEntry;
+    readonly parentSnapshotId: string | undefined;
+    readonly parentBytes: number;
+  } {
+    const { catalog } = this.#pool;
+    if (source.kind === "volume") {
+      const parent = catalog.get(source.volumeId);
+      return { parent, parentSnapshotId: undefined, parentBytes: parent.record.capacityBytes };
+    }
+    const found = catalog.snapshots.find(source.snapshotId);
+    if (found === undefined) {
+      throw new VdcError("NOT_FOUND", `there is no snapshot '${source.snapshotId}' in this pool`, {
+        reason: "VDC_NO_SUCH_SNAPSHOT",
+      });
+    }
+    const { entry, snapshot } = found;
+    return { parent: entry, parentSnapshotId: snapshot.snapshotId, parentBytes: snapshot.capacityBytes };
+  }
+
+  #measure({ parent: source }: CreateOverlay, parent: VolumeEntry, capacityBytes: number): number {
     const pool = this.#pool;
-    const { record } = parent;
-    const { attachment, name } = record;
-    const capacityBytes = asked ?? record.capacityBytes;
+    const { attachment, name } = parent.record;
+    // Since the call began, its name may have been waited for.
+    const { parentSnapshotId, parentBytes } = this.#parentOf(source);
     assertVolumeSize(capacityBytes);
-    if (capacityBytes < record.capacityBytes) {
+    if (capacityBytes < parentBytes) {
       throw new VdcError(
         "OUT_OF_RANGE",
-        `an overlay of volume '${name}' has at least its ${record.capacityBytes} bytes: ${capacityBytes} is refused`,
+        `an overlay of volume '${name}' has at least its ${parentBytes} bytes: ${capacityBytes} is refused`,
       );
     }
-    if (attachment?.access === "readWrite") {
-      throw new VdcError(
-        "FAILED_PRECONDITION",
-        `volume '${name}' is attached for writing to host '${attachment.host}', and a parent must not change`,
-        { reason: "VDC_VOLUME_ATTACHED", blockers: [{ kind: "host", name: attachment.host }] },
-      );
+    // A snapshot never changes, whatever is done with its volume.
+    if (parentSnapshotId === undefined) {
+      if (attachment?.access === "readWrite") {
+        throw new VdcError(
+          "FAILED_PRECONDITION",
+          `volume '${name}' is attached for writing to host '${attachment.host}', and a parent must not change: take a snapshot, and make the overlay of that`,
+          { reason: "VDC_VOLUME_ATTACHED", blockers: [{ kind: "host", name: attachment.host }] },
+        );
+      }
+      const busy = parent.changeIn("content") ?? parent.changeIn("attachment");
+      if (busy !== undefined) {
+        throw new VdcError("ABORTED", `volume '${name}' is busy with ${busy}: try again`, {
+          reason: "VDC_VOLUME_BUSY",
+        });
+      }
     }
-    const busy = parent.changeIn("content") ?? parent.changeIn("attachment");
-    if (busy !== undefined) {
-      throw new VdcError("ABORTED", `volume '${name}' is busy with ${busy}: try again`, { reason: "VDC_VOLUME_BUSY" });
-    }
-    let depth = 2;
-    for (let at = record.parentVolumeId; at !== undefined; at = pool.catalog.find(at)?.record.parentVolumeId) depth++;
-    if (depth > maxDepth) {
-      throw new VdcError(
-        "FAILED_PRECONDITION",
-        `a chain of ${depth} images is too deep: copy volume '${name}' up first`,
-        {
-          reason: "VDC_CHAIN_TOO_DEEP",
-          details: { depth, maxDepth },
-        },
-      );
-    }
+    assertDepth(chainDepth(pool.catalog, parent, parentSnapshotId) + 1, name);
     pool.assertCanPromise(capacityBytes);
     return capacityBytes;
+  }
+
+  /** The lowest layer never changes what it reads as, so that it can be filled while others read it. */
+  async #copyUpLayer(entry: VolumeEntry, snapshotId: string, context: OperationContext): Promise<void> {
+    const { layout, processes } = this.#pool;
+    const path = layout.layer(entry.volumeId, snapshotId);
+    await chmod(path, 0o600);
+    try {
+      await using image = await Qcow2Image.open(path, {
+        resolveBacking: backingFolder(layout.volumes),
+        lock: false,
+      });
+      await image.flatten(copyOptions(context));
+    } finally {
+      await chmod(path, 0o444);
+    }
+    const owner = servedOwner(entry.record);
+    if (owner !== undefined) await processes.request(owner.host, "reopen", { ...owner.owner }, context).catch(() => {});
   }
 
   async #copyUpHere(entry: VolumeEntry, context: OperationContext): Promise<void> {
@@ -143,11 +182,7 @@ export class Layering implements LayeringFacet {
     await using image = await Qcow2Image.open(layout.image(entry.volumeId), {
       resolveBacking: backingFolder(layout.volumes),
     });
-    await image.flatten({
-      signal: context.signal,
-      onProgress: ({ doneBytes, totalBytes }) =>
-        context.progress({ fraction: doneBytes / totalBytes, message: "copying blocks up" }),
-    });
+    await image.flatten(copyOptions(context));
   }
 
   /** The process that has the image open does it; meanwhile it is asked how far it is. */
@@ -173,4 +208,12 @@ export class Layering implements LayeringFacet {
       await reporting;
     }
   }
+}
+
+function copyOptions(context: OperationContext): CopyOptions {
+  return {
+    signal: context.signal,
+    onProgress: ({ doneBytes, totalBytes }) =>
+      context.progress({ fraction: doneBytes / totalBytes, message: "copying blocks up" }),
+  };
 }

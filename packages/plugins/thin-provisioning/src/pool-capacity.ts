@@ -18,6 +18,7 @@ export interface PoolLimits {
   readonly reservedBytes: number;
   /** Fractions of the capacity. */
   readonly alarmThresholds: readonly number[];
+  readonly outOfSpace: "pause" | "fail";
 }
 
 /** Below this a pool counts as full: the next allocation of a volume may fail. */
@@ -56,7 +57,7 @@ export function poolCapacityOf(usage: PoolUsage, limits: PoolLimits): PoolCapaci
       kind: "outOfSpace",
       threshold: 1,
       value: used,
-      message: `${freeBytes} bytes are left: writes that need new space fail with ENOSPC`,
+      message: `${freeBytes} bytes are left: writes that need new space ${limits.outOfSpace === "pause" ? "wait" : "fail with ENOSPC"}`,
     });
   }
   return {

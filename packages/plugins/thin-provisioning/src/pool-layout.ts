@@ -8,10 +8,14 @@ import { join } from "node:path";
  * | `pool.json` | the pool's id and format |
  * | `lock` | who has the pool open |
  * | `volumes/<id>/disk.qcow2` | a volume's content; an overlay names `../<parent id>/disk.qcow2` |
+ * | `volumes/<id>/<snapshot id>.qcow2` | what it held until a snapshot: a layer that `disk.qcow2` or another layer lies on; an overlay of the snapshot names `../<id>/<snapshot id>.qcow2` |
+ * | `volumes/<id>/<checkpoint id>.changes` | which of its blocks changed since a checkpoint |
  * | `volumes/<id>/volume.json` | its record |
+ * | `groups/<id>.json` | a group snapshot |
  * | `volumes/.new-<id>` | a volume that is being made; swept at the next opening |
  * | `trash/<id>` | a deleted volume that is being removed; swept at the next opening |
  * | `serving/<host>/<id>` | a mark: the host's storage process serves this volume again when it is started again |
+ * | `serving/<host>/<id>.<snapshot id>` | the same for a snapshot that is read there |
  */
 export class PoolLayout {
   readonly root: string;
@@ -44,6 +48,22 @@ export class PoolLayout {
     return join(this.volumes, volumeId, imageName);
   }
 
+  layer(volumeId: string, snapshotId: string): string {
+    return join(this.volumes, volumeId, layerName(snapshotId));
+  }
+
+  changes(volumeId: string, checkpoint: string): string {
+    return join(this.volumes, volumeId, `${checkpoint}.changes`);
+  }
+
+  get groups(): string {
+    return join(this.root, "groups");
+  }
+
+  group(groupSnapshotId: string): string {
+    return join(this.groups, `${groupSnapshotId}.json`);
+  }
+
   record(volumeId: string): string {
     return join(this.volumes, volumeId, recordName);
   }
@@ -64,6 +84,11 @@ export class PoolLayout {
 
 /** Name of a volume's image in its folder. */
 export const imageName = "disk.qcow2";
+
+/** Name of a snapshot's layer in its volume's folder. */
+export function layerName(snapshotId: string): string {
+  return `${snapshotId}.qcow2`;
+}
 
 /** Name of a volume's record in its folder. */
 export const recordName = "volume.json";

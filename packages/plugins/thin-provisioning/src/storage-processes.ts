@@ -11,6 +11,9 @@ export interface StorageProcessesOptions {
   /** The pool's name. */
   readonly name: string;
   readonly owner: OwnerStamp;
+  /** What volumes may take in all, in bytes. `undefined` when nothing but the file system limits them. */
+  readonly limitBytes: number | undefined;
+  readonly outOfSpace: "pause" | "fail";
 }
 
 /** The longest path of an NBD socket: its server makes it under a temporary name first. */
@@ -28,7 +31,7 @@ export class StorageProcesses {
 
   /** Makes sure that a host's process runs, and tells its socket. Throws `NOT_FOUND` for an unknown host. */
   async ensure(host: string, context: OperationContext): Promise<string> {
-    const { hosts, name, owner, poolDirectory } = this.#options;
+    const { hosts, name, owner, poolDirectory, limitBytes, outOfSpace } = this.#options;
     const runtime = hosts.get(host);
     const { directory } = await runtime.inventory({}, context);
     const socket = join(directory, "run", `st-${name}.sock`);
@@ -37,7 +40,7 @@ export class StorageProcesses {
         reason: "VDC_SOCKET_PATH_TOO_LONG",
       });
     }
-    const config: StorageServerConfig = { poolDirectory, host, socket };
+    const config = { poolDirectory, host, socket, outOfSpace, ...(limitBytes === undefined ? {} : { limitBytes }) };
     await runtime.ensureProcess(
       {
         processId: this.processId,
@@ -45,7 +48,7 @@ export class StorageProcesses {
         program: {
           kind: "module",
           module: import.meta.resolve("@vdc-os/plugin-thin-provisioning/server"),
-          config: { ...config },
+          config: config satisfies StorageServerConfig,
         },
       },
       context,

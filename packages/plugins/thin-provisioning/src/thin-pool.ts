@@ -1,7 +1,9 @@
 import { mkdirSync, readFileSync, realpathSync, statfsSync, statSync } from "node:fs";
 import {
   type Clock,
+  type Json,
   type Logger,
+  type OperationContext,
   type OwnerStamp,
   type Providers,
   type Random,
@@ -16,10 +18,13 @@ import { writeFileAtomic } from "@vdc-os/core/local";
 import { z } from "zod";
 import { Attachments } from "./attachments.ts";
 import type { ThinProvisioningConfig } from "./config.ts";
+import { GroupCatalog } from "./group-catalog.ts";
 import { assertCanPromise, type PoolLimits, type PoolUsage, poolCapacityOf } from "./pool-capacity.ts";
 import { PoolLayout } from "./pool-layout.ts";
 import { lockPool, type PoolLock } from "./pool-lock.ts";
 import { StorageProcesses } from "./storage-processes.ts";
+import { LayerChanges, servedOwner } from "./layer-changes.ts";
+import { LayerRemoval } from "./layer-removal.ts";
 import { VolumeCatalog } from "./volume-catalog.ts";
 import type { VolumeEntry } from "./volume-entry.ts";
 
@@ -46,24 +51,31 @@ export class ThinPool {
   readonly poolId: string;
   readonly layout: PoolLayout;
   readonly catalog: VolumeCatalog;
+  readonly groups: GroupCatalog;
+  readonly layers: LayerChanges;
+  readonly removal: LayerRemoval;
   readonly attachments: Attachments;
   readonly processes: StorageProcesses;
   readonly clock: Clock;
   readonly random: Random;
   readonly accessibleHosts: readonly string[] | undefined;
+  /** What becomes of a write that finds no space. */
+  readonly outOfSpace: "pause" | "fail";
   readonly #lock: PoolLock;
   readonly #limits: PoolLimits;
   #allocated: { readonly bytes: number; readonly until: number } = { bytes: 0, until: Number.NEGATIVE_INFINITY };
 
   private constructor(
     options: OpenThinPoolOptions,
-    parts: { layout: PoolLayout; lock: PoolLock; poolId: string; catalog: VolumeCatalog },
+    parts: { layout: PoolLayout; lock: PoolLock; poolId: string; catalog: VolumeCatalog; groups: GroupCatalog },
   ) {
-    const { layout, lock, poolId, catalog } = parts;
+    const { layout, lock, poolId, catalog, groups } = parts;
     this.name = options.name;
     this.poolId = poolId;
     this.layout = layout;
     this.catalog = catalog;
+    this.groups = groups;
+    this.outOfSpace = options.outOfSpace ?? "pause";
     this.clock = options.clock ?? systemClock;
     this.random = options.random ?? systemRandom;
     this.accessibleHosts = options.accessibleHosts;
@@ -73,6 +85,7 @@ export class ThinPool {
       maxOverSubscription: options.maxOverSubscription ?? 4,
       reservedBytes: options.reservedBytes ?? 0,
       alarmThresholds: options.alarmThresholds ?? [0.75, 0.9],
+      outOfSpace: this.outOfSpace,
     };
     const owner: OwnerStamp = {
       datacenter: options.datacenter ?? poolId,
@@ -86,10 +99,16 @@ export class ThinPool {
       name: options.name,
       poolDirectory: layout.root,
       owner,
+      limitBytes: limitBytesOf(this.#limits, layout),
+      outOfSpace: this.outOfSpace,
     });
+    const { processes } = this;
+    this.layers = new LayerChanges({ catalog, processes, isGroupComplete: (id) => groups.isComplete(id) });
+    this.removal = new LayerRemoval({ catalog, processes, logger: options.logger ?? silentLogger });
     this.attachments = new Attachments({
       catalog,
-      processes: this.processes,
+      processes,
+      settle: (entry, context) => this.layers.settle(entry, context),
       accessibleHosts: options.accessibleHosts,
     });
   }
@@ -104,8 +123,10 @@ export class ThinPool {
     const lock = lockPool(layout.lock);
     try {
       const poolId = await openIdentity(layout, options.random ?? systemRandom);
-      const catalog = await VolumeCatalog.open(layout, options.logger ?? silentLogger);
-      return new ThinPool(options, { layout, lock, poolId, catalog });
+      const logger = options.logger ?? silentLogger;
+      const catalog = await VolumeCatalog.open(layout, logger);
+      const groups = await GroupCatalog.open(layout, logger);
+      return new ThinPool(options, { layout, lock, poolId, catalog, groups });
     } catch (error) {
       lock.release();
       throw error;
@@ -117,10 +138,19 @@ export class ThinPool {
     this.#lock.release();
   }
 
-  /** What a volume's image takes on its file system now, also while it is attached. */
+  /** What a volume takes on its file system now with all its layers, also while it is attached. */
   allocatedBytes(entry: VolumeEntry): number {
-    // POSIX counts blocks of 512 bytes, whatever the file system's own are.
-    return (statSync(this.layout.image(entry.volumeId), { throwIfNoEntry: false })?.blocks ?? 0) * 512;
+    const { layout } = this;
+    const { volumeId, record } = entry;
+    let bytes = allocatedBytesOf(layout.image(volumeId));
+    for (const { snapshotId } of record.snapshots ?? []) bytes += allocatedBytesOf(layout.layer(volumeId, snapshotId));
+    return bytes;
+  }
+
+  /** Lets the process that serves a volume take over what the record says, and returns what is in force; `undefined` when none does. */
+  async refresh(entry: VolumeEntry, context: OperationContext): Promise<Json | undefined> {
+    const writer = servedOwner(entry.record);
+    return writer === undefined ? undefined : this.processes.request(writer.host, "refresh", writer.owner, context);
   }
 
   capacity(): PoolCapacity {
@@ -149,6 +179,18 @@ export class ThinPool {
       provisionedBytes: this.catalog.provisionedBytes,
     };
   }
+}
+
+/** What a file takes on its file system. POSIX counts blocks of 512 bytes, whatever the file system's own are. */
+function allocatedBytesOf(path: string): number {
+  return (statSync(path, { throwIfNoEntry: false })?.blocks ?? 0) * 512;
+}
+
+/** What volumes may take in all; `undefined` when nothing but the file system limits them. */
+function limitBytesOf({ capacityBytes, reservedBytes }: PoolLimits, layout: PoolLayout): number | undefined {
+  if (capacityBytes === undefined && reservedBytes === 0) return undefined;
+  const { bsize, blocks } = statfsSync(layout.root);
+  return Math.max(0, Math.min(capacityBytes ?? Number.MAX_SAFE_INTEGER, bsize * blocks) - reservedBytes);
 }
 
 async function openIdentity(layout: PoolLayout, random: Random): Promise<string> {

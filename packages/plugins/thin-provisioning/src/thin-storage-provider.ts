@@ -10,29 +10,46 @@ import type {
   VolumeHealth,
 } from "@vdc-os/core/storage/v1";
 import { syncDirectory } from "@vdc-os/core/local";
-import { createImageSync, inspect } from "@vdc-os/qcow2";
+import { createImageSync } from "@vdc-os/qcow2";
 import { assertNotCancelled } from "./assert-not-cancelled.ts";
 import { childrenOf } from "./attachments.ts";
 import { emptyVolumeRequest } from "./create-request.ts";
 import { describePool } from "./describe-pool.ts";
+import { ChangedBlocks } from "./changed-blocks.ts";
+import { GroupSnapshots } from "./group-snapshots.ts";
 import { ImageTransfer } from "./image-transfer.ts";
 import { Layering } from "./layering.ts";
-import { decodePageToken, encodePageToken } from "./page-token.ts";
+import { listByName } from "./list-by-name.ts";
+import { poolHealth, volumeHealth } from "./pool-health.ts";
+import { QualityOfService } from "./quality-of-service.ts";
+import { Reclaiming } from "./reclaiming.ts";
 import { Resizing } from "./resizing.ts";
+import { Snapshots } from "./snapshots.ts";
 import { storageFailure } from "./storage-failure.ts";
 import type { ThinPool } from "./thin-pool.ts";
 import { volumeOf } from "./volume-of.ts";
+import { clusterBytesOf } from "./volume-record.ts";
 
 /** The vStorage API on a pool of qcow2 images. */
 export class ThinStorageProvider implements StorageProvider {
-  readonly facets: Required<Pick<StorageFacets, "resize" | "layering" | "importExport">>;
+  readonly facets: Required<
+    Pick<
+      StorageFacets,
+      "resize" | "snapshots" | "layering" | "changedBlocks" | "discard" | "qos" | "groupSnapshots" | "importExport"
+    >
+  >;
   readonly #pool: ThinPool;
 
   constructor(pool: ThinPool) {
     this.#pool = pool;
     this.facets = {
       resize: new Resizing(pool),
+      snapshots: new Snapshots(pool),
       layering: new Layering(pool),
+      changedBlocks: new ChangedBlocks(pool),
+      discard: new Reclaiming(pool),
+      qos: new QualityOfService(pool),
+      groupSnapshots: new GroupSnapshots(pool),
       importExport: new ImageTransfer(pool),
     };
   }
@@ -63,7 +80,7 @@ export class ThinStorageProvider implements StorageProvider {
           return input.capacityBytes;
         },
         write: async (path, virtualSizeBytes) => {
-          const clusterSizeBytes = Number(request.parameters?.clusterBytes ?? 65536);
+          const clusterSizeBytes = clusterBytesOf({ request });
           createImageSync({ path, virtualSizeBytes, clusterSizeBytes, durable: false });
           await syncDirectory(path);
         },
@@ -75,7 +92,8 @@ export class ThinStorageProvider implements StorageProvider {
   }
 
   async deleteVolume({ volumeId }: { readonly volumeId: string }, context: OperationContext): Promise<void> {
-    const { catalog } = this.#pool;
+    const pool = this.#pool;
+    const { catalog } = pool;
     assertNotCancelled(context);
     const entry = catalog.find(volumeId);
     if (entry === undefined) return;
@@ -100,6 +118,14 @@ export class ThinStorageProvider implements StorageProvider {
           reason: "VDC_VOLUME_BUSY",
         });
       }
+      await pool.layers.settle(entry, context);
+      const live = (entry.record.snapshots ?? []).filter(({ deleted }) => deleted !== true);
+      if (live.length > 0) {
+        throw new VdcError("FAILED_PRECONDITION", `volume '${name}' has ${live.length} snapshots`, {
+          reason: "VDC_VOLUME_HAS_SNAPSHOTS",
+          blockers: live.slice(0, 20).map((snapshot) => ({ kind: "snapshot", name: snapshot.name })),
+        });
+      }
       try {
         await catalog.remove(entry);
       } catch (error) {
@@ -117,20 +143,18 @@ export class ThinStorageProvider implements StorageProvider {
     _context: OperationContext,
   ): Promise<Page<Volume>> {
     const { catalog, poolId } = this.#pool;
-    const { limit = 500, pageToken, ownerDatacenter } = input;
-    const after = pageToken === undefined ? "" : decodePageToken(poolId, pageToken);
-    const names = input.name === undefined ? catalog.names : [input.name];
-    const items: Volume[] = [];
-    let last = "";
-    for (let at = firstAfter(names, after); at < names.length; at++) {
-      const entry = catalog.findByName(names[at] as string);
-      if (entry === undefined) continue;
-      if (ownerDatacenter !== undefined && entry.record.request.owner?.datacenter !== ownerDatacenter) continue;
-      if (items.length === limit) return { items, nextPageToken: encodePageToken(poolId, last) };
-      items.push(volumeOf(this.#pool, entry));
-      last = entry.record.name;
-    }
-    return { items };
+    const { ownerDatacenter } = input;
+    const page = listByName({
+      ...input,
+      poolId,
+      names: input.name === undefined ? catalog.names : [input.name],
+      find: (name) => {
+        const entry = catalog.findByName(name);
+        const mine = ownerDatacenter === undefined || entry?.record.request.owner?.datacenter === ownerDatacenter;
+        return mine ? entry : undefined;
+      },
+    });
+    return { ...page, items: page.items.map((entry) => volumeOf(this.#pool, entry)) };
   }
 
   async capacity({ pool }: { readonly pool?: string }, _context: OperationContext): Promise<PoolCapacity> {
@@ -163,44 +187,8 @@ export class ThinStorageProvider implements StorageProvider {
     return attachment === undefined ? {} : { attachment };
   }
 
-  async health({ volumeId }: { readonly volumeId?: string }, _context: OperationContext): Promise<VolumeHealth> {
-    const { catalog, layout } = this.#pool;
-    if (volumeId === undefined) {
-      const { damaged } = catalog;
-      if (damaged.length > 0) {
-        return {
-          condition: "abnormal",
-          message: `the records of ${damaged.length} volumes cannot be read: ${damaged.slice(0, 5).join(", ")}`,
-        };
-      }
-      const { alarms } = this.#pool.capacity();
-      const full = alarms.some(({ kind }) => kind === "outOfSpace");
-      if (alarms.length === 0) return { condition: "healthy", message: "all volumes can be used" };
-      return { condition: full ? "abnormal" : "degraded", message: alarms.map(({ message }) => message).join("; ") };
-    }
-    const entry = catalog.get(volumeId);
-    try {
-      const image = await inspect(layout.image(volumeId));
-      if (image.isCorrupt) return { condition: "abnormal", message: "its image is marked as corrupt" };
-    } catch (error) {
-      return { condition: "abnormal", message: `its image cannot be read: ${String(error)}` };
-    }
-    const { parentVolumeId } = entry.record;
-    if (parentVolumeId !== undefined && catalog.find(parentVolumeId) === undefined) {
-      return { condition: "abnormal", message: `the volume '${parentVolumeId}' that it reads from is gone` };
-    }
-    return { condition: "healthy", message: "its image can be read" };
+  health({ volumeId }: { readonly volumeId?: string }, context: OperationContext): Promise<VolumeHealth> {
+    const pool = this.#pool;
+    return volumeId === undefined ? poolHealth(pool) : volumeHealth(pool, pool.catalog.get(volumeId), context);
   }
-}
-
-/** Where the names after one begin, in a sorted list. */
-function firstAfter(names: readonly string[], name: string): number {
-  let low = 0;
-  let high = names.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((names[middle] as string) <= name) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

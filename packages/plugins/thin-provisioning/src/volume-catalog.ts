@@ -1,12 +1,14 @@
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { mkdir, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { type Logger, VdcError } from "@vdc-os/core";
 import { removeUnfinishedWrites, syncDirectory, writeFileAtomic } from "@vdc-os/core/local";
 import { inspect, removeAbandonedClaims } from "@vdc-os/qcow2";
 import { FolderSync, writeNewFile } from "./durable-file.ts";
-import { imageName, incomingPrefix, isVolumeId, type PoolLayout, recordName } from "./pool-layout.ts";
+import { lowestLayerOf } from "./layer-tree.ts";
+import { imageName, incomingPrefix, isVolumeId, layerName, type PoolLayout, recordName } from "./pool-layout.ts";
 import { VolumeEntry } from "./volume-entry.ts";
+import { SnapshotIndex } from "./snapshot-index.ts";
 import { formatRecord, isSameRequest, readRecord, type VolumeRecord, type VolumeRequest } from "./volume-record.ts";
 
 /** A volume to be made. */
@@ -16,6 +18,7 @@ export interface NewVolume {
   readonly request: VolumeRequest;
   readonly createdAt: number;
   readonly parentVolumeId?: string | undefined;
+  readonly parentSnapshotId?: string | undefined;
   /** Checks that it may be made, and how large it becomes. Runs once its name is reserved. */
   measure(): number | Promise<number>;
   /** Makes the image at a path, and makes its content durable. */
@@ -30,6 +33,7 @@ export interface NewVolume {
  */
 export class VolumeCatalog {
   readonly layout: PoolLayout;
+  readonly snapshots: SnapshotIndex = new SnapshotIndex();
   readonly #entries = new Map<string, VolumeEntry>();
   readonly #byName = new Map<string, VolumeEntry>();
   readonly #incoming = new Map<string, { readonly request: VolumeRequest; readonly done: Promise<VolumeEntry> }>();
@@ -55,8 +59,8 @@ export class VolumeCatalog {
       else if (isVolumeId(name)) await catalog.#load(name, logger);
     }
     for (const entry of catalog.#entries.values()) {
-      const { parentVolumeId } = entry.record;
-      if (parentVolumeId !== undefined) catalog.find(parentVolumeId)?.children.add(entry.volumeId);
+      const { parentVolumeId, parentSnapshotId } = entry.record;
+      if (parentVolumeId !== undefined) catalog.find(parentVolumeId)?.setChild(entry.volumeId, parentSnapshotId, true);
     }
     return catalog;
   }
@@ -139,8 +143,9 @@ export class VolumeCatalog {
       const before = entry.record;
       entry.record = next;
       this.#provisionedBytes += next.capacityBytes - before.capacityBytes;
+      this.snapshots.follow(entry, before, next);
       if (before.parentVolumeId !== undefined && next.parentVolumeId === undefined) {
-        this.find(before.parentVolumeId)?.children.delete(entry.volumeId);
+        this.find(before.parentVolumeId)?.setChild(entry.volumeId, before.parentSnapshotId, false);
       }
     };
     const written = entry.writing.then(write);
@@ -164,7 +169,9 @@ export class VolumeCatalog {
     this.#byName.delete(record.name);
     this.#sortedNames = undefined;
     this.#provisionedBytes -= record.capacityBytes;
-    if (record.parentVolumeId !== undefined) this.find(record.parentVolumeId)?.children.delete(volumeId);
+    this.snapshots.follow(entry, record, undefined);
+    if (record.parentVolumeId !== undefined)
+      this.find(record.parentVolumeId)?.setChild(volumeId, record.parentSnapshotId, false);
     await Promise.all([this.#volumesFolder.sync(), this.#trashFolder.sync()]);
     await rm(trash, { recursive: true, force: true });
   }
@@ -172,7 +179,9 @@ export class VolumeCatalog {
   async #make(volume: NewVolume): Promise<VolumeEntry> {
     const { volumeId } = volume;
     const parent = volume.parentVolumeId === undefined ? undefined : this.get(volume.parentVolumeId);
-    if (parent !== undefined) parent.pins++;
+    const { parentSnapshotId } = volume;
+    if (parentSnapshotId !== undefined) parent?.snapshotPins.push(parentSnapshotId);
+    else if (parent !== undefined) parent.pins++;
     let reserved = 0;
     const folder = this.layout.incoming(volumeId);
     try {
@@ -187,6 +196,7 @@ export class VolumeCatalog {
         createdAt: volume.createdAt,
         request: volume.request,
         parentVolumeId: volume.parentVolumeId,
+        parentSnapshotId,
         highWater: 0,
       };
       await mkdir(folder, { mode: 0o700 });
@@ -208,7 +218,8 @@ export class VolumeCatalog {
       await rm(folder, { recursive: true, force: true });
       throw error;
     } finally {
-      if (parent !== undefined) parent.pins--;
+      if (parentSnapshotId !== undefined) parent?.snapshotPins.splice(parent.snapshotPins.indexOf(parentSnapshotId), 1);
+      else if (parent !== undefined) parent.pins--;
     }
   }
 
@@ -217,7 +228,9 @@ export class VolumeCatalog {
     this.#entries.set(record.volumeId, entry);
     this.#byName.set(record.name, entry);
     this.#sortedNames = undefined;
-    if (record.parentVolumeId !== undefined) this.find(record.parentVolumeId)?.children.add(record.volumeId);
+    this.snapshots.follow(entry, undefined, record);
+    if (record.parentVolumeId !== undefined)
+      this.find(record.parentVolumeId)?.setChild(record.volumeId, record.parentSnapshotId, true);
     return entry;
   }
 
@@ -235,15 +248,36 @@ export class VolumeCatalog {
     const entry = this.#add(new VolumeEntry(record));
     this.#provisionedBytes += record.capacityBytes;
     if (record.changing) await this.#reconcile(entry);
+    this.#removeOrphans(entry);
+  }
+
+  /** Removes what a call that a kill cut short left in a volume's folder. */
+  #removeOrphans({ volumeId, record }: VolumeEntry): void {
+    const { snapshots = [], checkpoints = [], pending } = record;
+    const known = new Set([
+      ...snapshots.map(({ snapshotId }) => layerName(snapshotId)),
+      ...(pending?.kind === "snapshot" ? [layerName(pending.snapshot.snapshotId)] : []),
+      ...checkpoints.map(({ checkpoint }) => basename(this.layout.changes(volumeId, checkpoint))),
+    ]);
+    for (const name of readdirSync(this.layout.volume(volumeId))) {
+      const [id = "", kind] = name.split(".");
+      if (!isVolumeId(id) || (kind !== "qcow2" && kind !== "changes") || known.has(name)) continue;
+      rmSync(join(this.layout.volume(volumeId), name), { force: true });
+    }
   }
 
   /** Brings a record up to its image: a change that was cut short may have reached the image alone. */
   async #reconcile(entry: VolumeEntry): Promise<void> {
-    const image = await inspect(this.layout.image(entry.volumeId));
+    const { volumeId } = entry;
+    const image = await inspect(this.layout.image(volumeId));
+    const lowest = lowestLayerOf(entry.record);
+    const root = lowest === undefined ? image : await inspect(this.layout.layer(volumeId, lowest.snapshotId));
+    const standsAlone = root.backing === undefined;
     await this.update(entry, (record) => ({
       ...record,
       capacityBytes: image.virtualSizeBytes,
-      parentVolumeId: image.backing === undefined ? undefined : record.parentVolumeId,
+      parentVolumeId: standsAlone ? undefined : record.parentVolumeId,
+      parentSnapshotId: standsAlone ? undefined : record.parentSnapshotId,
       changing: undefined,
     }));
   }

@@ -1,16 +1,22 @@
 import { VdcError } from "@vdc-os/core";
 import type { VolumeRecord } from "./volume-record.ts";
 
-/** What a call changes: the volume's content and shape, or who may use it. A fence must not wait for a long copy, so they are apart. */
-export type ChangeDomain = "content" | "attachment";
+/** What a call changes: the volume's content and shape, or who may use it. A fence must not wait for a long copy, so they are apart; nor must a checkpoint. */
+export type ChangeDomain = "content" | "attachment" | "tracking";
+
+const none: ReadonlySet<string> = new Set();
 
 /** A volume in memory: its record as it is on disk, and what is going on with it. */
 export class VolumeEntry {
   record: VolumeRecord;
   /** Ids of the volumes that read from this one. */
   readonly children: Set<string> = new Set();
+  /** Ids of the volumes that read from a snapshot of it, by the snapshot's id. */
+  readonly snapshotChildren: Map<string, Set<string>> = new Map();
   /** Overlays of it that are being made. It is neither deleted nor made writable meanwhile. */
   pins = 0;
+  /** Snapshots of it that overlays are being made of, one entry for each. */
+  readonly snapshotPins: string[] = [];
   removed = false;
   /** The last write of the record, so that writes come one after the other. */
   writing: Promise<void> = Promise.resolve();
@@ -27,6 +33,23 @@ export class VolumeEntry {
   /** Whether others read from it, or soon will. */
   get isParent(): boolean {
     return this.children.size > 0 || this.pins > 0;
+  }
+
+  /** Ids of the volumes that read from a snapshot. */
+  childrenOf(snapshotId: string): ReadonlySet<string> {
+    return this.snapshotChildren.get(snapshotId) ?? none;
+  }
+
+  /** Enters a volume that reads from this one, or from a snapshot of it, or takes it out. */
+  setChild(volumeId: string, snapshotId: string | undefined, present: boolean): void {
+    let children = this.children;
+    if (snapshotId !== undefined) {
+      children = this.snapshotChildren.get(snapshotId) ?? new Set();
+      this.snapshotChildren.set(snapshotId, children);
+    }
+    if (present) children.add(volumeId);
+    else children.delete(volumeId);
+    if (snapshotId !== undefined && children.size === 0) this.snapshotChildren.delete(snapshotId);
   }
 
   /** What changes it now, if anything does. */

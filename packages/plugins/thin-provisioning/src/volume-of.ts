@@ -4,7 +4,7 @@ import type { VolumeEntry } from "./volume-entry.ts";
 
 /** A volume as the contract shows it. */
 export function volumeOf(pool: ThinPool, entry: VolumeEntry): Volume {
-  const { volumeId, name, capacityBytes, createdAt, request, parentVolumeId } = entry.record;
+  const { volumeId, name, capacityBytes, createdAt, request, parentVolumeId, parentSnapshotId } = entry.record;
   const allocatedBytes = pool.allocatedBytes(entry);
   const accessibleHosts = request.accessibleHosts ?? pool.accessibleHosts;
   return {
@@ -13,11 +13,16 @@ export function volumeOf(pool: ThinPool, entry: VolumeEntry): Volume {
     capacityBytes,
     allocatedBytes,
     // What others read from is given back only when they are gone.
-    exclusiveBytes: entry.children.size > 0 ? 0 : allocatedBytes,
+    exclusiveBytes: entry.children.size > 0 || entry.snapshotChildren.size > 0 ? 0 : allocatedBytes,
     createdAt,
     ...(request.owner === undefined ? {} : { owner: request.owner }),
-    ...(parentVolumeId === undefined ? {} : { parent: { kind: "volume", volumeId: parentVolumeId } }),
+    ...parentOf(parentVolumeId, parentSnapshotId),
     ...(accessibleHosts === undefined ? {} : { accessibleHosts }),
     parameters: request.parameters ?? {},
   };
+}
+
+function parentOf(volumeId: string | undefined, snapshotId: string | undefined): Pick<Volume, "parent"> {
+  if (volumeId === undefined) return {};
+  return { parent: snapshotId === undefined ? { kind: "volume", volumeId } : { kind: "snapshot", snapshotId } };
 }

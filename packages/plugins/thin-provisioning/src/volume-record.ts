@@ -1,7 +1,15 @@
 import { readFileSync } from "node:fs";
 import { type OwnerStamp, ownerStamp, VdcError } from "@vdc-os/core";
-import { type AccessMode, type VolumeTransport, volumeTransport } from "@vdc-os/core/storage/v1";
+import { type AccessMode, type QosPolicy, type VolumeTransport, volumeTransport } from "@vdc-os/core/storage/v1";
 import { z } from "zod";
+import {
+  type CheckpointRecord,
+  checkpointRecord,
+  type PendingChange,
+  pendingChange,
+  type SnapshotRecord,
+  snapshotRecord,
+} from "./snapshot-record.ts";
 
 /** The present attachment, as the volume's record holds it. */
 export interface AttachmentRecord {
@@ -22,6 +30,7 @@ export interface VolumeRequest {
   readonly parameters?: Readonly<Record<string, string>> | undefined;
   readonly accessibleHosts?: readonly string[] | undefined;
   readonly parentVolumeId?: string | undefined;
+  readonly parentSnapshotId?: string | undefined;
   readonly imagePath?: string | undefined;
   readonly imageFormat?: string | undefined;
 }
@@ -36,6 +45,16 @@ export interface VolumeRecord {
   readonly request: VolumeRequest;
   /** The volume that its image reads from. */
   readonly parentVolumeId?: string | undefined;
+  /** The snapshot of that volume that its image reads from, when it is not the volume itself. */
+  readonly parentSnapshotId?: string | undefined;
+  /** The layers below `disk.qcow2`, oldest first, with those that were deleted and are not merged yet. */
+  readonly snapshots?: readonly SnapshotRecord[] | undefined;
+  /** The layer that `disk.qcow2` lies on. */
+  readonly activeLayer?: string | undefined;
+  /** A change of the layers that was begun. */
+  readonly pending?: PendingChange | undefined;
+  readonly checkpoints?: readonly CheckpointRecord[] | undefined;
+  readonly qos?: QosPolicy | undefined;
   /** The image may be ahead of the record: it is looked at when the pool is opened. */
   readonly changing?: boolean | undefined;
   /** The highest attachment generation seen or revoked. Nothing up to it can be attached anew. */
@@ -58,10 +77,24 @@ const volumeRecord: z.ZodType<VolumeRecord> = z.object({
     parameters: z.record(z.string(), z.string()).optional(),
     accessibleHosts: z.array(z.string()).optional(),
     parentVolumeId: z.string().optional(),
+    parentSnapshotId: z.string().optional(),
     imagePath: z.string().optional(),
     imageFormat: z.string().optional(),
   }),
   parentVolumeId: z.string().optional(),
+  parentSnapshotId: z.string().optional(),
+  snapshots: z.array(snapshotRecord).optional(),
+  activeLayer: z.string().optional(),
+  pending: pendingChange.optional(),
+  checkpoints: z.array(checkpointRecord).optional(),
+  qos: z
+    .object({
+      iops: z.number(),
+      bytesPerSecond: z.number(),
+      burstOperations: z.number().exactOptional(),
+      burstBytes: z.number().exactOptional(),
+    })
+    .optional(),
   changing: z.boolean().optional(),
   highWater: size,
   attachment: z
@@ -75,6 +108,11 @@ const volumeRecord: z.ZodType<VolumeRecord> = z.object({
     })
     .optional(),
 });
+
+/** The cluster size of a volume's layers, in bytes. */
+export function clusterBytesOf({ request }: Pick<VolumeRecord, "request">): number {
+  return Number(request.parameters?.clusterBytes ?? 65_536);
+}
 
 /** The text of a record. Equal records have equal texts. */
 export function formatRecord(record: VolumeRecord): string {
@@ -108,6 +146,7 @@ function requestKey(request: VolumeRequest): string {
     Object.entries(request.parameters ?? {}).sort(([a], [b]) => (a < b ? -1 : 1)),
     [...(request.accessibleHosts ?? [])].sort(),
     request.parentVolumeId,
+    request.parentSnapshotId,
     request.imagePath,
     request.imageFormat,
   ]);

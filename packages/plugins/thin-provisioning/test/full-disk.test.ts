@@ -3,7 +3,7 @@ import { hasQemu, qemuCheck } from "./qemu-tools.ts";
 import { connectTo, context, createTestPool, mib } from "./test-pool.ts";
 
 it("answers ENOSPC to the write that finds no space, and keeps what was acknowledged", async () => {
-  await using test = await createTestPool("full");
+  await using test = await createTestPool("full", { outOfSpace: "fail" });
   const { volumeId } = await test.provider.createVolume({ name: "disk", capacityBytes: 16 * mib }, context());
   const attach = { volumeId, host: "host-a", access: "readWrite", generation: 1 } as const;
   const client = await connectTo(await test.provider.attachVolume(attach, context()));

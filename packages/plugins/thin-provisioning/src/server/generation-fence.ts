@@ -1,16 +1,18 @@
-import type { NbdConnection, RequestInterceptor } from "@vdc-os/nbd";
+import type { NbdConnection, NbdRequest, RequestInterceptor } from "@vdc-os/nbd";
+import { Throttle } from "./throttle.ts";
 
 /** Refuses a request on behalf of a revoked owner; its `code` is what crosses the wire. */
-class FencedError extends Error {
+export class FencedError extends Error {
   readonly code = "EPERM";
 }
 
 /**
  * Stands before one attachment's requests. Once it is closed, its owner reaches the volume no more: new connections and requests are
- * refused, and connections that are open are ended when what is in flight has been answered.
+ * refused, and connections that are open are ended when what is in flight has been answered. Until then it holds the owner to its limits.
  */
 export class GenerationFence implements RequestInterceptor {
   readonly generation: number;
+  readonly throttle: Throttle = new Throttle();
   readonly #connections = new Set<NbdConnection>();
   #closed = false;
 
@@ -23,8 +25,10 @@ export class GenerationFence implements RequestInterceptor {
     this.#connections.add(connection);
   }
 
-  before(): void {
+  before({ command, length }: NbdRequest): Promise<void> | undefined {
     this.#assertOpen();
+    if (command === "flush" || command === "blockStatus" || command === "cache") return undefined;
+    return this.throttle.admit(command === "read" || command === "write" ? length : 0);
   }
 
   closed(connection: NbdConnection): void {
@@ -34,6 +38,7 @@ export class GenerationFence implements RequestInterceptor {
   /** Refuses everything from now on. */
   close(): void {
     this.#closed = true;
+    this.throttle.stop(this.#error());
   }
 
   /** Ends the connections. */
@@ -42,6 +47,10 @@ export class GenerationFence implements RequestInterceptor {
   }
 
   #assertOpen(): void {
-    if (this.#closed) throw new FencedError(`attachment generation ${this.generation} was revoked`);
+    if (this.#closed) throw this.#error();
+  }
+
+  #error(): FencedError {
+    return new FencedError(`attachment generation ${this.generation} was revoked`);
   }
 }

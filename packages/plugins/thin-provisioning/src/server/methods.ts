@@ -1,16 +1,85 @@
+import type { Json } from "@vdc-os/core";
 import type { DataPlaneMethod } from "@vdc-os/core/remote";
 import { z } from "zod";
 import type { StorageServer } from "./storage-server.ts";
 
-const owner = z.object({ volumeId: z.string(), generation: z.int().positive() });
-const volume = z.object({ volumeId: z.string() });
+const volumeId = z.string();
+const owner = z.object({ volumeId, generation: z.int().positive() });
+const volume = z.object({ volumeId });
+const snapshot = z.object({ volumeId, snapshotId: z.string() });
+const layer = owner.extend({ snapshotId: z.string() });
+const taking = layer.extend({ clusterBytes: z.int(), holdId: z.string().optional() });
+const holding = owner.extend({ holdId: z.string(), timeoutMs: z.int().positive().max(60_000) });
+const releasing = owner.extend({ holdId: z.string() });
+const growing = owner.extend({ capacityBytes: z.int().positive() });
+const asking = owner.extend({ checkpoint: z.string().optional(), offset: z.int().nonnegative() });
 
 /** The control protocol of a storage process. */
 export function storageMethods(server: StorageServer): Readonly<Record<string, DataPlaneMethod>> {
   return {
     attach: (params) => server.attach(owner.parse(params)),
     revoke: (params) => server.revoke(owner.parse(params)),
-    copyUp: (params, { signal }) => server.copyUp(volume.parse(params), signal),
     status: () => server.status(),
+    refresh: (params) => server.refresh(owner.parse(params)),
+    attachSnapshot: (params) => server.attachSnapshot(snapshot.parse(params)),
+    detachSnapshot: (params) => server.detachSnapshot(snapshot.parse(params)),
+
+    copyUp: (params, { signal }) => {
+      const input = volume.parse(params);
+      return server.job(input.volumeId, `copying up '${input.volumeId}'`, (served) => served.copyUp(signal));
+    },
+    reclaim: (params, { signal }) => {
+      const input = volume.parse(params);
+      return server.job(input.volumeId, `reclaiming '${input.volumeId}'`, (served) => served.reclaim(signal));
+    },
+    merge: (params, { signal }) => {
+      const { snapshotId, ...input } = layer.parse(params);
+      return server.job(input.volumeId, `merging '${snapshotId}'`, (served) => served.merge(snapshotId, signal));
+    },
+
+    snapshot: (params) => {
+      const { snapshotId, clusterBytes, holdId, ...input } = taking.parse(params);
+      return server.withOwner(input, async (served): Promise<Json> => {
+        await served.snapshot(snapshotId, clusterBytes, holdId);
+        return null;
+      });
+    },
+    settle: (params) => {
+      const { snapshotId, ...input } = layer.parse(params);
+      return server.withOwner(input, (served): Json => ({ done: served.isSnapshotDone(snapshotId) }));
+    },
+    hold: (params) => {
+      const { holdId, timeoutMs, ...input } = holding.parse(params);
+      return server.withOwner(input, (served): Json => {
+        served.hold(holdId, timeoutMs);
+        return null;
+      });
+    },
+    release: (params) => {
+      const { holdId, ...input } = releasing.parse(params);
+      return server.withOwner(input, (served): Json => {
+        served.release(holdId);
+        return null;
+      });
+    },
+    reopen: (params) =>
+      server.withOwner(owner.parse(params), async (served): Promise<Json> => {
+        await served.reopen();
+        return null;
+      }),
+    resize: (params) => {
+      const { capacityBytes, ...input } = growing.parse(params);
+      return server.withOwner(input, async (served): Promise<Json> => {
+        await served.resize(capacityBytes);
+        return { capacityBytes: served.image.sizeBytes };
+      });
+    },
+    ranges: (params) => {
+      const { checkpoint, offset, ...input } = asking.parse(params);
+      return server.withOwner(input, (served): Json => {
+        const { ranges, next } = served.ranges(checkpoint, offset);
+        return { ranges: ranges.map((range) => ({ ...range })), ...(next === undefined ? {} : { next }) };
+      });
+    },
   };
 }

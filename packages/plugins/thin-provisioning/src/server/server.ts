@@ -9,6 +9,8 @@ const serverConfig: z.ZodType<StorageServerConfig> = z.object({
   poolDirectory: z.string(),
   host: z.string(),
   socket: z.string(),
+  limitBytes: z.number().nonnegative().optional(),
+  outOfSpace: z.enum(["pause", "fail"]),
 });
 
 async function main(): Promise<void> {

@@ -2,8 +2,14 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isVolumeId } from "../pool-layout.ts";
 
+/** What a mark stands for: a volume, or one of its snapshots. */
+export interface ServingMark {
+  readonly volumeId: string;
+  readonly snapshotId?: string | undefined;
+}
+
 /**
- * The volumes that a storage process serves, one empty file each, so that it serves them again after it was killed. A mark is no
+ * What a storage process serves, one empty file each, so that it serves the same again after it was killed. A mark is no
  * permission: that is the volume's record. Marks need not outlast a power loss, which ends the VMs as well.
  */
 export class ServingMarks {
@@ -14,15 +20,24 @@ export class ServingMarks {
     this.#folder = folder;
   }
 
-  list(): readonly string[] {
-    return readdirSync(this.#folder).filter(isVolumeId);
+  list(): readonly ServingMark[] {
+    return readdirSync(this.#folder).flatMap((name) => {
+      const [volumeId = "", snapshotId] = name.split(".");
+      return isVolumeId(volumeId) && (snapshotId === undefined || isVolumeId(snapshotId))
+        ? [{ volumeId, snapshotId }]
+        : [];
+    });
   }
 
-  set(volumeId: string): void {
-    writeFileSync(join(this.#folder, volumeId), "");
+  set(mark: ServingMark): void {
+    writeFileSync(join(this.#folder, nameOf(mark)), "");
   }
 
-  clear(volumeId: string): void {
-    rmSync(join(this.#folder, volumeId), { force: true });
+  clear(mark: ServingMark): void {
+    rmSync(join(this.#folder, nameOf(mark)), { force: true });
   }
+}
+
+function nameOf({ volumeId, snapshotId }: ServingMark): string {
+  return snapshotId === undefined ? volumeId : `${volumeId}.${snapshotId}`;
 }

@@ -1,13 +1,14 @@
 import { type Json, VdcError } from "@vdc-os/core";
 import { NbdServer } from "@vdc-os/nbd";
-import { backingFolder, type BackingResolver, Qcow2Image } from "@vdc-os/qcow2";
+import { backingFolder, type BackingResolver } from "@vdc-os/qcow2";
 import { exportNameOf } from "../export-name.ts";
 import { isVolumeId, PoolLayout } from "../pool-layout.ts";
 import { storageFailure } from "../storage-failure.ts";
 import { readRecord, type VolumeRecord } from "../volume-record.ts";
-import { GenerationFence } from "./generation-fence.ts";
-import { ImageBackend } from "./image-backend.ts";
+import { ServedVolume } from "./served-volume.ts";
 import { ServingMarks } from "./serving-marks.ts";
+import { SnapshotExports } from "./snapshot-exports.ts";
+import { SpaceGuard } from "./space-guard.ts";
 
 /** Config of a storage process. */
 export interface StorageServerConfig {
@@ -15,18 +16,17 @@ export interface StorageServerConfig {
   readonly host: string;
   /** The Unix socket of the exports. */
   readonly socket: string;
+  /** What volumes may take in all, in bytes. `undefined` when only the file system limits them. */
+  readonly limitBytes?: number | undefined;
+  /** What becomes of a write that finds no space: it waits, or fails with `ENOSPC`. */
+  readonly outOfSpace: "pause" | "fail";
 }
 
-interface Served {
+/** A call about one attachment. */
+export interface OwnerParams {
+  readonly volumeId: string;
   readonly generation: number;
-  readonly exportName: string;
-  readonly image: Qcow2Image;
-  readonly fence: GenerationFence;
-  copyUp: { readonly abort: AbortController; readonly done: Promise<void>; fraction: number } | undefined;
 }
-
-/** Caches are per image of a chain, and a host serves many. */
-const cacheBytes = 4 * 1024 * 1024;
 
 /**
  * Serves attached volumes of a pool on one host.
@@ -38,30 +38,48 @@ export class StorageServer {
   readonly #layout: PoolLayout;
   readonly #host: string;
   readonly #marks: ServingMarks;
+  readonly #outOfSpace: "pause" | "fail";
+  readonly #space: SpaceGuard | undefined;
   readonly #nbd = new NbdServer({
     maxConnections: 4096,
     onError: (error, request, { exportName }) =>
       process.stderr.write(`${exportName}: ${request.command} at ${request.offset} failed: ${String(error)}\n`),
   });
-  readonly #served = new Map<string, Served>();
+  readonly #served = new Map<string, ServedVolume>();
   /** The last change of each volume, so that they come one after the other. */
   readonly #queue = new Map<string, Promise<unknown>>();
   readonly #resolveBacking: BackingResolver;
+  readonly #snapshots: SnapshotExports;
 
   private constructor(config: StorageServerConfig) {
-    this.#layout = new PoolLayout(config.poolDirectory);
+    const layout = new PoolLayout(config.poolDirectory);
+    this.#layout = layout;
     this.#host = config.host;
-    this.#marks = new ServingMarks(this.#layout.serving(config.host));
-    this.#resolveBacking = backingFolder(this.#layout.volumes);
+    this.#outOfSpace = config.outOfSpace;
+    this.#marks = new ServingMarks(layout.serving(config.host));
+    this.#resolveBacking = backingFolder(layout.volumes);
+    const { limitBytes } = config;
+    this.#space = limitBytes === undefined ? undefined : new SpaceGuard({ folder: layout.volumes, limitBytes });
+    const [host, nbd, marks, resolveBacking] = [config.host, this.#nbd, this.#marks, this.#resolveBacking];
+    this.#snapshots = new SnapshotExports({ layout, host, nbd, marks, resolveBacking });
   }
 
   /** Serves what was served before, then listens. A volume that can't be opened is reported, and harms no other. */
   static async open(config: StorageServerConfig): Promise<StorageServer> {
     const server = new StorageServer(config);
-    for (const volumeId of server.#marks.list()) {
+    await server.#space?.measure();
+    for (const mark of server.#marks.list()) {
+      const { volumeId, snapshotId } = mark;
       try {
+        if (snapshotId !== undefined) {
+          await server.#snapshots.attach(server.#record(volumeId), snapshotId).catch((error) => {
+            if ((error as VdcError).reason === "VDC_FENCED") server.#marks.clear(mark);
+            else throw error;
+          });
+          continue;
+        }
         const record = server.#permitted(volumeId);
-        if (record === undefined) server.#marks.clear(volumeId);
+        if (record === undefined) server.#marks.clear(mark);
         else await server.#serve(record);
       } catch (error) {
         process.stderr.write(`volume ${volumeId} cannot be served: ${String(error)}\n`);
@@ -72,71 +90,92 @@ export class StorageServer {
   }
 
   /** Serves the attachment that the volume's record names. Repeating it changes nothing. */
-  attach({ volumeId, generation }: { readonly volumeId: string; readonly generation: number }): Promise<Json> {
+  attach({ volumeId, generation }: OwnerParams): Promise<Json> {
     return this.#inTurn(volumeId, async () => {
       const record = this.#permitted(volumeId);
       if (record?.attachment?.generation !== generation) {
         throw new VdcError(
           "FAILED_PRECONDITION",
           `volume '${volumeId}' is not attached here in generation ${generation}`,
-          {
-            reason: "VDC_FENCED",
-          },
+          { reason: "VDC_FENCED" },
         );
       }
       const present = this.#served.get(volumeId);
-      if (present !== undefined && present.generation !== generation) await this.#end(volumeId, present);
+      if (present !== undefined && present.generation !== generation) await this.#end(present);
       if (present?.generation !== generation) await this.#serve(record);
       return { exportName: exportNameOf(volumeId, generation) };
     });
   }
 
-  /** Cuts off the owner up to a generation: what is in flight is finished, the rest refused. */
-  revoke({ volumeId, generation }: { readonly volumeId: string; readonly generation: number }): Promise<Json> {
+  /** Ends every attachment of a volume up to a generation: nothing of theirs reaches it once this has resolved. */
+  revoke({ volumeId, generation }: OwnerParams): Promise<Json> {
     // A copy would make the fence wait for it.
-    const copying = this.#served.get(volumeId);
-    if (copying !== undefined && copying.generation <= generation) copying.copyUp?.abort.abort();
+    const serving = this.#served.get(volumeId);
+    if (serving !== undefined && serving.generation <= generation) serving.interrupt();
     return this.#inTurn(volumeId, async () => {
       const served = this.#served.get(volumeId);
-      if (served !== undefined && served.generation <= generation) await this.#end(volumeId, served);
+      if (served !== undefined && served.generation <= generation) await this.#end(served);
       return null;
     });
   }
 
-  /** Copies into a served volume what it reads from below. */
-  async copyUp({ volumeId }: { readonly volumeId: string }, signal: AbortSignal): Promise<Json> {
+  /** Runs a copy beside a served volume's other calls: a fence must not wait for it. Throws `UNAVAILABLE` when it is not served. */
+  async job(volumeId: string, what: string, run: (served: ServedVolume) => Promise<void>): Promise<Json> {
     const served = this.#served.get(volumeId);
-    if (served === undefined) {
-      throw new VdcError("UNAVAILABLE", `volume '${volumeId}' is not served now`, { reason: "VDC_NOT_SERVED" });
-    }
-    if (served.copyUp !== undefined) throw new VdcError("ABORTED", `volume '${volumeId}' is being copied up already`);
-    const abort = new AbortController();
-    const done = served.image
-      .flatten({
-        signal: AbortSignal.any([abort.signal, signal]),
-        onProgress: ({ doneBytes, totalBytes }) => {
-          if (served.copyUp !== undefined) served.copyUp.fraction = doneBytes / totalBytes;
-        },
-      })
-      .finally(() => {
-        served.copyUp = undefined;
-      });
-    served.copyUp = { abort, done, fraction: 0 };
+    if (served === undefined) throw notServed(volumeId);
     try {
-      await done;
+      await run(served);
     } catch (error) {
-      throw storageFailure(error, `copying up volume '${volumeId}'`);
+      throw storageFailure(error, what);
     }
     return null;
   }
 
+  /** Runs a short change of what an owner is served, in its turn. Throws `UNAVAILABLE` when that owner is not served. */
+  withOwner<T>({ volumeId, generation }: OwnerParams, run: (served: ServedVolume) => T | Promise<T>): Promise<T> {
+    return this.#inTurn(volumeId, async () => {
+      const served = this.#served.get(volumeId);
+      if (served?.generation !== generation) throw notServed(volumeId);
+      try {
+        return await run(served);
+      } catch (error) {
+        throw storageFailure(error, `volume '${volumeId}'`);
+      }
+    });
+  }
+
+  /** Takes over what the volume's record says of limits and checkpoints, and tells what is in force. */
+  refresh(params: OwnerParams): Promise<Json> {
+    return this.withOwner(params, (served) => {
+      const record = this.#permitted(params.volumeId);
+      if (record !== undefined) served.refresh(record);
+      return { qos: { ...served.fence.throttle.policy } };
+    });
+  }
+
+  /** Serves a snapshot for reading. */
+  attachSnapshot({ volumeId, snapshotId }: { readonly volumeId: string; readonly snapshotId: string }): Promise<Json> {
+    return this.#inTurn(snapshotId, async () => {
+      await this.#snapshots.attach(this.#record(volumeId), snapshotId);
+      return null;
+    });
+  }
+
+  detachSnapshot({ volumeId, snapshotId }: { readonly volumeId: string; readonly snapshotId: string }): Promise<Json> {
+    return this.#inTurn(snapshotId, async () => {
+      await this.#snapshots.detach(volumeId, snapshotId);
+      return null;
+    });
+  }
+
   status(): Json {
     return {
-      volumes: [...this.#served].map(([volumeId, { generation, exportName, copyUp }]) => ({
+      volumes: [...this.#served.values()].map(({ volumeId, generation, exportName, jobFraction, backend }) => ({
         volumeId,
         generation,
         exportName,
-        ...(copyUp === undefined ? {} : { copyUpFraction: copyUp.fraction }),
+        waitingWrites: backend.parked.count,
+        ...(jobFraction === undefined ? {} : { copyUpFraction: jobFraction }),
       })),
       connections: this.#nbd.connections.length,
     };
@@ -144,64 +183,55 @@ export class StorageServer {
 
   /** Ends in order: everything acknowledged is flushed. The marks stay, so the next start serves the same. */
   async close(): Promise<void> {
-    for (const { copyUp } of this.#served.values()) copyUp?.abort.abort();
+    for (const served of this.#served.values()) served.interrupt();
     await Promise.allSettled(this.#queue.values());
     await this.#nbd.close();
-    const closing = [...this.#served.values()].map(async ({ image, copyUp }) => {
-      await copyUp?.done.catch(() => {});
-      await image.close();
-    });
+    const closing = [...this.#served.values()].map((served) => served.close());
     this.#served.clear();
-    await Promise.all(closing);
+    await Promise.all([...closing, this.#snapshots.close()]);
   }
 
-  /** The record of a volume, if it says that this host serves it. */
-  #permitted(volumeId: string): VolumeRecord | undefined {
+  #record(volumeId: string): VolumeRecord | undefined {
     if (!isVolumeId(volumeId)) throw new VdcError("INVALID_ARGUMENT", `'${volumeId}' is no volume id`);
-    let record: VolumeRecord;
     try {
-      record = readRecord(this.#layout.record(volumeId));
+      return readRecord(this.#layout.record(volumeId));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
       throw error;
     }
-    const { attachment } = record;
+  }
+
+  /** The record of a volume, if it says that this host serves it. */
+  #permitted(volumeId: string): VolumeRecord | undefined {
+    const record = this.#record(volumeId);
+    const attachment = record?.attachment;
     const here = attachment?.host === this.#host && attachment.mode === "served" && !attachment.ending;
     return here ? record : undefined;
   }
 
   async #serve(record: VolumeRecord): Promise<void> {
-    const { volumeId, attachment } = record;
-    if (attachment === undefined) return;
-    const { generation, access } = attachment;
-    let image: Qcow2Image;
-    try {
-      const readOnly = access === "readOnly";
-      image = await Qcow2Image.open(this.#layout.image(volumeId), {
-        readOnly,
-        resolveBacking: this.#resolveBacking,
-        cacheBytes,
-      });
-    } catch (error) {
-      throw storageFailure(error, `opening volume '${volumeId}'`);
-    }
-    const fence = new GenerationFence(generation);
-    const exportName = exportNameOf(volumeId, generation);
-    this.#marks.set(volumeId);
-    this.#nbd.addExport({ name: exportName, backend: new ImageBackend(image), interceptor: fence });
-    this.#served.set(volumeId, { generation, exportName, image, fence, copyUp: undefined });
+    const served = await ServedVolume.open({
+      layout: this.#layout,
+      record,
+      resolveBacking: this.#resolveBacking,
+      space: this.#space,
+      outOfSpace: this.#outOfSpace,
+    });
+    this.#marks.set({ volumeId: record.volumeId });
+    this.#nbd.addExport({ name: served.exportName, backend: served.backend, interceptor: served.fence });
+    this.#served.set(record.volumeId, served);
   }
 
-  async #end(volumeId: string, served: Served): Promise<void> {
-    served.copyUp?.abort.abort();
-    served.fence.close();
-    await this.#nbd.removeExport(served.exportName);
-    served.fence.disconnect();
+  async #end(served: ServedVolume): Promise<void> {
+    const { volumeId, fence, exportName } = served;
+    fence.close();
+    served.stop();
+    await this.#nbd.removeExport(exportName);
+    fence.disconnect();
     this.#served.delete(volumeId);
-    this.#marks.clear(volumeId);
-    await served.copyUp?.done.catch(() => {});
+    this.#marks.clear({ volumeId });
     try {
-      await served.image.close();
+      await served.close();
     } catch (error) {
       // The owner is cut off all the same; what it had flushed is on disk.
       process.stderr.write(`volume ${volumeId} was not closed in order: ${String(error)}\n`);
@@ -219,4 +249,8 @@ export class StorageServer {
     this.#queue.set(volumeId, settled);
     return turn;
   }
+}
+
+function notServed(volumeId: string): VdcError {
+  return new VdcError("UNAVAILABLE", `volume '${volumeId}' is not served now`, { reason: "VDC_NOT_SERVED" });
 }

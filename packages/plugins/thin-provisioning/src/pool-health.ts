@@ -1,0 +1,71 @@
+import type { OperationContext } from "@vdc-os/core";
+import type { HealthReason, VolumeHealth } from "@vdc-os/core/storage/v1";
+import { inspect } from "@vdc-os/qcow2";
+import { servedOwner } from "./layer-changes.ts";
+import type { ThinPool } from "./thin-pool.ts";
+import type { VolumeEntry } from "./volume-entry.ts";
+
+function notWell(condition: "degraded" | "abnormal", reasons: readonly HealthReason[]): VolumeHealth {
+  return { condition, message: reasons.map(({ message }) => message).join("; "), reasons };
+}
+
+/** Whether a pool is well. */
+export async function poolHealth(pool: ThinPool): Promise<VolumeHealth> {
+  const { damaged } = pool.catalog;
+  if (damaged.length > 0) {
+    const message = `the records of ${damaged.length} volumes cannot be read: ${damaged.slice(0, 5).join(", ")}`;
+    return notWell("abnormal", [{ code: "corrupt", message }]);
+  }
+  const { alarms } = pool.capacity();
+  if (alarms.length === 0) return { condition: "healthy", message: "all volumes can be used" };
+  const full = alarms.some(({ kind }) => kind === "outOfSpace");
+  const reasons = alarms.map(
+    ({ kind, message }): HealthReason => ({ code: kind === "outOfSpace" ? "outOfSpace" : "nearlyFull", message }),
+  );
+  // Writes that wait do not fail.
+  return notWell(full && pool.outOfSpace === "fail" ? "abnormal" : "degraded", reasons);
+}
+
+/** Whether a volume is well. */
+export async function volumeHealth(
+  pool: ThinPool,
+  entry: VolumeEntry,
+  context: OperationContext,
+): Promise<VolumeHealth> {
+  const { catalog, layout } = pool;
+  const { record, volumeId } = entry;
+  const { parentVolumeId, snapshots = [] } = record;
+  const paths = [layout.image(volumeId), ...snapshots.map(({ snapshotId }) => layout.layer(volumeId, snapshotId))];
+  for (const path of paths) {
+    try {
+      const image = await inspect(path);
+      if (image.isCorrupt) return notWell("abnormal", [{ code: "corrupt", message: "its image is marked as corrupt" }]);
+    } catch (error) {
+      return notWell("abnormal", [{ code: "corrupt", message: `its image cannot be read: ${String(error)}` }]);
+    }
+  }
+  if (parentVolumeId !== undefined && catalog.find(parentVolumeId) === undefined) {
+    const message = `the volume '${parentVolumeId}' that it reads from is gone`;
+    return notWell("abnormal", [{ code: "parentMissing", message }]);
+  }
+  const waiting = await waitingWrites(pool, entry, context);
+  if (waiting > 0) {
+    const message = `the pool is out of space: ${waiting} writes wait until there is some`;
+    return notWell("degraded", [{ code: "outOfSpace", message }]);
+  }
+  return { condition: "healthy", message: "its image can be read" };
+}
+
+/** How many writes of a volume's owner wait for space. A host that does not answer counts none: that is the host's own trouble. */
+async function waitingWrites(pool: ThinPool, entry: VolumeEntry, context: OperationContext): Promise<number> {
+  const served = servedOwner(entry.record);
+  if (served === undefined) return 0;
+  try {
+    const { volumes } = (await pool.processes.request(served.host, "status", {}, context)) as {
+      readonly volumes: readonly { readonly volumeId: string; readonly waitingWrites: number }[];
+    };
+    return volumes.find(({ volumeId }) => volumeId === entry.volumeId)?.waitingWrites ?? 0;
+  } catch {
+    return 0;
+  }
+}
