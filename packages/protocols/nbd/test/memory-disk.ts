@@ -1,6 +1,7 @@
 import type { BlockBackend, BlockExtent } from "../src/index.ts";
 
 const BLOCK = 4096;
+const SPARSE_BYTES = 1024 * 1024;
 
 export interface MemoryDisk
   extends Required<Omit<BlockBackend, "readOnly" | "cache" | "bitmaps" | "sparseReads" | "fastZeroes">> {
@@ -58,4 +59,17 @@ export function createMemoryDisk(sizeBytes: number): MemoryDisk {
       }
     },
   };
+}
+
+/** 1 MiB with data in the first 4 KiB, from 256 to 512 KiB, and in the last 4 KiB. */
+export function createSparseDisk(): BlockBackend & { readonly bytes: Buffer } {
+  const disk = createMemoryDisk(SPARSE_BYTES);
+  for (const [at, length] of [
+    [0, 4 * 1024],
+    [256 * 1024, 256 * 1024],
+    [SPARSE_BYTES - 4 * 1024, 4 * 1024],
+  ] as const) {
+    disk.write(Buffer.alloc(length, "data "), at);
+  }
+  return { ...disk, sparseReads: true };
 }

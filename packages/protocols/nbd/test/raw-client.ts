@@ -138,3 +138,34 @@ export class RawClient {
     if (follows) this.write(follows);
   }
 }
+
+/** A chunk of a structured reply. */
+export interface Chunk {
+  readonly isLast: boolean;
+  readonly type: number;
+  readonly payload: Buffer;
+}
+
+/** Takes the chunks of one structured reply. */
+export async function takeChunks(client: RawClient): Promise<Chunk[]> {
+  const all: Chunk[] = [];
+  for (;;) {
+    const head = await client.take(wire.STRUCTURED_REPLY_BYTES);
+    if (head.readUInt32BE(0) !== wire.STRUCTURED_REPLY_MAGIC) throw new Error("no structured reply");
+    const isLast = (head.readUInt16BE(4) & wire.REPLY_FLAG_DONE) !== 0;
+    all.push({ isLast, type: head.readUInt16BE(6), payload: await client.take(head.readUInt32BE(16)) });
+    if (isLast) return all;
+  }
+}
+
+/** The data of an option about metadata contexts. */
+export function contextQuery(name: string, ...queries: readonly string[]): Buffer {
+  const parts = [name, ...queries].map((text) => {
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(Buffer.byteLength(text));
+    return Buffer.concat([length, Buffer.from(text)]);
+  });
+  const count = Buffer.alloc(4);
+  count.writeUInt32BE(queries.length);
+  return Buffer.concat([parts[0] as Buffer, count, ...parts.slice(1)]);
+}
