@@ -68,6 +68,20 @@ export const systemPackages = [
     without: "the verified random load over NBD is skipped",
   },
   {
+    package: "xfsprogs",
+    command: "mkfs.xfs",
+    tasks: ["test"],
+    reason: "makes a file system whose files share blocks, in an image file",
+    without: "the tests of volumes on XFS are skipped",
+  },
+  {
+    package: "btrfs-progs",
+    command: "mkfs.btrfs",
+    tasks: ["test"],
+    reason: "makes a file system whose files share blocks, in an image file",
+    without: "the tests of volumes on btrfs are skipped",
+  },
+  {
     package: "tshark",
     command: "tshark",
     tasks: ["test"],

@@ -130,7 +130,7 @@ export {
   type OwnerStamp,
   ownerStamp,
 } from "./contract/ownership.ts";
-export { type Page, pageOf, type PageRequest, pageRequestShape } from "./contract/page.ts";
+export { type Page, pageByKey, pageOf, type PageRequest, pageRequestShape } from "./contract/page.ts";
 export { type WatchItem, watchItemOf } from "./contract/watch-item.ts";
 
 // Tasks

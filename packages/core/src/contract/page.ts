@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { VdcError } from "../error/vdc-error.ts";
 
 /** Which page of a list is asked for. */
 export interface PageRequest {
@@ -27,4 +28,31 @@ export const pageRequestShape: {
 /** Schema of a {@link Page} of items. */
 export function pageOf<T>(item: z.ZodType<T>): z.ZodType<Page<T>> {
   return z.object({ items: z.array(item), nextPageToken: z.string().exactOptional() });
+}
+
+const tokenPrefix = "after:";
+
+/**
+ * One page of items in order of their key, for providers that have the whole list at hand. The token names the last key of the page before, so that items
+ * which come and go meanwhile disturb nothing. A token that is not of this kind fails with `ABORTED`.
+ */
+export function pageByKey<T>(items: Iterable<T>, keyOf: (item: T) => string, request: PageRequest): Page<T> {
+  const { limit = 1000, pageToken } = request;
+  if (pageToken !== undefined && !pageToken.startsWith(tokenPrefix)) {
+    throw new VdcError("ABORTED", "the page token is not one of this list: begin again without one", {
+      reason: "VDC_PAGE_TOKEN",
+      retryable: false,
+    });
+  }
+  const after = pageToken?.slice(tokenPrefix.length);
+  const rest = [...items]
+    .map((item) => ({ item, key: keyOf(item) }))
+    .filter(({ key }) => after === undefined || key > after)
+    .sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+  const page = rest.slice(0, limit);
+  const last = page.at(-1);
+  return {
+    items: page.map(({ item }) => item),
+    ...(last === undefined || page.length === rest.length ? {} : { nextPageToken: `${tokenPrefix}${last.key}` }),
+  };
 }

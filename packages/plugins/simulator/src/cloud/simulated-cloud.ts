@@ -12,7 +12,7 @@ import {
   type InstanceObservation,
   type Offering,
 } from "@vdc-os/core/cloud/v1";
-import { pageByKey } from "../world/name-page.ts";
+import { pageByKey } from "@vdc-os/core";
 import { describeSimulated } from "../world/simulated-description.ts";
 import type { CloudAccount } from "./cloud-account.ts";
 

@@ -19,7 +19,7 @@ import {
 } from "@vdc-os/core/compute/v1";
 import { ChangeFeed } from "../world/change-feed.ts";
 import { fencedError } from "../world/fenced-error.ts";
-import { pageByKey } from "../world/name-page.ts";
+import { pageByKey } from "@vdc-os/core";
 import { describeSimulated } from "../world/simulated-description.ts";
 import { simulatorVersion, type WorldServices } from "../world/world-services.ts";
 import { hotAddFacet } from "./hot-add-facet.ts";

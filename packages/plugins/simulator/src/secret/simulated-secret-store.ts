@@ -7,7 +7,7 @@ import {
   VdcError,
 } from "@vdc-os/core";
 import { type SecretRef, type SecretStore, secretStore } from "@vdc-os/core/secret/v1";
-import { pageByKey } from "../world/name-page.ts";
+import { pageByKey } from "@vdc-os/core";
 import { describeSimulated } from "../world/simulated-description.ts";
 
 /** Secrets in memory. What it rotates to follows from the world's seed, so it keeps nothing that deserves the name. */

@@ -12,7 +12,7 @@ import {
   type VolumeTransport,
 } from "@vdc-os/core/storage/v1";
 import { fencedError } from "../world/fenced-error.ts";
-import { pageByKey } from "../world/name-page.ts";
+import { pageByKey } from "@vdc-os/core";
 import { describeSimulated } from "../world/simulated-description.ts";
 import type { WorldServices } from "../world/world-services.ts";
 import { changedBlocksFacet } from "./changed-blocks-facet.ts";

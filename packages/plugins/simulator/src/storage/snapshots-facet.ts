@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { type ObjectReference, type OwnerStamp, VdcError } from "@vdc-os/core";
 import type { GroupSnapshot, GroupSnapshotsFacet, SnapshotsFacet } from "@vdc-os/core/storage/v1";
-import { pageByKey } from "../world/name-page.ts";
+import { pageByKey } from "@vdc-os/core";
 import type { SimulatedBlockDevice } from "./simulated-block-device.ts";
 import { SparseLayer } from "./sparse-layer.ts";
 import type { VolumePool } from "./volume-pool.ts";
