@@ -2,7 +2,9 @@ import { compressCluster } from "./compression.ts";
 import { compressedOffsetLimit } from "./entry.ts";
 import { type ImageCore, type ImageWriter, prepareWriter } from "./image-core.ts";
 import { Qcow2Error, toQcow2Error } from "./qcow2-error.ts";
-import { writeData, writeImage, writeZeroes } from "./write-path.ts";
+import { writeImage } from "./write-path.ts";
+import { writeZeroes } from "./zero-path.ts";
+import { writeData } from "./guest-data.ts";
 
 /** Clusters that are compressed at the same time, each on a thread of its own while there are some. */
 const PARALLEL_CLUSTERS = 8;

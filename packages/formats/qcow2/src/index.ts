@@ -11,7 +11,7 @@ export { type CreateImageOptions, createImage, createImageSync } from "./create-
 // For tests: a file system of one's own.
 export { type FileLayer, type FileStatus, type ImageFile, nodeFileLayer, type OpenFileOptions } from "./file-layer.ts";
 export { type BlockTarget, type CopyOptions, type CopyProgress, copyBlocks } from "./flatten.ts";
-export type { BackingReference } from "./header.ts";
+export type { BackingReference, DataFileReference } from "./header.ts";
 export type { ImageFormat, NewDataFile } from "./image-format.ts";
 export type { NewBacking } from "./header-layout.ts";
 export { lockPathOf, removeAbandonedClaims } from "./image-lock.ts";

@@ -1,6 +1,13 @@
 import { type FileLayer, nodeFileLayer } from "./file-layer.ts";
-import { clusterBitsOf, geometryOf, l1EntriesFor, roundUp } from "./geometry.ts";
-import { type BackingReference, hasFeature, readHeader, unsupportedFeatures } from "./header.ts";
+import { l1EntriesFor, roundUp } from "./geometry.ts";
+import {
+  type BackingReference,
+  type DataFileReference,
+  hasFeature,
+  readHeader,
+  unsupportedFeatures,
+} from "./header.ts";
+import { checkFormat, type ImageFormat } from "./image-format.ts";
 
 /** What a header says about its file. Nothing it names was opened. */
 export interface ImageInspection {
@@ -11,6 +18,9 @@ export interface ImageInspection {
   readonly diskBytes: number;
   readonly refcountBits: number;
   readonly backing: BackingReference | undefined;
+  /** The external file that holds the guest's data, as the header names it. */
+  readonly dataFile: DataFileReference | undefined;
+  readonly compression: "zlib" | "zstd";
   readonly encryption: "none" | "aes" | "luks";
   readonly internalSnapshots: number;
   readonly isDirty: boolean;
@@ -43,6 +53,8 @@ export async function inspect(path: string, options: InspectOptions = {}): Promi
       diskBytes,
       refcountBits: header.geometry.refcountBits,
       backing: header.backing,
+      dataFile: header.dataFile,
+      compression: header.compression,
       encryption: header.encryption,
       internalSnapshots: header.snapshotCount,
       isDirty: hasFeature(header, "incompatible", 0),
@@ -55,10 +67,8 @@ export async function inspect(path: string, options: InspectOptions = {}): Promi
   }
 }
 
-export interface MeasureOptions {
+export interface MeasureOptions extends ImageFormat {
   readonly virtualSizeBytes: number;
-  /** Defaults to 65536. */
-  readonly clusterSizeBytes?: number;
   /** Guest bytes that will hold data. Defaults to none. */
   readonly dataBytes?: number;
 }
@@ -68,8 +78,8 @@ export function measure(options: MeasureOptions): {
   readonly requiredBytes: number;
   readonly fullyAllocatedBytes: number;
 } {
-  const clusterSize = options.clusterSizeBytes ?? 65536;
-  const geometry = geometryOf(clusterBitsOf(clusterSize), 4);
+  const { geometry } = checkFormat(options);
+  const { clusterSize } = geometry;
   const l1Clusters = Math.ceil((l1EntriesFor(options.virtualSizeBytes, geometry) * 8) / clusterSize);
   const sizeWith = (dataBytes: number): number => {
     const data = roundUp(Math.min(dataBytes, options.virtualSizeBytes), clusterSize);

@@ -12,7 +12,8 @@ import { Qcow2Error } from "./qcow2-error.ts";
 import { assertRange, mapImage, readImage } from "./read-path.ts";
 import { writeBackingReference } from "./rebase.ts";
 import { growImage } from "./resize.ts";
-import { discard, writeImage, writeZeroes } from "./write-path.ts";
+import { writeImage } from "./write-path.ts";
+import { discard, writeZeroes } from "./zero-path.ts";
 
 /**
  * An open qcow2 image and the chain below it.

@@ -2,7 +2,7 @@ import { writeUint64 } from "./entry.ts";
 import { assertVirtualSize, l1EntriesFor } from "./geometry.ts";
 import { type ImageCore, prepareWriter } from "./image-core.ts";
 import { Qcow2Error } from "./qcow2-error.ts";
-import { writeZeroes } from "./write-path.ts";
+import { writeZeroes } from "./zero-path.ts";
 
 /**
  * Grows an image in steps, each of which leaves a valid image behind: a larger L1 table first, then zeros over whatever would show through,

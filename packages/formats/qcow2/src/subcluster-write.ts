@@ -1,7 +1,7 @@
 import type { ImageCore, ImageWriter } from "./image-core.ts";
 import { readImage } from "./read-path.ts";
 import { ALL_SUBCLUSTERS, subclusterMask } from "./subcluster.ts";
-import { allocateData, fillOld, releaseData, writeData, writeZeroBytes } from "./write-path.ts";
+import { allocateData, fillOld, releaseData, writeData } from "./guest-data.ts";
 
 /**
  * Writes into one cluster of an image with extended L2 entries, and returns how many bytes were done. Only what is left of the first and the
@@ -73,37 +73,4 @@ function writeStretch(core: ImageCore, writer: ImageWriter, stretch: Stretch): v
   whole.set(data, head);
   fillOld(core, whole.subarray(head + data.length), offset + data.length, false);
   writeData(core, writer, whole, hostOffset + within - head);
-}
-
-/**
- * Makes a part of one cluster read as zeros: whole subclusters by their bits, the rest by writing. A host cluster of which nothing is used
- * any more is given back. The cluster must not be compressed.
- */
-export function zeroSubclusters(core: ImageCore, writer: ImageWriter, offset: number, length: number): void {
-  const { clusterSize, subclusterSize } = core.geometry;
-  const within = offset % clusterSize;
-  const first = Math.ceil(within / subclusterSize);
-  // The last subcluster counts as whole when the range reaches the end of the disk.
-  const reach = offset + length === core.virtualSizeBytes ? Math.ceil : Math.floor;
-  const end = reach((within + length) / subclusterSize);
-  if (first >= end) {
-    writeZeroBytes(core, offset, length);
-    return;
-  }
-  const head = first * subclusterSize - within;
-  const tail = within + length - end * subclusterSize;
-  if (head > 0) writeZeroBytes(core, offset, head);
-  if (tail > 0) writeZeroBytes(core, offset + length - tail, tail);
-  const slot = core.mapping.slotForWrite(offset);
-  const old = core.mapping.subclusters(slot, offset);
-  const mask = subclusterMask(first, end);
-  const allocated = (old.allocated & ~mask) >>> 0;
-  const zero = (core.backing === undefined ? old.zero & ~mask : old.zero | mask) >>> 0;
-  if (allocated === 0 && old.hostOffset !== undefined) {
-    const freed = core.mapping.referencedBy(slot);
-    core.mapping.setSubclusters(slot, undefined, 0, zero);
-    if (freed) writer.allocator.deferFree(freed.offset, freed.bytes);
-  } else {
-    core.mapping.setSubclusterBits(slot, allocated, zero);
-  }
 }
