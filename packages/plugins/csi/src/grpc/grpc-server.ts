@@ -96,24 +96,36 @@ async function serveStream(
   }
 }
 
+/** By events: leaving a loop over the stream early would end it before the status is sent. */
 async function readRequest(stream: ServerHttp2Stream, limit: number): Promise<Uint8Array> {
   const reader = new FrameReader(limit);
   try {
-    for await (const chunk of stream) reader.push(chunk as Buffer);
+    await new Promise<void>((resolve, reject) => {
+      stream.on("data", (chunk: Buffer) => {
+        try {
+          reader.push(chunk);
+        } catch (error) {
+          stream.removeAllListeners("data");
+          reject(error);
+        }
+      });
+      stream.once("end", resolve);
+      stream.once("close", () => reject(new VdcError("CANCELLED", "the caller has gone")));
+    });
     const request = reader.end();
     if (request !== undefined) return request;
     throw new FrameError("malformed", "there is no request");
   } catch (error) {
     if (!(error instanceof FrameError)) throw error;
-    const code =
-      error.kind === "tooLarge"
-        ? "RESOURCE_EXHAUSTED"
-        : error.kind === "compressed"
-          ? "UNIMPLEMENTED"
-          : "INVALID_ARGUMENT";
-    throw new VdcError(code, error.message, { cause: error });
+    throw new VdcError(codeOfFrame[error.kind], error.message, { cause: error });
   }
 }
+
+const codeOfFrame = {
+  tooLarge: "RESOURCE_EXHAUSTED",
+  compressed: "UNIMPLEMENTED",
+  malformed: "INVALID_ARGUMENT",
+} as const satisfies Record<FrameError["kind"], string>;
 
 function respond(stream: ServerHttp2Stream, answer: Uint8Array): void {
   if (stream.destroyed || stream.closed) return;
@@ -134,8 +146,9 @@ function refuse(stream: ServerHttp2Stream, error: VdcError): void {
     },
     { endStream: true },
   );
-  // What the caller still sends is not wanted.
+  // What the caller still sends is not wanted (RFC 9113, 8.1).
   stream.resume();
+  stream.once("finish", () => stream.close(constants.NGHTTP2_NO_ERROR));
 }
 
 const unitMs: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 1e-3, n: 1e-6 };
