@@ -37,6 +37,8 @@ export interface ImageFile {
   truncateSync(sizeBytes: number): void;
   /** Gives a range's space back to the file system, where that can be done; it reads as zeroes then, or as before. Absent where it can't. */
   punchSync?(position: number, length: number): void;
+  /** Where the next data or the next hole begins, from a position on; -1 when there is none. Absent where that can't be asked. */
+  seekSync?(position: number, what: "data" | "hole"): number;
   /** Locks on bytes of the file that end with it. Absent where they can't be had. */
   readonly byteLocks?: ByteLocks;
   /** Makes everything written so far durable (fdatasync). */
@@ -70,6 +72,7 @@ export interface FileLayer {
 class NodeFile implements ImageFile {
   readonly path: string;
   readonly punchSync?: (position: number, length: number) => void;
+  readonly seekSync?: (position: number, what: "data" | "hole") => number;
   readonly byteLocks?: ByteLocks;
   readonly #fd: number;
 
@@ -80,6 +83,7 @@ class NodeFile implements ImageFile {
     this.punchSync = (position, length) => {
       native.punchHole(fd, position, length);
     };
+    this.seekSync = (position, what) => native.seek(fd, position, what);
     this.byteLocks = {
       lockShared: (byte) => native.lockShared(fd, byte),
       isLockedByOthers: (byte) => native.isLockedByOthers(fd, byte),

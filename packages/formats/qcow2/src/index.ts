@@ -7,6 +7,7 @@ export type { BlockSource, Extent, ExtentKind } from "./block-source.ts";
 export type { CheckProblem, CheckResult, RepairMode } from "./check.ts";
 export { type DataFileRequest, type DataFileResolver, dataFileFolder, type ResolvedDataFile } from "./data-file.ts";
 export { type CompressingTarget, copyCompressed } from "./copy-compressed.ts";
+export { type ConvertOptions, type ConvertTarget, convert } from "./convert.ts";
 export { type CreateImageOptions, createImage, createImageSync } from "./create-image.ts";
 // For tests: a file system of one's own.
 export { type FileLayer, type FileStatus, type ImageFile, nodeFileLayer, type OpenFileOptions } from "./file-layer.ts";

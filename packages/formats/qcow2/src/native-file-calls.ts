@@ -9,6 +9,8 @@ export interface NativeFileCalls {
   isLockedByOthers(fd: number, byte: number): boolean;
   /** Gives the space of a range back to the file system; it reads as zeroes then (fallocate(2)). False where the file system can't. */
   punchHole(fd: number, offset: number, length: number): boolean;
+  /** Where the next data, or the next hole, begins, from an offset on (lseek(2)); -1 when there is none. The end of the file counts as a hole. */
+  seek(fd: number, offset: number, what: "data" | "hole"): number;
 }
 
 /** The part of the library that is used. */
@@ -25,6 +27,9 @@ const F_WRLCK = 1;
 const F_UNLCK = 2;
 const FALLOC_FL_KEEP_SIZE = 1;
 const FALLOC_FL_PUNCH_HOLE = 2;
+const SEEK_DATA = 3;
+const SEEK_HOLE = 4;
+const ENXIO = 6;
 const EACCES = 13;
 const EAGAIN = 11;
 
@@ -54,7 +59,14 @@ function loadNativeFileCalls(): NativeFileCalls | undefined {
     const libc = foreign.load(null);
     const fcntl = libc.func("int fcntl(int fd, int command, ...)");
     const fallocate = libc.func("int fallocate(int fd, int mode, int64_t offset, int64_t length)");
+    const lseek = libc.func("int64_t lseek(int fd, int64_t offset, int whence)");
     return {
+      seek(fd, offset, what) {
+        const found = Number(lseek(fd, offset, what === "data" ? SEEK_DATA : SEEK_HOLE));
+        if (found >= 0 || foreign.errno() === ENXIO) return found;
+        // A file system without holes: all of it is data.
+        return what === "data" ? offset : -1;
+      },
       lockShared(fd, byte) {
         if (fcntl(fd, F_OFD_SETLK, "void *", flock(F_RDLCK, byte)) === 0) return true;
         const errno = foreign.errno();

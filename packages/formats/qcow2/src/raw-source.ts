@@ -2,7 +2,7 @@ import { type BlockSource, type Extent, pushExtent } from "./block-source.ts";
 import { type ImageFile, nodeFileLayer } from "./file-layer.ts";
 import { Qcow2Error } from "./qcow2-error.ts";
 
-/** A raw disk image, read only. All of it counts as data: Node cannot ask a file where its holes are. */
+/** A raw disk image, read only. Where the holes of its file can't be asked for, all of it counts as data. */
 export class RawSource implements BlockSource {
   readonly sizeBytes: number;
   readonly #file: ImageFile;
@@ -29,8 +29,19 @@ export class RawSource implements BlockSource {
 
   map(offset: number, length: number): Extent[] {
     const extents: Extent[] = [];
-    const inside = Math.max(0, Math.min(length, this.sizeBytes - offset));
-    pushExtent(extents, { offset, length: inside, kind: "data", depth: 0 });
+    const end = Math.min(offset + length, this.sizeBytes);
+    const { seekSync } = this.#file;
+    for (let at = offset; at < end; ) {
+      // Written to meanwhile, an answer may be old by the next question: each one only moves forward.
+      const data = seekSync === undefined ? at : seekSync(at, "data");
+      const dataStart = data < 0 ? end : Math.min(end, Math.max(at, data));
+      pushExtent(extents, { offset: at, length: dataStart - at, kind: "hole", depth: 0 });
+      if (dataStart === end) break;
+      const hole = seekSync === undefined ? end : seekSync(dataStart, "hole");
+      const dataEnd = hole < 0 ? end : Math.min(end, Math.max(dataStart + 1, hole));
+      pushExtent(extents, { offset: dataStart, length: dataEnd - dataStart, kind: "data", depth: 0 });
+      at = dataEnd;
+    }
     return extents;
   }
 
