@@ -147,7 +147,7 @@ describe.skipIf(!hasOpenssl)("TLS", () => {
     });
 
     test("a client that says STARTTLS and then nothing, or nonsense, is dropped", async () => {
-      const impatient = new NbdServer({ tls: readServerTls(certificates), handshakeTimeoutMs: 100 });
+      const impatient = new NbdServer({ tls: readServerTls(certificates), handshakeTimeoutMs: 1500 });
       const host = { host: "127.0.0.1", port: await impatient.listenTcp(0) };
       for (const nonsense of [undefined, Buffer.alloc(1000, 0x41)]) {
         const raw = await RawClient.connect(host);

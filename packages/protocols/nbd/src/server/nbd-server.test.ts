@@ -77,7 +77,7 @@ describe("listening", () => {
   });
 
   test("drops clients over the limit, and those that never choose an export", async () => {
-    await serve({ maxConnections: 1, handshakeTimeoutMs: 50 });
+    await serve({ maxConnections: 1, handshakeTimeoutMs: 500 });
     const first = await raw();
     const second = connect(path);
     await new Promise((resolve) => second.once("close", resolve));
