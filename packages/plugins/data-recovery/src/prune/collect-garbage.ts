@@ -43,9 +43,9 @@ export async function collectGarbage(
             await writer.putEncoded(kind, hash, packs.readEncoded(place));
           }
           // What is pending is in memory.
-          if (writer.unflushedBlobs > 100_000) await writer.flush();
+          if (writer.unflushedBlobs > 100_000) await writer.flush({ merge: false });
         }
-        await writer.flush();
+        await writer.flush({ merge: false });
       } finally {
         await writer.abandon();
       }

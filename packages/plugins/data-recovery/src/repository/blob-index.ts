@@ -99,15 +99,18 @@ export class BlobIndex {
     }
   }
 
-  /** Adds records. Their packs are durable. */
-  add(records: readonly IndexRecord[]): Promise<void> {
+  /**
+   * Adds records. Their packs are durable. Of a blob that is in two packs a merge keeps one place, either: who copies blobs so as to drop the packs that they
+   * are in merges only when that is done.
+   */
+  add(records: readonly IndexRecord[], { merge = true }: { readonly merge?: boolean } = {}): Promise<void> {
     if (records.length === 0) return Promise.resolve();
     return this.#alone(async () => {
       const sorted = [...records].sort((a, b) => a.hash.compare(b.hash)).map(encodeRecord);
       const name = this.#nextName();
       await writeIndexFile(this.#folder, name, sorted);
       await this.#replace([], name);
-      await this.#mergeWhereDue();
+      if (merge) await this.#mergeWhereDue();
     });
   }
 

@@ -55,11 +55,14 @@ export class BlobWriter {
     await this.#append(hash.toString("latin1"), kind, hash, blob);
   }
 
-  /** Makes what was put durable and known. No `put` may be under way. */
-  async flush(): Promise<void> {
+  /** Makes what was put durable and known. No `put` may be under way. For `merge` see the index. */
+  async flush(options: { readonly merge?: boolean } = {}): Promise<void> {
     await this.#appends;
     await this.#closePack();
-    await this.#index.add([...this.#pending.values()].filter((record) => record !== undefined));
+    await this.#index.add(
+      [...this.#pending.values()].filter((record) => record !== undefined),
+      options,
+    );
     this.#pending.clear();
     this.#unflushedBytes = 0;
   }

@@ -1,4 +1,5 @@
 import type { RecoveryPoint } from "@vdc-os/core/backup/v1";
+import { hashOf } from "./blob.ts";
 import { keyOf, type PointManifest, pointManifest } from "./point-manifest.ts";
 import { damaged } from "./repository-failure.ts";
 import type { RepositoryFolder } from "./repository-folder.ts";
@@ -29,8 +30,8 @@ export class PointStore {
       const key = /^([0-9a-f]{24})\.json$/.exec(name)?.[1];
       if (key === undefined) continue;
       try {
-        const text = await folder.read(`points/${name}`, maxManifestBytes);
-        const manifest = pointManifest.parse(JSON.parse(text ?? ""));
+        const text = (await folder.read(`points/${name}`, maxManifestBytes)) ?? "";
+        const manifest = pointManifest.parse(JSON.parse(checked(text)));
         const { subject, name: pointName } = manifest.point;
         if (keyOf(subject, pointName) !== key) throw new Error("it is another point's");
         points.set(key, manifest);
@@ -59,7 +60,8 @@ export class PointStore {
 
   async add(manifest: PointManifest): Promise<void> {
     const key = keyOf(manifest.point.subject, manifest.point.name);
-    await this.#folder.write(`points/${key}.json`, JSON.stringify(manifest));
+    const text = JSON.stringify(manifest);
+    await this.#folder.write(`points/${key}.json`, `${text}\n${sumOf(text)}\n`);
     this.#points.set(key, manifest);
   }
 
@@ -73,6 +75,17 @@ export class PointStore {
   assertReadable(): void {
     for (const [name, message] of this.unreadable) throw damaged(`'points/${name}' can't be read: ${message}`);
   }
+}
+
+/** What stands before a file's last line, which is its sum. */
+function checked(text: string): string {
+  const [content = "", sum] = text.split("\n");
+  if (sum !== sumOf(content)) throw new Error("its sum is wrong");
+  return content;
+}
+
+function sumOf(text: string): string {
+  return hashOf(Buffer.from(text)).toString("hex");
 }
 
 function order(a: RecoveryPoint, b: RecoveryPoint): number {

@@ -55,7 +55,9 @@ export class RepositoryFolder {
 
   async createFile(): Promise<NewFile> {
     const temporary = join(this.path, "tmp", randomBytes(12).toString("hex"));
-    const handle = await this.#guard("making a file", () => open(temporary, "wx", 0o600));
+    const handle = await open(temporary, "wx", 0o600).catch((error: unknown) => {
+      throw fileFailure(error, "making a file");
+    });
     return new TemporaryFile(handle, temporary, (what, run) => this.#guard(what, run), this.path);
   }
 

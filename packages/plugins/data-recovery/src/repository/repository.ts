@@ -93,7 +93,9 @@ export class Repository {
   readBlob(kind: BlobKind, hash: BlobHash, view?: IndexView): Buffer {
     const place = view === undefined ? this.index.find(hash) : view.find(hash)?.record;
     if (place === undefined) throw damaged(`${kind} '${hash.toString("hex")}' is not there`);
-    return this.packs.read(place, { kind, hash });
+    const content = this.packs.read(place, { kind, hash });
+    if (kind === "node" || content.length === this.chunkBytes) return content;
+    throw damaged(`chunk '${hash.toString("hex")}' has ${content.length} bytes`);
   }
 
   async storedBytes(): Promise<number> {
