@@ -66,6 +66,7 @@ export class L2Reader {
     }
     const kind = this.#kindAt(data, start);
     if (kind === "compressed") {
+      this.#assertInFile(offset);
       const range = compressedRange(data, start, clusterBits);
       if (range === undefined) throw this.#corrupt(offset, "exceeds 2^53-1");
       const runLength = Math.min(covered, clusterSize - within);
@@ -88,6 +89,7 @@ export class L2Reader {
   /** The state of an extended entry, checked. */
   subclusters(data: Buffer, at: number, guestOffset: number): SubclusterState {
     if (entryIsCompressed(data, at)) {
+      this.#assertInFile(guestOffset);
       return { compressed: true, hostOffset: undefined, inPlace: false, allocated: 0, zero: 0 };
     }
     const hostOffset = this.#isEmptyHost(data, at) ? undefined : this.#hostAt(data, at, guestOffset);
@@ -97,6 +99,11 @@ export class L2Reader {
       throw this.#corrupt(guestOffset, "is not valid");
     }
     return { compressed: false, hostOffset, inPlace: entryIsCopied(data, at), allocated, zero };
+  }
+
+  #assertInFile(guestOffset: number): void {
+    if (this.#externalData)
+      throw this.#corrupt(guestOffset, "is compressed, which an external data file does not allow");
   }
 
   #kindAt(data: Buffer, at: number): RunKind {

@@ -1,15 +1,16 @@
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { backingFolder, createImage, nodeFileLayer, Qcow2Image } from "../src/index.ts";
+import { backingFolder, createImage, dataFileFolder, nodeFileLayer, Qcow2Image } from "../src/index.ts";
 import { hasQemuImg, qemuCheck, qemuImg, temporaryFolder } from "./qemu-tools.ts";
 import { unsyncedLayer } from "./unsynced-layer.ts";
+import { createOptionsOf, plain, VARIANTS, type Variant } from "./variants.ts";
 
 const deep: boolean = Boolean(process.env.VDC_DEEP);
 
 type Step =
   | { readonly op: "write"; readonly at: number; readonly length: number; readonly byte: number }
-  | { readonly op: "zero" | "discard"; readonly at: number; readonly length: number }
+  | { readonly op: "zero" | "discard" | "compressed"; readonly at: number; readonly length: number }
   | { readonly op: "flush" | "flushSync" | "reopen" | "flatten" }
   | { readonly op: "grow"; readonly by: number };
 
@@ -20,7 +21,13 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 10,
     arbitrary: fc.record({ op: fc.constant("write" as const), ...range, byte: fc.integer({ min: 1, max: 255 }) }),
   },
-  { weight: 3, arbitrary: fc.record({ op: fc.constantFrom("zero" as const, "discard" as const), ...range }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      op: fc.constantFrom("zero" as const, "zero" as const, "discard" as const, "compressed" as const),
+      ...range,
+    }),
+  },
   {
     weight: 2,
     arbitrary: fc.record({ op: fc.constantFrom("flush" as const, "flushSync" as const, "reopen" as const) }),
@@ -32,6 +39,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 );
 
 interface Scenario {
+  readonly variant: Variant;
   readonly size: number;
   readonly clusterBits: number;
   readonly backing: "none" | "raw" | "qcow2";
@@ -47,6 +55,8 @@ interface Scenario {
 }
 
 const scenario: fc.Arbitrary<Scenario> = fc.record({
+  // Half of the runs are plain images, which is what most images are.
+  variant: fc.nat(2 * VARIANTS.length).map((choice) => VARIANTS[choice] ?? plain),
   size: fc.integer({ min: 1, max: 700 }).map((sectors) => sectors * 512),
   clusterBits: fc.constantFrom(9, 10, 12, 16),
   backing: fc.constantFrom("none", "raw", "qcow2"),
@@ -59,7 +69,25 @@ const scenario: fc.Arbitrary<Scenario> = fc.record({
   judged: fc.nat(3).map((choice) => choice === 3 || !deep),
 });
 
-async function runScenario(run: Scenario): Promise<void> {
+function roundUp(value: number, unit: number): number {
+  return Math.ceil(value / unit) * unit;
+}
+
+/** Bytes that a compressor makes smaller by about half, some clusters of it zeros. */
+function halfRandom(length: number, seed: number): Buffer {
+  const data = Buffer.alloc(length);
+  let random = seed;
+  for (let at = 0; at < length; at += 2) {
+    random = (Math.imul(random, 1_664_525) + 1_013_904_223) >>> 0;
+    if ((at + seed) % 50_000 > 10_000) data[at] = random >>> 24;
+  }
+  return data;
+}
+
+async function runScenario(chosen: Scenario): Promise<void> {
+  const { variant } = chosen;
+  // A data file that is a raw disk by itself has nothing below it.
+  const run: Scenario = variant.dataFile === "raw" ? { ...chosen, backing: "none" } : chosen;
   const folder = temporaryFolder();
   const fileLayer = run.synced ? nodeFileLayer : unsyncedLayer;
   try {
@@ -79,13 +107,19 @@ async function runScenario(run: Scenario): Promise<void> {
     await createImage({
       path,
       virtualSizeBytes: run.size,
-      clusterSizeBytes: 2 ** run.clusterBits,
+      ...createOptionsOf(variant, { clusterBits: run.clusterBits, dataPath: folder.file("data") }),
       fileLayer,
       ...(run.backing === "none" ? {} : { backing: { path: "base", format: run.backing } }),
     });
     let model = Buffer.alloc(run.size);
     if (run.backing !== "none") below.copy(model);
-    const options = { resolveBacking: backingFolder(folder.path), cacheBytes: run.cacheBytes, fileLayer };
+    const resolveDataFile = dataFileFolder(folder.path);
+    const options = {
+      resolveBacking: backingFolder(folder.path),
+      resolveDataFile,
+      cacheBytes: run.cacheBytes,
+      fileLayer,
+    };
     let image = await Qcow2Image.open(path, options);
     const verify = async (): Promise<void> => {
       const content = Buffer.alloc(model.length, 0xaa);
@@ -105,7 +139,8 @@ async function runScenario(run: Scenario): Promise<void> {
       switch (action.op) {
         case "write":
         case "zero":
-        case "discard": {
+        case "discard":
+        case "compressed": {
           const at = action.at % model.length;
           const length = Math.min(action.length, model.length - at);
           if (action.op === "write") {
@@ -115,11 +150,19 @@ async function runScenario(run: Scenario): Promise<void> {
           } else if (action.op === "zero") {
             await image.writeZeroes(at, length);
             model.fill(0, at, at + length);
+          } else if (action.op === "compressed") {
+            if (variant.dataFile !== "none") break;
+            const first = at - (at % image.clusterSizeBytes);
+            const data = halfRandom(Math.min(model.length - first, roundUp(length, image.clusterSizeBytes)), at);
+            await image.writeCompressed(data, first);
+            data.copy(model, first);
           } else {
             await image.discard(at, length);
-            const cluster = image.clusterSizeBytes;
-            const first = Math.ceil(at / cluster) * cluster;
-            const last = at + length === model.length ? model.length : at + length - ((at + length) % cluster);
+            // Version 2 cannot hide what lies below.
+            if (variant.format.version === 2 && image.backing) break;
+            const unit = image.subclusterSizeBytes;
+            const first = roundUp(at, unit);
+            const last = at + length === model.length ? model.length : at + length - ((at + length) % unit);
             if (first < last) model.fill(0, first, last);
           }
           break;
@@ -149,9 +192,10 @@ async function runScenario(run: Scenario): Promise<void> {
     await image.close();
     if (run.judged && hasQemuImg) {
       qemuCheck(path);
-      writeFileSync(folder.file("model"), model);
-      qemuImg("compare", "-f", "qcow2", "-F", "raw", path, folder.file("model"));
+      qemuImg("convert", "-f", "qcow2", "-O", "raw", path, folder.file("converted"));
+      expect(readFileSync(folder.file("converted")).equals(model)).toBe(true);
     }
+    if (variant.dataFile === "raw") expect(readFileSync(folder.file("data")).equals(model)).toBe(true);
   } finally {
     folder.remove();
   }

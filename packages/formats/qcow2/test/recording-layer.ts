@@ -10,13 +10,16 @@ export type DiskEvent =
 export class RecordingFile {
   content: Buffer;
   readonly events: DiskEvent[] = [];
+  /** When given, every event is noted here too, so that the order across files is known. */
+  readonly timeline: { readonly file: RecordingFile; readonly event: DiskEvent }[];
   /** When set, a write that would make the file longer than this fails as a full disk does. */
   maximumBytes: number = Number.MAX_SAFE_INTEGER;
   /** When true, a sync fails as a broken disk's does. */
   failSync = false;
 
-  constructor(content: Buffer) {
+  constructor(content: Buffer, timeline: { readonly file: RecordingFile; readonly event: DiskEvent }[] = []) {
     this.content = Buffer.from(content);
+    this.timeline = timeline;
   }
 }
 
@@ -55,6 +58,7 @@ export function recordingLayer(files: ReadonlyMap<string, RecordingFile>): FileL
       if (event.kind === "sync" && file.failSync) throw systemError("EIO");
       file.content = applyEvent(file.content, event);
       file.events.push(event);
+      file.timeline.push({ file, event });
     };
     return {
       path,
