@@ -118,6 +118,7 @@ export class Mapping {
 
   setData(slot: L2Slot, hostOffset: number): void {
     writeEntry(slot.table.data, slot.at, hostOffset);
+    if (this.#geometry.extendedL2) writeSubclusterBits(slot.table.data, slot.at, ALL_SUBCLUSTERS, 0);
     slot.table.markDirty(slot.at);
   }
 

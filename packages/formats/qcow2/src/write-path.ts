@@ -15,12 +15,17 @@ export function writeImage(core: ImageCore, buffer: Uint8Array, offset: number):
     if (run.kind === "data" && run.inPlace) {
       writeData(core, writer, buffer.subarray(done, done + run.length), run.hostOffset);
       done += run.length;
-    } else if (core.geometry.extendedL2) {
-      done += writeSubclusters(core, writer, buffer.subarray(done, done + run.length), at);
     } else {
-      done += writeNew(core, writer, run, buffer.subarray(done, done + run.length), at);
+      const wholeBytes = core.geometry.extendedL2 ? wholeClusters(core, at, run.length) : run.length;
+      if (wholeBytes > 0) done += writeNew(core, writer, run, buffer.subarray(done, done + wholeBytes), at);
+      else done += writeSubclusters(core, writer, buffer.subarray(done, done + run.length), at);
     }
   }
+}
+
+/** How many bytes of a range are whole clusters from its beginning on. */
+function wholeClusters({ geometry: { clusterSize } }: ImageCore, offset: number, length: number): number {
+  return offset % clusterSize === 0 ? length - (length % clusterSize) : 0;
 }
 
 /** Writes into newly allocated clusters and returns how many bytes were done. The table entries change last. */
@@ -63,7 +68,7 @@ function writeNew(core: ImageCore, writer: ImageWriter, run: Run, data: Uint8Arr
     throw error;
   }
   const slot = { table: first.table, at: first.at };
-  for (let cluster = 0; cluster < allocation.clusters; cluster++, slot.at += 8) {
+  for (let cluster = 0; cluster < allocation.clusters; cluster++, slot.at += core.geometry.l2EntryBytes) {
     const old = core.mapping.referencedBy(slot);
     core.mapping.setData(slot, allocation.offset + cluster * clusterSize);
     if (old) writer.allocator.deferFree(old.offset, old.bytes);
