@@ -22,7 +22,7 @@ export interface PoolLimits {
 }
 
 /** Below this a pool counts as full: the next allocation of a volume may fail. */
-const fullBytes = 1024 * 1024;
+export const fullBytes: number = 1024 * 1024;
 
 /** A pool's space and what is wrong with it. A pure function of what was measured. */
 export function poolCapacityOf(usage: PoolUsage, limits: PoolLimits): PoolCapacity {

@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, realpathSync, statfsSync, statSync } from "node:fs";
 import {
   type Clock,
+  createOperationContext,
   type Json,
   type Logger,
   type OperationContext,
@@ -126,7 +127,12 @@ export class ThinPool {
       const logger = options.logger ?? silentLogger;
       const catalog = await VolumeCatalog.open(layout, logger);
       const groups = await GroupCatalog.open(layout, logger);
-      return new ThinPool(options, { layout, lock, poolId, catalog, groups });
+      const pool = new ThinPool(options, { layout, lock, poolId, catalog, groups });
+      for (const entry of catalog.entries) {
+        // Where a storage process has the image open, the next change of the volume asks it.
+        if (entry.record.attachment === undefined) await pool.layers.settle(entry, createOperationContext());
+      }
+      return pool;
     } catch (error) {
       lock.release();
       throw error;

@@ -3,10 +3,13 @@ import { join } from "node:path";
 import { createImageSync } from "@vdc-os/qcow2";
 import { type StorageInstance, storageSuite } from "@vdc-os/ready/storage";
 import { describeSuite } from "@vdc-os/ready/vitest";
-import { blockClientOf, createTestPool, mib } from "./test-pool.ts";
+import { describe } from "vitest";
+import type { ThinProvisioningConfig } from "../src/config.ts";
+import type { HostKind, TestHost } from "./test-host.ts";
+import { blockClientOf, createTestPool, mib, type TestPool } from "./test-pool.ts";
 
-async function create(): Promise<StorageInstance> {
-  const test = await createTestPool("here");
+async function create(kind: HostKind, config: Partial<ThinProvisioningConfig> = {}): Promise<StorageInstance> {
+  const test = await createTestPool(kind, config);
   const hostile = (name: string): string => join(test.folder, name);
   createImageSync({ path: hostile("lower.qcow2"), virtualSizeBytes: mib, durable: false });
   createImageSync({
@@ -23,8 +26,29 @@ async function create(): Promise<StorageInstance> {
     reopen: () => test.reopen(),
     imagePath: (name) => join(test.folder, name),
     hostileImages: ["backed.qcow2", "text.qcow2"].map((name) => ({ path: hostile(name), format: "qcow2" })),
+    small: () => create(kind, { capacityBytes: 16 * mib, maxOverSubscription: 10 }),
+    ...(kind === "process" ? { killStorageProcess: ({ host }) => hostOf(test, host).kill() } : {}),
     dispose: async () => test[Symbol.asyncDispose](),
   };
 }
 
-describeSuite(storageSuite, { create });
+function hostOf({ hosts }: TestPool, name: string): TestHost {
+  const host = hosts.find((candidate) => candidate.name === name);
+  if (host === undefined) throw new Error(`there is no host '${name}'`);
+  return host;
+}
+
+// In storage processes of their own a test takes a second more, so that only the deep run does it with all of them.
+describe("with the storage process in the test's own", () => {
+  describeSuite(storageSuite, { create: () => create(process.env.VDC_DEEP ? "process" : "here") });
+});
+describe("with storage processes of their own", () => {
+  for (const only of [
+    "storage.changed-blocks",
+    "storage.group-snapshots",
+    "storage.snapshots",
+    "storage.capacity.full",
+  ]) {
+    describeSuite(storageSuite, { create: () => create("process"), only });
+  }
+});

@@ -74,6 +74,7 @@ export async function blockClientOf(transport: VolumeTransport): Promise<BlockCl
       return data;
     },
     write: (offset, data) => client.write(Buffer.from(data), offset),
+    discard: (offset, length) => client.trim(offset, length),
     flush: () => client.flush(),
     close: () => client.close().catch(() => {}),
   };

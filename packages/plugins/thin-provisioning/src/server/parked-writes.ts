@@ -43,6 +43,14 @@ export class ParkedWrites {
     });
   }
 
+  /** Tries at once: there may be space now. */
+  wake(): void {
+    if (this.#timer === undefined) return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    void this.#run();
+  }
+
   /** Fails what waits and what comes. */
   stop(error: Error): void {
     this.#stopped = error;

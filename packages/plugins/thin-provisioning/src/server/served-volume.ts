@@ -38,6 +38,7 @@ export class ServedVolume {
   readonly #options: ServedVolumeOptions;
   readonly #files: LayerFiles;
   readonly #tracking: ChangeTracking;
+  readonly #forgetRoom: (() => void) | undefined;
   readonly #holds = new Map<string, NodeJS.Timeout>();
   #job: { readonly abort: AbortController; readonly done: Promise<unknown>; fraction: number } | undefined;
   #ending = false;
@@ -53,6 +54,7 @@ export class ServedVolume {
     this.#tracking = new ChangeTracking(layout, record.volumeId);
     const detectZeroes = record.request.parameters?.detectZeroes === "true";
     this.backend = new ImageBackend({ image, detectZeroes, space: options.space, outOfSpace: options.outOfSpace });
+    this.#forgetRoom = options.space?.onRoom(() => this.backend.parked.wake());
   }
 
   /** Opens a volume as its record says, after finishing what a kill cut short. */
@@ -193,6 +195,7 @@ export class ServedVolume {
   /** Lets nothing wait any more. Called when nothing new comes. */
   stop(): void {
     this.interrupt();
+    this.#forgetRoom?.();
     this.backend.parked.stop(new FencedError(`attachment generation ${this.generation} has ended`));
     for (const holdId of this.#holds.keys()) this.release(holdId);
   }
