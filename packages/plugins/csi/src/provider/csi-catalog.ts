@@ -141,7 +141,7 @@ export class CsiCatalog {
   async snapshot(snapshotId: string, context: OperationContext): Promise<Stored<SnapshotRecord>> {
     const found = await this.snapshots.find(snapshotId, context);
     if (found?.value.csiId !== undefined) return found;
-    throw new VdcError("NOT_FOUND", `there is no snapshot '${snapshotId}'`, { reason: "VDC_NO_SUCH_SNAPSHOT" });
+    throw new VdcError("NOT_FOUND", `there is no snapshot '${snapshotId}'`);
   }
 }
 

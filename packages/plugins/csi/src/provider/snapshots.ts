@@ -57,9 +57,7 @@ async function createSnapshot(
   if (present !== undefined) {
     const { value } = present;
     if (value.volumeId !== volumeId || stampKey(value.owner) !== stampKey(owner)) {
-      throw new VdcError("ALREADY_EXISTS", `the name '${name}' is taken by a snapshot of another volume or owner`, {
-        reason: "VDC_SNAPSHOT_EXISTS",
-      });
+      throw new VdcError("ALREADY_EXISTS", `the name '${name}' is taken by a snapshot of another volume or owner`);
     }
     return value.csiId === undefined ? cut(engine, present, context) : refreshed(engine, present, context);
   }
