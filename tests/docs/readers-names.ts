@@ -9,6 +9,9 @@ export const readersNames: Readonly<Record<string, string>> = {
   "packages/plugins/linked-clones/README.md": `
     declare const stateStore: import("@vdc-os/core").Plugin, thinProvisioning: import("@vdc-os/core").Plugin, volumeId: string;
     declare const storageProvider: typeof import("@vdc-os/core/storage/v1").storageProvider;`,
+  "packages/plugins/csi/README.md": `
+    declare const stateStore: import("@vdc-os/core").Plugin;
+    declare const provider: import("@vdc-os/core").Handle<import("@vdc-os/core/storage/v1").StorageProvider>;`,
   "packages/plugins/qemu/README.md": `
     declare const spec: import("@vdc-os/core/compute/v1").CreateVm["spec"];`,
   "packages/host/README.md": `
