@@ -7,6 +7,7 @@ export {
 export type { Datacenter, DatacenterMode, VirtualMachineClient } from "./datacenter/datacenter.ts";
 export type { HostConnection, HostLink, HostOpenOptions } from "./datacenter/host-link.ts";
 export type { KindClient, ObjectName } from "./datacenter/kind-client.ts";
+export type { VolumeClient } from "./datacenter/volume-client.ts";
 
 // Its kinds
 export {
@@ -34,6 +35,29 @@ export {
   type VmNicSpec,
 } from "./kinds/virtual-machine-spec.ts";
 export {
+  type AttributeConstraint,
+  type AttributeValue,
+  type StoragePolicyInput,
+  storagePolicyKind,
+  type StoragePolicySpec,
+  type StoragePolicyStatus,
+} from "./kinds/storage-policy-spec.ts";
+export {
+  capacityCondition,
+  healthyCondition,
+  type StoragePoolInput,
+  storagePoolKind,
+  type StoragePoolSpec,
+  type StoragePoolStatus,
+} from "./kinds/storage-pool-spec.ts";
+export {
+  volumeSnapshotKind,
+  type VolumeSnapshotSpec,
+  type VolumeSnapshotStatus,
+} from "./kinds/volume-snapshot-spec.ts";
+export {
+  compliantCondition,
+  storageNameOf,
   type VolumeContent,
   type VolumeInput,
   volumeKind,
@@ -44,6 +68,13 @@ export {
 // Its decisions
 export { defaultPortSetting, effectivePortSetting } from "./decisions/effective-port-setting.ts";
 export { type PlacementDecision, type PlacementHost, type PlacementRequest, placeVm } from "./decisions/place-vm.ts";
+export {
+  type PlacementPool,
+  placeVolume,
+  type VolumePlacement,
+  type VolumePlacementRequest,
+} from "./decisions/place-volume.ts";
+export { policyProblems, type PolicySubject } from "./decisions/policy-problems.ts";
 
 // Objects and their kinds
 export {

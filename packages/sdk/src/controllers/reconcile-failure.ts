@@ -14,6 +14,11 @@ const terminal: ReadonlySet<ErrorCode> = new Set([
   "DATA_LOSS",
 ]);
 
+/** Whether another try would end the same. */
+export function isTerminal({ code }: VdcError): boolean {
+  return terminal.has(code);
+}
+
 /**
  * Runs a step of a reconcile. A failure that another try can't mend ends the tasks that wait; the object is looked at again when it, or what it
  * watches, changes. Anything else is thrown, and tried again with back-off.
@@ -23,7 +28,7 @@ export async function orFail(step: () => Promise<ReconcileResult | undefined>): 
     return await step();
   } catch (error) {
     const failure: VdcError = toVdcError(error);
-    if (terminal.has(failure.code)) return { failed: failure };
+    if (isTerminal(failure)) return { failed: failure };
     throw failure;
   }
 }

@@ -1,28 +1,36 @@
-import { VdcError } from "@vdc-os/core";
+import { isVdcError, VdcError } from "@vdc-os/core";
 import type { Volume } from "@vdc-os/core/storage/v1";
-import {
-  type Controller,
-  defineController,
-  type ReconcileContext,
-  type ReconcileResult,
-  watchKind,
-} from "../controller/define-controller.ts";
+import { type Controller, defineController, type ReconcileResult, watchKind } from "../controller/define-controller.ts";
 import { externalNameOf } from "../journal/external-name.ts";
-import { volumeFinalizer, volumeKind, type VolumeSpec, type VolumeStatus } from "../kinds/volume-spec.ts";
-import { isConditionTrue, readyCondition } from "../resource/condition.ts";
+import { storagePolicyKind } from "../kinds/storage-policy-spec.ts";
+import { storagePoolKind } from "../kinds/storage-pool-spec.ts";
+import { volumeSnapshotKind } from "../kinds/volume-snapshot-spec.ts";
+import { storageNameOf, volumeFinalizer, volumeKind } from "../kinds/volume-spec.ts";
+import { readyCondition } from "../resource/condition.ts";
 import { isBeingDeleted, type Resource } from "../resource/resource.ts";
 import type { DatacenterProviders, StorageHandle } from "./providers.ts";
 import { orFail } from "./reconcile-failure.ts";
 import { settleIntents } from "./settle-intents.ts";
+import { holdAgainstPolicy } from "./volume/hold-against-policy.ts";
+import { absentFacet, type MadeVolume, makeVolume } from "./volume/make-volume.ts";
+import { VolumePlacer } from "./volume/place-volume-object.ts";
+import { revertVolume } from "./volume/revert-volume.ts";
+import { moveVolume } from "./volume/move-volume.ts";
+import { removeElsewhere } from "./volume/remove-elsewhere.ts";
+import { storageOf, type VolumeContext as Context, type VolumeObject } from "./volume/volume-object.ts";
+import { type CloneSource, cloneSourceOf } from "./volume/volume-source.ts";
 
-type Context = ReconcileContext<VolumeSpec, VolumeStatus>;
-type VolumeObject = Resource<VolumeSpec, VolumeStatus>;
-
-/** How long a volume waits for the VM that has it, or for the volume that it is cloned from, before it looks again, in milliseconds. */
+/** How long a volume waits for the VM that has it, or for what it is cloned from, before it looks again, in milliseconds. */
 const waitMs = 500;
 
-/** Keeps volumes as they are asked for: creates, imports or clones them, grows them, and deletes them when nobody has them attached. */
+const keyOf = ({ metadata: { tenant, name } }: Resource) => ({ tenant, name });
+
+/**
+ * Keeps volumes as they are asked for: places, creates, imports or clones them, holds them against their policies, takes them back to snapshots, grows them, and
+ * deletes them when nobody has them attached and no snapshot needs them.
+ */
 export function volumeController(providers: DatacenterProviders): Controller {
+  const placer = new VolumePlacer(providers);
   return defineController({
     kind: volumeKind,
     concurrency: 8,
@@ -30,200 +38,249 @@ export function volumeController(providers: DatacenterProviders): Controller {
       watchKind(volumeKind, (source, cache) =>
         cache
           .list(volumeKind)
-          .filter(({ spec }) => spec.content.kind === "clone" && spec.content.volume === source.metadata.name)
-          .map(({ metadata: { tenant, name } }) => ({ tenant, name })),
+          .filter(({ spec: { content } }) => "volume" in content && content.volume === source.metadata.name)
+          .map(keyOf),
+      ),
+      watchKind(volumeSnapshotKind, ({ metadata: { tenant, name } }, cache) =>
+        cache
+          .list(volumeKind)
+          .filter(({ metadata }) => metadata.tenant === tenant)
+          .filter(
+            ({ spec: { content, revert } }) =>
+              revert?.snapshot === name || ("snapshot" in content && content.snapshot === name),
+          )
+          .map(keyOf),
+      ),
+      watchKind(storagePolicyKind, ({ metadata: { tenant, name } }, cache) =>
+        cache
+          .list(volumeKind)
+          .filter(({ metadata, spec }) => metadata.tenant === tenant && spec.policy === name)
+          .map(keyOf),
+      ),
+      // A pool's numbers change often, and what it can do seldom: only that is held against policies again.
+      watchKind(storagePoolKind, ({ metadata: { name }, status: { capabilities } }, cache) =>
+        cache
+          .list(volumeKind)
+          .filter(
+            ({ spec, status }) =>
+              spec.policy !== undefined && status.storage === name && status.capabilities !== capabilities,
+          )
+          .map(keyOf),
       ),
     ],
     async reconcile(context) {
       const { object } = context;
       if (object === undefined) return;
-      if (isBeingDeleted(object)) return remove(context, object, providers);
-      return orFail(() => ensure(context, object, providers));
+      if (isBeingDeleted(object)) return remove(context, object, { providers, placer });
+      return orFail(() => ensure(context, object, { providers, placer }));
     },
   });
 }
 
-async function ensure(
-  context: Context,
-  object: VolumeObject,
-  providers: DatacenterProviders,
-): Promise<ReconcileResult | undefined> {
-  const storage = providers.storage.get(object.spec.storage);
-  let volume =
-    object.status.volumeId === undefined
-      ? undefined
-      : await storage.getVolume({ volumeId: object.status.volumeId }, context.operation);
-  let made: Partial<VolumeStatus> = {};
-  if (volume === undefined) {
-    const creation = await create(context, object, storage);
-    if (creation === undefined) return { requeueAfterMs: waitMs };
-    ({ volume, ...made } = creation);
+interface Services {
+  readonly providers: DatacenterProviders;
+  readonly placer: VolumePlacer;
+}
+
+async function ensure(context: Context, found: VolumeObject, services: Services): Promise<ReconcileResult | undefined> {
+  const moved = await moveVolume(context, found, services.providers);
+  if ("wait" in moved) return moved.wait;
+  const { object } = moved;
+  const { volumeId: known } = object.status;
+  let made: MadeVolume | undefined;
+  let storage: StorageHandle;
+  let volume: Volume;
+  if (known === undefined) {
+    const placed = await placeAndMake(context, object, services);
+    if (placed === undefined) return { requeueAfterMs: waitMs };
+    ({ storage, made } = placed);
+    ({ volume } = made);
   } else {
+    storage = services.providers.storage.get(storageOf(object));
+    volume = await storage.getVolume({ volumeId: known }, context.operation);
     // Those of a run that was killed once it had recorded the volume.
     await settleIntents(context, object);
   }
+  const { volumeId } = volume;
+  const wait = await revertVolume(context, object, storage, volumeId);
+  if (wait !== undefined) return wait;
+  if (object.spec.revert !== undefined) volume = await storage.getVolume({ volumeId }, context.operation);
   const { capacityBytes } = object.spec;
   if (capacityBytes !== undefined && capacityBytes > volume.capacityBytes)
-    volume = await grow(context, storage, volume, capacityBytes);
-  const { volumeId, allocatedBytes } = volume;
-  const { capacityBytes: size } = volume;
+    volume = await grow(context, storage, volume, { capacityBytes, placer: services.placer });
+  const compliance = await holdAgainstPolicy(context, object, storage, volumeId);
+  const { allocatedBytes, capacityBytes: size } = volume;
+  const first =
+    made === undefined
+      ? {}
+      : { createdInMs: made.createdInMs, ...(made.cloneKind === undefined ? {} : { cloneKind: made.cloneKind }) };
   // What is there now is kept: a VM may have attached the volume since this run looked at it.
-  await context.updateStatus((present) => ({
-    status: { ...present.status, ...made, volumeId, capacityBytes: size, allocatedBytes },
-    conditions: [{ type: readyCondition, status: "True", reason: "Realised" }],
+  await context.updateStatus(({ status: { qos: _, ...present } }) => ({
+    status: {
+      ...present,
+      ...first,
+      ...compliance.status,
+      storage: storage.name,
+      volumeId,
+      capacityBytes: size,
+      allocatedBytes,
+    },
+    conditions: [{ type: readyCondition, status: "True", reason: "Realised" }, ...compliance.conditions],
   }));
   return undefined;
 }
 
-async function grow(context: Context, storage: StorageHandle, volume: Volume, capacityBytes: number): Promise<Volume> {
-  const resize = await storage.facet("resize", context.operation);
-  if (!resize.available) {
-    throw new VdcError(
-      "UNIMPLEMENTED",
-      `storage '${storage.name}' can't grow volume '${volume.name}': ${resize.reason}`,
-    );
-  }
-  return resize.operations.resizeVolume({ volumeId: volume.volumeId, capacityBytes }, context.operation);
-}
-
-interface Creation {
-  readonly volume: Volume;
-  readonly cloneKind?: string;
-  readonly createdInMs: number;
-}
-
-/** Creates the volume, or finds the one that a run before has created; `undefined` while the source is not ready. */
-async function create(context: Context, object: VolumeObject, storage: StorageHandle): Promise<Creation | undefined> {
+/** Places the volume, records where, and makes it there; `undefined` while its source is not ready. */
+async function placeAndMake(
+  context: Context,
+  object: VolumeObject,
+  { providers, placer }: Services,
+): Promise<{ readonly storage: StorageHandle; readonly made: MadeVolume } | undefined> {
   const { spec } = object;
-  const { operation } = context;
-  const name = externalNameOf(object);
-  const common = { name, owner: context.ownerStamp };
-  const size = spec.capacityBytes === undefined ? {} : { capacityBytes: spec.capacityBytes };
-  let source: VolumeObject | undefined;
+  const { uid } = object.metadata;
+  let source: CloneSource | undefined;
   if (spec.content.kind === "clone") {
-    source = await sourceOf(context, object, spec.content.volume);
-    if (source === undefined) return undefined;
-  }
-  const intent = await context.journal.begin({
-    object,
-    provider: `storage/${spec.storage}`,
-    action: "create",
-    externalName: name,
-    signal: context.signal,
-  });
-  const began = context.clock.monotonic();
-  let creation: { readonly volume: Volume; readonly cloneKind?: string };
-  switch (spec.content.kind) {
-    case "empty": {
-      const parameters = Object.keys(spec.parameters).length === 0 ? {} : { parameters: spec.parameters };
-      creation = {
-        volume: await storage.createVolume(
-          { ...common, capacityBytes: spec.capacityBytes ?? 0, ...parameters },
-          operation,
-        ),
-      };
-      break;
+    const found = await cloneSourceOf(context, object, spec.content);
+    if (typeof found === "string") {
+      const waits = { type: readyCondition, status: "False", reason: "WaitsForSource", message: found } as const;
+      await context.updateStatus({ conditions: [waits] });
+      return undefined;
     }
-    case "file": {
-      const { path, format } = spec.content;
-      const importExport = await storage.facet("importExport", operation);
-      if (!importExport.available) throw absent(storage, "import images", importExport.reason);
-      creation = {
-        volume: await importExport.operations.importVolume(
-          { ...common, ...size, source: { path, format } },
-          withProgress(context),
-        ),
-      };
-      break;
-    }
-    case "clone": {
-      const clones = await storage.facet("clones", operation);
-      if (!clones.available) throw absent(storage, "clone volumes", clones.reason);
-      const volumeId = source?.status.volumeId ?? "";
-      const clone = await clones.operations.cloneVolume(
-        { ...common, ...size, source: { kind: "volume", volumeId }, want: spec.content.want },
-        withProgress(context),
+    source = found;
+    if (spec.storage !== undefined && source.storage !== spec.storage) {
+      throw new VdcError(
+        "INVALID_ARGUMENT",
+        `volume '${object.metadata.name}' is on storage '${spec.storage}', and its source on '${source.storage}': a clone is on the same storage`,
       );
-      creation = { volume: clone.volume, cloneKind: clone.kind };
-      break;
     }
   }
-  const createdInMs = context.clock.monotonic() - began;
-  const { volumeId } = creation.volume;
-  // The id is on record before the intent is struck out: at no moment is the volume known to nobody.
-  await context.updateStatus((present) => ({ status: { ...present.status, volumeId } }));
-  await context.journal.done(intent, { signal: context.signal });
-  return { ...creation, createdInMs };
+  const full: Record<string, string> = {};
+  // A choice that a run before has recorded is kept: what it made is there.
+  let chosen = object.status.storage ?? mayGoTo(context, object);
+  await removeElsewhere(context, object, providers);
+  for (;;) {
+    chosen ??= await choose(context, object, { placer, source, full });
+    try {
+      const storage = providers.storage.get(chosen);
+      const made = await makeVolume(context, object, storage, source);
+      placer.counted(uid, context.clock.monotonic());
+      return { storage, made };
+    } catch (error) {
+      placer.forget(uid);
+      if (!isVdcError(error, "RESOURCE_EXHAUSTED") || spec.policy === undefined) throw error;
+      // It had no room after all, and has made nothing: the choice is taken back, and the next one tried.
+      full[chosen] = `has no room after all: ${error.message}`;
+      chosen = undefined;
+      await context.updateStatus(({ status: { storage: _, placement: __, ...status } }) => ({ status }));
+    }
+  }
 }
 
-async function sourceOf(context: Context, object: VolumeObject, name: string): Promise<VolumeObject | undefined> {
-  const source = await context.store.find(
-    volumeKind,
-    { tenant: object.metadata.tenant, name },
-    { signal: context.signal },
-  );
-  if (source === undefined)
-    throw new VdcError(
-      "NOT_FOUND",
-      `volume '${name}', which '${object.metadata.name}' is to be cloned from, does not exist`,
-    );
-  if (source.spec.storage !== object.spec.storage) {
-    throw new VdcError(
-      "INVALID_ARGUMENT",
-      `volume '${object.metadata.name}' is on storage '${object.spec.storage}', and its source '${name}' on '${source.spec.storage}': a clone is on the same storage`,
-    );
+/** The provider that was asked for by name, unless the operator's limit has to be asked. */
+function mayGoTo({ cache }: Context, { spec: { storage } }: VolumeObject): string | undefined {
+  const pool = storage === undefined ? undefined : cache.get(storagePoolKind, { tenant: "default", name: storage });
+  return pool?.spec.maxOverSubscription === undefined ? storage : undefined;
+}
+
+async function choose(
+  context: Context,
+  object: VolumeObject,
+  {
+    placer,
+    source,
+    full,
+  }: {
+    readonly placer: VolumePlacer;
+    readonly source: CloneSource | undefined;
+    readonly full: Readonly<Record<string, string>>;
+  },
+): Promise<string> {
+  const { spec, metadata } = object;
+  const policy =
+    spec.policy === undefined
+      ? undefined
+      : await context.store.find(
+          storagePolicyKind,
+          { tenant: metadata.tenant, name: spec.policy },
+          { signal: context.signal },
+        );
+  if (spec.policy !== undefined && policy === undefined) {
+    throw new VdcError("NOT_FOUND", `policy '${spec.policy}' of volume '${metadata.name}' does not exist`);
   }
-  const ready = isConditionTrue(source.conditions, readyCondition, 1) && source.status.volumeId !== undefined;
-  if (ready) return source;
-  await context.updateStatus({
-    conditions: [
-      { type: readyCondition, status: "False", reason: "WaitsForSource", message: `volume '${name}' is not ready` },
-    ],
-  });
-  return undefined;
+  const only = source?.storage ?? spec.storage;
+  const needs = { empty: [], file: ["importExport"], clone: ["clones"] } as const;
+  const request = {
+    capacityBytes: spec.capacityBytes ?? source?.capacityBytes ?? 0,
+    facets: needs[spec.content.kind],
+    ...(policy === undefined ? {} : { policy: policy.spec }),
+    ...(only === undefined ? {} : { storage: only }),
+  };
+  const { ranked, rejected } = await placer.choose(context, request, full);
+  const [best] = ranked;
+  if (best === undefined) throw new VdcError("INTERNAL", "a placement without a place");
+  const { storage, reason } = best;
+  const placement = policy === undefined ? {} : { placement: { reason, rejected } };
+  await context.updateStatus(({ status }) => ({ status: { ...status, storage, ...placement } }));
+  return storage;
+}
+
+async function grow(
+  context: Context,
+  storage: StorageHandle,
+  volume: Volume,
+  { capacityBytes, placer }: { readonly capacityBytes: number; readonly placer: VolumePlacer },
+): Promise<Volume> {
+  const resize = await storage.facet("resize", context.operation);
+  if (!resize.available) throw absentFacet(storage, `grow volume '${volume.name}'`, resize.reason);
+  const pool = context.cache.get(storagePoolKind, { tenant: "default", name: storage.name });
+  if (pool?.spec.maxOverSubscription !== undefined) {
+    // The operator's limit holds for what is added too.
+    await placer.choose(context, { capacityBytes: capacityBytes - volume.capacityBytes, storage: storage.name });
+  }
+  const grown = await resize.operations.resizeVolume({ volumeId: volume.volumeId, capacityBytes }, context.operation);
+  placer.counted(context.ownerStamp.uid, context.clock.monotonic());
+  return grown;
 }
 
 async function remove(
   context: Context,
-  object: VolumeObject,
-  providers: DatacenterProviders,
+  found: VolumeObject,
+  { providers, placer }: Services,
 ): Promise<ReconcileResult | undefined> {
-  if (object.status.attachedTo !== undefined) {
-    const { vm, host } = object.status.attachedTo;
-    await context.updateStatus({
-      conditions: [
-        {
-          type: readyCondition,
-          status: "False",
-          reason: "InUse",
-          message: `VM '${vm}' on host '${host}' has it attached`,
-        },
-      ],
-    });
+  const moved = await moveVolume(context, found, providers);
+  if ("wait" in moved) return moved.wait;
+  const { object } = moved;
+  const holder = holderOf(context, object);
+  if (holder !== undefined) {
+    const message = holder;
+    await context.updateStatus({ conditions: [{ type: readyCondition, status: "False", reason: "InUse", message }] });
     return { requeueAfterMs: waitMs };
   }
-  const storage = providers.storage.get(object.spec.storage);
-  const volumeId = object.status.volumeId ?? (await findByName(context, storage, externalNameOf(object)));
-  if (volumeId !== undefined) await storage.deleteVolume({ volumeId }, context.operation);
+  await removeElsewhere(context, object, providers);
+  const name = storageNameOf(object);
+  if (name !== undefined) {
+    const storage = providers.storage.get(name);
+    const volumeId = object.status.volumeId ?? (await findByName(context, storage, externalNameOf(object)));
+    if (volumeId !== undefined) await storage.deleteVolume({ volumeId }, context.operation);
+  }
+  placer.forget(object.metadata.uid);
   await settleIntents(context, object);
   await context.removeFinalizer(volumeFinalizer);
   return undefined;
 }
 
+/** Who needs the volume still, as a phrase. */
+function holderOf({ cache }: Context, { status, metadata: { tenant, name } }: VolumeObject): string | undefined {
+  if (status.attachedTo !== undefined)
+    return `VM '${status.attachedTo.vm}' on host '${status.attachedTo.host}' has it attached`;
+  const snapshots = cache
+    .list(volumeSnapshotKind)
+    .filter((snapshot) => snapshot.metadata.tenant === tenant && snapshot.spec.volume === name)
+    .map((snapshot) => `'${snapshot.metadata.name}'`);
+  return snapshots.length === 0 ? undefined : `it has snapshots: ${snapshots.join(", ")}`;
+}
+
 async function findByName(context: Context, storage: StorageHandle, name: string): Promise<string | undefined> {
   const { items } = await storage.listVolumes({ name, limit: 1 }, context.operation);
   return items[0]?.volumeId;
-}
-
-function withProgress(context: Context) {
-  const { signal } = context;
-  return {
-    signal,
-    tenant: context.operation.tenant,
-    onProgress: (update: { readonly fraction?: number; readonly message?: string }) => context.progress(update),
-  };
-}
-
-function absent(storage: StorageHandle, what: string, reason: string): VdcError {
-  return new VdcError("UNIMPLEMENTED", `storage '${storage.name}' can't ${what}: ${reason}`);
 }

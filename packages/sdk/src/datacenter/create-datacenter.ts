@@ -1,8 +1,6 @@
 import { join } from "node:path";
 import {
-  type AnyExtensionPoint,
   type Clock,
-  describeOperation,
   type Logger,
   type Random,
   silentLogger,
@@ -11,15 +9,10 @@ import {
   toVdcError,
   VdcError,
 } from "@vdc-os/core";
-import { cloudConnector } from "@vdc-os/core/cloud/v1";
-import { hypervisor } from "@vdc-os/core/compute/v1";
-import { hostRuntime } from "@vdc-os/core/host/v1";
 import { Kernel, type PluginRegistration, type StartReport } from "@vdc-os/core/kernel";
-import { distributedSwitch } from "@vdc-os/core/network/v1";
 import { takeProcessLock } from "@vdc-os/core/remote";
 import { secretStore } from "@vdc-os/core/secret/v1";
 import { stateStore } from "@vdc-os/core/state/v1";
-import { storageProvider } from "@vdc-os/core/storage/v1";
 import type { Policy } from "../admission/admission.ts";
 import type { Quotas } from "../admission/quota.ts";
 import { type ControlPlane, createControlPlane } from "../controller/control-plane.ts";
@@ -28,20 +21,28 @@ import { imageController } from "../controllers/image-controller.ts";
 import { providersOf } from "../controllers/providers.ts";
 import { switchController } from "../controllers/switch-controller.ts";
 import { virtualMachineController } from "../controllers/virtual-machine-controller.ts";
+import { storagePolicyController } from "../controllers/storage-policy-controller.ts";
+import { storagePoolController } from "../controllers/storage-pool-controller.ts";
 import { volumeController } from "../controllers/volume-controller.ts";
+import { volumeSnapshotController } from "../controllers/volume-snapshot-controller.ts";
 import { sweep, type SweepReport } from "../journal/sweep.ts";
 import { cloudInstanceKind } from "../kinds/cloud-instance-spec.ts";
 import { hostKind } from "../kinds/host-spec.ts";
 import { imageKind } from "../kinds/image-spec.ts";
 import { switchKind } from "../kinds/switch-spec.ts";
-import { volumeKind } from "../kinds/volume-spec.ts";
+import { storagePolicyKind } from "../kinds/storage-policy-spec.ts";
+import { storagePoolKind } from "../kinds/storage-pool-spec.ts";
+import { volumeSnapshotKind } from "../kinds/volume-snapshot-spec.ts";
 import type { Datacenter, DatacenterMode } from "./datacenter.ts";
 import { DatacenterDirectory } from "./datacenter-directory.ts";
 import type { HostLink } from "./host-link.ts";
 import { removeObjects } from "./remove-objects.ts";
 import { HostMonitor } from "./host-monitor.ts";
 import { kindClient } from "./kind-client.ts";
+import { describeProviders } from "./describe-providers.ts";
+import { ensureStoragePools, keepStoragePools, type StoragePoolsOptions } from "./storage-pools.ts";
 import { sweepTargets } from "./sweep-targets.ts";
+import { volumeClient } from "./volume-client.ts";
 import { virtualMachineClient } from "./virtual-machine-client.ts";
 
 /** What a datacenter's plugins can be chosen by. */
@@ -70,23 +71,14 @@ export interface CreateDatacenterOptions {
   readonly quotas?: Quotas | (() => Quotas);
   /** How often what nobody owns is looked for, in milliseconds. Defaults to ten minutes. */
   readonly sweepIntervalMs?: number;
+  /** How often storage providers are asked how they are, in milliseconds. Defaults to ten seconds. */
+  readonly storagePollIntervalMs?: number;
   readonly logger?: Logger;
   readonly clock?: Clock;
   readonly random?: Random;
   /** Gives up opening. */
   readonly signal?: AbortSignal;
 }
-
-/** The points that a datacenter asks for descriptions. */
-const describedPoints: readonly AnyExtensionPoint[] = [
-  stateStore,
-  secretStore,
-  hostRuntime,
-  hypervisor,
-  storageProvider,
-  distributedSwitch,
-  cloudConnector,
-];
 
 /**
  * Opens a datacenter's folder, or makes it. Takes up whatever a manager before has left: a durable datacenter's VMs are adopted, an ephemeral
@@ -138,7 +130,8 @@ export async function createDatacenter(options: CreateDatacenterOptions): Promis
     await Promise.all(monitors.map((monitor) => monitor.connect()));
     releases.push(() => kernel.stop());
     const startReport: StartReport = await kernel.start({ signal });
-    const plane = buildPlane({ kernel, uid, policies, quotas, clock, random, logger });
+    const { storagePollIntervalMs = 10_000 } = options;
+    const plane = buildPlane({ kernel, uid, policies, quotas, clock, random, logger, storagePollIntervalMs });
     releases.push(() => plane.stop());
     let running = false;
     const sweepNow = async (
@@ -164,6 +157,17 @@ export async function createDatacenter(options: CreateDatacenterOptions): Promis
         { name: host, spec: { schedulable: true } },
         { fieldOwner: "datacenter", signal },
       );
+    const pools: StoragePoolsOptions = {
+      plane,
+      providers: providersOf(kernel),
+      clock,
+      logger,
+      intervalMs: storagePollIntervalMs,
+      signal: closing.signal,
+    };
+    await ensureStoragePools(pools);
+    const keepingPools = keepStoragePools(pools);
+    releases.push(() => keepingPools);
     for (const monitor of monitors) monitor.start(plane);
     const sweeping = sweepFromTimeToTime(sweepNow, options.sweepIntervalMs ?? 600_000, clock, logger, closing.signal);
     releases.push(() => sweeping);
@@ -190,13 +194,16 @@ export async function createDatacenter(options: CreateDatacenterOptions): Promis
       events: kernel.events,
       tasks: plane.tasks,
       hosts: kindClient(plane, hostKind),
-      volumes: kindClient(plane, volumeKind),
+      volumes: volumeClient(plane),
+      volumeSnapshots: kindClient(plane, volumeSnapshotKind),
+      storagePolicies: kindClient(plane, storagePolicyKind),
+      storagePools: kindClient(plane, storagePoolKind),
       images: kindClient(plane, imageKind),
       switches: kindClient(plane, switchKind),
       vms: virtualMachineClient(plane, kernel),
       cloudInstances: kindClient(plane, cloudInstanceKind),
       secrets: kernel.get(secretStore),
-      describe: () => describeAll(kernel),
+      describe: () => describeProviders(kernel),
       status: () => plane.status,
       sweep: sweepNow,
       close,
@@ -218,9 +225,19 @@ interface PlaneOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  readonly storagePollIntervalMs: number;
 }
 
-function buildPlane({ kernel, uid, policies, quotas, clock, random, logger }: PlaneOptions): ControlPlane {
+function buildPlane({
+  kernel,
+  uid,
+  policies,
+  quotas,
+  clock,
+  random,
+  logger,
+  storagePollIntervalMs,
+}: PlaneOptions): ControlPlane {
   const providers = providersOf(kernel);
   return createControlPlane({
     state: kernel.get(stateStore),
@@ -228,6 +245,9 @@ function buildPlane({ kernel, uid, policies, quotas, clock, random, logger }: Pl
     kinds: [hostKind],
     controllers: [
       volumeController(providers),
+      volumeSnapshotController(providers),
+      storagePolicyController(),
+      storagePoolController(providers, storagePollIntervalMs),
       imageController(),
       switchController(providers),
       virtualMachineController(providers),
@@ -275,22 +295,4 @@ async function sweepFromTimeToTime(
       logger.warn("a sweep failed; it is tried again later", { error: toVdcError(error).message }),
     );
   }
-}
-
-async function describeAll(kernel: Kernel): ReturnType<Datacenter["describe"]> {
-  const found = describedPoints.flatMap((point) => {
-    const providers = kernel.all(point as typeof storageProvider);
-    return providers.names().map((name) => ({ point: point.id, name, handle: providers.get(name) }));
-  });
-  const described = await Promise.all(
-    found.map(async ({ point, name, handle }) => {
-      try {
-        return { point, name, description: describeOperation.output.parse(await handle.describe({ scope: {} })) };
-      } catch {
-        // A provider that does not answer just now is left out.
-        return undefined;
-      }
-    }),
-  );
-  return described.filter((item) => item !== undefined);
 }

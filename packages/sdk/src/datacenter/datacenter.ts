@@ -9,9 +9,12 @@ import type { HostSpec, HostStatus } from "../kinds/host-spec.ts";
 import type { ImageSpec, ImageStatus } from "../kinds/image-spec.ts";
 import type { SwitchInput, SwitchKindSpec, SwitchKindStatus } from "../kinds/switch-spec.ts";
 import type { VirtualMachineInput, VirtualMachineSpec, VirtualMachineStatus } from "../kinds/virtual-machine-spec.ts";
-import type { VolumeInput, VolumeSpec, VolumeStatus } from "../kinds/volume-spec.ts";
+import type { StoragePolicyInput, StoragePolicySpec, StoragePolicyStatus } from "../kinds/storage-policy-spec.ts";
+import type { StoragePoolInput, StoragePoolSpec, StoragePoolStatus } from "../kinds/storage-pool-spec.ts";
+import type { VolumeSnapshotSpec, VolumeSnapshotStatus } from "../kinds/volume-snapshot-spec.ts";
 import type { TaskManager } from "../task/task-manager.ts";
 import type { KindClient, ObjectName } from "./kind-client.ts";
+import type { VolumeClient } from "./volume-client.ts";
 
 /** How long a datacenter lives: `durable` ones outlive their manager, `ephemeral` ones leave nothing behind. */
 export type DatacenterMode = "durable" | "ephemeral";
@@ -50,7 +53,12 @@ export interface Datacenter extends AsyncDisposable {
   readonly events: EventBus;
   readonly tasks: TaskManager;
   readonly hosts: KindClient<HostSpec, HostStatus, HostSpec>;
-  readonly volumes: KindClient<VolumeSpec, VolumeStatus, VolumeInput>;
+  readonly volumes: VolumeClient;
+  readonly volumeSnapshots: KindClient<VolumeSnapshotSpec, VolumeSnapshotStatus, VolumeSnapshotSpec>;
+  /** What volumes must have of their storage: see `VolumeSpec.policy`. */
+  readonly storagePolicies: KindClient<StoragePolicySpec, StoragePolicyStatus, StoragePolicyInput>;
+  /** One for each storage provider, under its name: space, alarms and health, looked at from time to time. Watch it to hear of alarms. */
+  readonly storagePools: KindClient<StoragePoolSpec, StoragePoolStatus, StoragePoolInput>;
   readonly images: KindClient<ImageSpec, ImageStatus, ImageSpec>;
   readonly switches: KindClient<SwitchKindSpec, SwitchKindStatus, SwitchInput>;
   readonly vms: VirtualMachineClient;

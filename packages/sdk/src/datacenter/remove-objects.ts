@@ -5,6 +5,8 @@ import { hostKind } from "../kinds/host-spec.ts";
 import { imageKind } from "../kinds/image-spec.ts";
 import { switchKind, type SwitchKindSpec } from "../kinds/switch-spec.ts";
 import { virtualMachineKind, type VirtualMachineStatus } from "../kinds/virtual-machine-spec.ts";
+import { storagePolicyKind } from "../kinds/storage-policy-spec.ts";
+import { volumeSnapshotKind } from "../kinds/volume-snapshot-spec.ts";
 import { volumeKind, type VolumeStatus } from "../kinds/volume-spec.ts";
 import type { AnyKind } from "../resource/kind.ts";
 import type { Resource } from "../resource/resource.ts";
@@ -12,7 +14,8 @@ import type { Resource } from "../resource/resource.ts";
 /** What is removed together, and in which order: what uses goes before what is used. */
 const order: readonly (readonly AnyKind[])[] = [
   [virtualMachineKind, cloudInstanceKind],
-  [imageKind, switchKind, volumeKind],
+  [imageKind, switchKind, volumeKind, volumeSnapshotKind],
+  [storagePolicyKind],
 ] as unknown as readonly (readonly AnyKind[])[];
 
 /** How long each group may take, in milliseconds. */

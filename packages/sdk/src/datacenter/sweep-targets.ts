@@ -3,6 +3,7 @@ import type { KernelApi } from "@vdc-os/core/kernel";
 import type { ObservedExternal } from "../journal/find-orphans.ts";
 import type { SweepTarget } from "../journal/sweep.ts";
 import { providersOf } from "../controllers/providers.ts";
+import { snapshotsOf } from "../controllers/volume-snapshot-controller.ts";
 
 /** Everything that a datacenter may have made things at, as a sweep sees it. */
 export function sweepTargets(kernel: KernelApi, datacenter: string): readonly SweepTarget[] {
@@ -10,6 +11,7 @@ export function sweepTargets(kernel: KernelApi, datacenter: string): readonly Sw
   return [
     ...compute.names().map((host) => computeTarget(kernel, host, datacenter)),
     ...cloud.names().map((name) => cloudTarget(kernel, name, datacenter)),
+    ...storage.names().map((name) => snapshotTarget(kernel, name, datacenter)),
     ...storage.names().map((name) => storageTarget(kernel, name, datacenter)),
     ...network.names().map((name) => networkTarget(kernel, name, datacenter)),
   ];
@@ -52,6 +54,32 @@ function storageTarget(kernel: KernelApi, name: string, ownerDatacenter: string)
         await storage.detachVolume({ volumeId, host: attachment.host, generation: attachment.generation }, options);
       }
       await storage.deleteVolume({ volumeId }, options);
+    },
+  };
+}
+
+/** The snapshots of a storage provider, where it has them; in a group's snapshot, the members are listed and deleted one by one. */
+function snapshotTarget(kernel: KernelApi, name: string, ownerDatacenter: string): SweepTarget {
+  const storage = providersOf(kernel).storage.get(name);
+  const provider = snapshotsOf(name);
+  const facet = async (options: Options) => {
+    const snapshots = await storage.facet("snapshots", options);
+    return snapshots.available ? snapshots.operations : undefined;
+  };
+  const byName = async (externalName: string, options: Options) =>
+    (await (await facet(options))?.listSnapshots({ name: externalName, limit: 1 }, options))?.items[0];
+  return {
+    provider,
+    async list(options) {
+      const snapshots = await facet(options);
+      if (snapshots === undefined) return [];
+      const found = await all((page, o) => snapshots.listSnapshots({ ...page, ownerDatacenter }, o), options);
+      return found.map((snapshot) => ({ provider, externalName: snapshot.name, owner: snapshot.owner }));
+    },
+    find: async (externalName, options) => observed(provider, externalName, await byName(externalName, options)),
+    async remove({ externalName }, options) {
+      const found = await byName(externalName, options);
+      if (found !== undefined) await (await facet(options))?.deleteSnapshot({ snapshotId: found.snapshotId }, options);
     },
   };
 }

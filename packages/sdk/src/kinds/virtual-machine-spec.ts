@@ -10,6 +10,8 @@ export type VmDiskSpec =
   | { readonly kind: "clone"; readonly volume: string }
   /** A new empty volume. It is the VM's own, and goes with it. */
   | { readonly kind: "empty"; readonly storage: string; readonly capacityBytes: Bytes }
+  /** The same, where a `StoragePolicy` puts it. */
+  | { readonly kind: "empty"; readonly policy: string; readonly capacityBytes: Bytes }
   /** A volume that stays when the VM goes. */
   | { readonly kind: "volume"; readonly volume: string };
 
@@ -66,10 +68,11 @@ export const virtualMachineSpec: z.ZodType<VirtualMachineSpec> = schemaOf<Virtua
     commandLine: z.string().max(4096).default(""),
     disks: z
       .array(
-        z.discriminatedUnion("kind", [
-          z.object({ kind: z.literal("clone"), volume: objectName }),
-          z.object({ kind: z.literal("empty"), storage: z.string(), capacityBytes: bytes }),
-          z.object({ kind: z.literal("volume"), volume: objectName }),
+        z.union([
+          z.strictObject({ kind: z.literal("clone"), volume: objectName }),
+          z.strictObject({ kind: z.literal("empty"), storage: z.string(), capacityBytes: bytes }),
+          z.strictObject({ kind: z.literal("empty"), policy: objectName, capacityBytes: bytes }),
+          z.strictObject({ kind: z.literal("volume"), volume: objectName }),
         ]),
       )
       .default([]),

@@ -1,6 +1,7 @@
 import { VdcError } from "@vdc-os/core";
-import type { Kind } from "../resource/kind.ts";
-import { isBeingDeleted, type ObjectKey, referenceTo } from "../resource/resource.ts";
+import { isEqualJson, toJson } from "../resource/field-path.ts";
+import type { AnyKind, Kind } from "../resource/kind.ts";
+import { isBeingDeleted, type ObjectKey, type PendingTask, type Resource, referenceTo } from "../resource/resource.ts";
 import { settleByDeletionRequest } from "../task/settle-tasks.ts";
 import type { TaskHandle } from "../task/task-handle.ts";
 import type { TaskRecord } from "../task/task-record.ts";
@@ -43,7 +44,8 @@ export async function planDelete<Spec, Status, Input>(
 }
 
 /**
- * Cancels a task, and undoes what it was accepted for where that can be: a `create` that is not done has its object deleted. Fails with
+ * Cancels a task, and undoes what it was accepted for where that can be: a `create` that is not done has its object deleted, an `update` does what its kind
+ * says of that, unless a later one has taken its place. Fails with
  * `FAILED_PRECONDITION` for a `delete`.
  */
 export async function cancelTask(
@@ -71,10 +73,19 @@ export async function cancelTask(
     const others = isUndone ? settleByDeletionRequest(object).filter((one) => one.task.id !== task.id) : [];
     const settled = await transaction.settle([{ task: pending, outcome: cancelled }, ...others], now, options.signal);
     const rest = withoutTasks(object, settled);
-    const next = isUndone ? withDeletionRequested(rest, now) : rest;
+    const next = isUndone ? withDeletionRequested(rest, now) : withSpecUndone(kind, rest, pending);
     await writeObject(environment, transaction, { kind, object: next, entry, signal: options.signal });
     return transaction.plan(() => true);
   };
   const isBound = await commit(state, attempt, { ...options, what: `cancelling task '${task.id}'` });
   if (!isBound) await tasks.finish(task.id, cancelled, options);
+}
+
+function withSpecUndone(kind: AnyKind, object: Resource, task: PendingTask): Resource {
+  const { metadata } = object;
+  if (kind.undo === undefined || task.action !== "update" || isBeingDeleted(object)) return object;
+  if (task.generation !== metadata.generation) return object;
+  const spec = toJson(kind.undo(object));
+  if (isEqualJson(spec, toJson(object.spec))) return object;
+  return { ...object, spec, metadata: { ...metadata, generation: metadata.generation + 1 } };
 }

@@ -6,6 +6,7 @@ import { switchKind, type SwitchKindSpec, type SwitchKindStatus } from "../../ki
 import { volumeKind, type VolumeSpec, type VolumeStatus } from "../../kinds/volume-spec.ts";
 import { isBeingDeleted, type Resource } from "../../resource/resource.ts";
 import type { DatacenterProviders } from "../providers.ts";
+import { heldByMove, storageOf } from "../volume/volume-object.ts";
 import type { VmContext, VmObject } from "./vm-object.ts";
 
 /** How a VM reaches its disks and networks. */
@@ -56,8 +57,6 @@ async function attachDisk(
 ): Promise<VmDisk> {
   const { volume, id, host, generation } = disk;
   const { tenant, name } = volume.metadata;
-  const { volumeId } = volume.status;
-  if (volumeId === undefined) throw new VdcError("UNAVAILABLE", `volume '${name}' has no id yet`);
   const attachedTo = { vm: object.metadata.name, host, generation };
   const present = volume.status.attachedTo;
   if (present !== undefined && present.vm !== attachedTo.vm) {
@@ -71,15 +70,25 @@ async function attachDisk(
     });
   }
   // On record first: the volume's own controller must not delete what is about to be attached.
-  await context.store.updateStatus(
+  const attached = await context.store.updateStatus(
     volumeKind,
     { tenant, name },
-    ({ status }) => ({ status: { ...status, generation, attachedTo } }),
+    ({ status }) => {
+      mustNotBeHeld(name, status);
+      return { status: { ...status, generation, attachedTo } };
+    },
     { observedGeneration: volume.metadata.observedGeneration, ifUid: volume.metadata.uid, signal: context.signal },
   );
-  const storage = providers.storage.get(volume.spec.storage);
+  const { volumeId } = attached.status;
+  if (volumeId === undefined) throw new VdcError("UNAVAILABLE", `volume '${name}' has no id yet`);
+  const storage = providers.storage.get(storageOf(attached));
   const attachment = await storage.attachVolume({ volumeId, host, access: "readWrite", generation }, context.operation);
   return { id, transport: attachment.transport, readOnly: false };
+}
+
+function mustNotBeHeld(name: string, { move, reverting }: VolumeStatus): void {
+  const why = reverting === undefined ? heldByMove(move) : "it is going back to a snapshot";
+  if (why !== undefined) throw new VdcError("ABORTED", `volume '${name}' can't change hands now: ${why}`);
 }
 
 async function connectNics(
@@ -167,13 +176,18 @@ export async function releaseAll(context: VmContext, object: VmObject, providers
   for (const disk of disks) {
     const volume = await context.store.find(volumeKind, { tenant, name: disk.volume }, { signal: context.signal });
     if (volume?.status.volumeId === undefined || volume.status.attachedTo?.vm !== name) continue;
-    await providers.storage
-      .get(volume.spec.storage)
-      .detachVolume({ volumeId: volume.status.volumeId, host, generation }, context.operation);
+    const { volumeId } = volume.status;
+    mustNotBeHeld(disk.volume, volume.status);
+    await providers.storage.get(storageOf(volume)).detachVolume({ volumeId, host, generation }, context.operation);
     await context.store.updateStatus(
       volumeKind,
       { tenant, name: disk.volume },
-      ({ status: { attachedTo: _, ...status } }) => ({ status }),
+      ({ status: { attachedTo: _, ...status } }) => {
+        // What was detached is the volume no more, if it has just been moved.
+        if (status.volumeId !== volumeId) throw new VdcError("ABORTED", `volume '${disk.volume}' has just been moved`);
+        mustNotBeHeld(disk.volume, status);
+        return { status };
+      },
       { observedGeneration: volume.metadata.observedGeneration, ifUid: volume.metadata.uid, signal: context.signal },
     );
   }

@@ -5,6 +5,7 @@ import type { VmDiskSpec } from "../../kinds/virtual-machine-spec.ts";
 import { type VolumeInput, volumeKind, type VolumeSpec, type VolumeStatus } from "../../kinds/volume-spec.ts";
 import { failedCondition, findCondition, isConditionTrue, readyCondition } from "../../resource/condition.ts";
 import { isBeingDeleted, ownedBy, type Resource } from "../../resource/resource.ts";
+import { heldByMove, isAskedElsewhere, storageOf } from "../volume/volume-object.ts";
 import type { VmContext, VmObject } from "./vm-object.ts";
 
 /** A VM's disk, as its status has it. */
@@ -36,6 +37,10 @@ export async function ensureVolumes(context: VmContext, object: VmObject, image:
   const found = await Promise.all(disks.map((disk, index) => ensureVolume(context, object, disk, wanted[index])));
   const volumes: Resource<VolumeSpec, VolumeStatus>[] = [];
   for (const volume of found) {
+    if (isWholeElsewhere(volume)) {
+      volumes.push(volume);
+      continue;
+    }
     const failed = findCondition(volume.conditions, failedCondition);
     if (failed?.status === "True" && failed.observedGeneration >= volume.metadata.generation) {
       throw new VdcError("FAILED_PRECONDITION", `volume '${volume.metadata.name}' failed: ${failed.message}`, {
@@ -48,6 +53,13 @@ export async function ensureVolumes(context: VmContext, object: VmObject, image:
     volumes.push(volume);
   }
   return { disks, volumes };
+}
+
+/** Whether a volume is to move, or is being moved, and can be used where it is meanwhile. */
+function isWholeElsewhere(volume: Resource<VolumeSpec, VolumeStatus>): boolean {
+  const { status, conditions } = volume;
+  const moves = status.move !== undefined || isAskedElsewhere(volume);
+  return moves && heldByMove(status.move) === undefined && isConditionTrue(conditions, readyCondition, 1);
 }
 
 async function ensureVolume(
@@ -77,11 +89,14 @@ async function specOf(
   tenant: string,
   disk: Exclude<VmDiskSpec, { readonly kind: "volume" }>,
 ): Promise<VolumeInput> {
-  if (disk.kind === "empty") return { storage: disk.storage, capacityBytes: disk.capacityBytes };
+  if (disk.kind === "empty") {
+    const { kind: _, ...spec } = disk;
+    return spec;
+  }
   const source = await context.store.find(volumeKind, { tenant, name: disk.volume }, { signal: context.signal });
   if (source === undefined)
     throw new VdcError("NOT_FOUND", `volume '${disk.volume}', which a disk is to be cloned from, does not exist`);
-  return { storage: source.spec.storage, content: { kind: "clone", volume: disk.volume, want: "linked" } };
+  return { storage: storageOf(source), content: { kind: "clone", volume: disk.volume, want: "linked" } };
 }
 
 /** Deletes the volumes that a VM owns. Returns whether they are gone. */
