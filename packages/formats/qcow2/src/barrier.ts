@@ -19,6 +19,8 @@ export interface BarrierOptions {
   readonly refcounts: RefcountTable;
   readonly mapping: Mapping;
   readonly allocator: Allocator;
+  /** Whether flushes leave refcounts in memory; `flushAllSync` never does. */
+  readonly lazyCounts: boolean;
 }
 
 /**
@@ -31,6 +33,8 @@ export interface BarrierOptions {
  */
 export class Barrier {
   readonly #options: BarrierOptions;
+  /** With lazy refcounts a flush leaves the counts in memory: the dirty bit says so, and a crash has them counted anew. */
+  readonly #lazyCounts: boolean;
   #dataWritten = false;
   #job: FlushJob | undefined;
   #running: Promise<void> | undefined;
@@ -39,6 +43,7 @@ export class Barrier {
 
   constructor(options: BarrierOptions) {
     this.#options = options;
+    this.#lazyCounts = options.lazyCounts;
   }
 
   /** Guest data went to the file since the last flush began. */
@@ -58,6 +63,26 @@ export class Barrier {
   /** Stops all further writing. */
   fail(error: Qcow2Error): void {
     this.#failure ??= error;
+  }
+
+  /** Makes what was written to the file durable, and nothing else; for tables that are written past the caches. */
+  syncSync(): void {
+    this.assertUsable();
+    try {
+      this.#options.file.syncSync();
+    } catch (error) {
+      throw this.#syncFailed(error);
+    }
+  }
+
+  /** As `flushSync`, until nothing is left: what one flush frees, the next one counts as free. Lazy refcounts are written too. */
+  flushAllSync(): void {
+    this.flushSync();
+    while (this.#hasChanges(true)) {
+      this.settleSync();
+      this.#begin(true);
+      this.settleSync();
+    }
   }
 
   /** Completes a flush that is under way, and begins no other. */
@@ -126,18 +151,18 @@ export class Barrier {
     }
   }
 
-  #begin(): void {
+  #begin(withCounts: boolean = !this.#lazyCounts): void {
     this.assertUsable();
     const { refcounts, mapping, allocator } = this.#options;
-    const before = this.#dataWritten || this.#hasChanges();
+    const before = this.#dataWritten || this.#hasChanges(withCounts);
     if (!before) return;
     try {
-      refcounts.writeDirtyBlocks();
+      if (withCounts) refcounts.writeDirtyBlocks();
     } catch (error) {
       throw toQcow2Error(error, `cannot flush '${this.#options.file.path}'`);
     }
     this.#dataWritten = false;
-    const table = refcounts.takeTableWrites();
+    const table = withCounts ? refcounts.takeTableWrites() : [];
     const l2 = mapping.takeL2Writes();
     const l1 = mapping.takeL1Writes();
     const later = [table, l2.writes, l1].filter((writes) => writes.length > 0);
@@ -150,9 +175,9 @@ export class Barrier {
     };
   }
 
-  #hasChanges(): boolean {
+  #hasChanges(withCounts: boolean): boolean {
     const { refcounts, mapping, allocator } = this.#options;
-    return allocator.hasPendingFrees || mapping.hasChanges || refcounts.hasChanges;
+    return allocator.hasPendingFrees || mapping.hasChanges || (withCounts && refcounts.hasChanges);
   }
 
   #writePhase(job: FlushJob): void {

@@ -26,6 +26,7 @@ export interface HeaderLayout {
   readonly refcountTableClusters: number;
   readonly backing: NewBacking | undefined;
   readonly compression: "zlib" | "zstd";
+  readonly lazyRefcounts: boolean;
   /** The name of the external data file, as it is stored. */
   readonly dataFile: DataFileReference | undefined;
 }
@@ -97,6 +98,7 @@ export function layoutHeader(layout: HeaderLayout): Buffer {
   if (version === 3) {
     const incompatible = (dataFile ? 4 : 0) | (compression === "zstd" ? 8 : 0) | (geometry.extendedL2 ? 16 : 0);
     header.writeUInt32BE(incompatible, 76);
+    header.writeUInt32BE(layout.lazyRefcounts ? 1 : 0, 84);
     header.writeUInt32BE(dataFile?.raw ? 2 : 0, 92);
     header.writeUInt32BE(Math.log2(geometry.refcountBits), 96);
     header.writeUInt32BE(HEADER_LENGTH, 100);

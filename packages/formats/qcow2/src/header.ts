@@ -227,8 +227,8 @@ export function unsupportedFeatures(header: Header): string[] {
   return reasons;
 }
 
-/** Refuses, by name, what this engine cannot serve. Errors: `ENCRYPTED`, `UNSUPPORTED_FEATURE`, `CORRUPT`. */
-export function assertOpenable(header: Header, path: string, write: boolean): void {
+/** Refuses, by name, what this engine cannot serve. Errors: `ENCRYPTED`, `UNSUPPORTED_FEATURE`. */
+export function assertSupported(header: Header, path: string): void {
   if (header.encryption !== "none") {
     const method = header.encryption === "aes" ? "AES (crypt_method 1)" : "LUKS (crypt_method 2)";
     throw new Qcow2Error("ENCRYPTED", `'${path}' is encrypted with ${method}, which is not supported`, {
@@ -241,6 +241,11 @@ export function assertOpenable(header: Header, path: string, write: boolean): vo
       details: { features: reasons },
     });
   }
+}
+
+/** As `assertSupported`, and an image that is marked corrupt is not opened for writing. Errors: also `CORRUPT`. */
+export function assertOpenable(header: Header, path: string, write: boolean): void {
+  assertSupported(header, path);
   if (write && hasFeature(header, "incompatible", 1)) {
     throw new Qcow2Error("CORRUPT", `'${path}' is marked corrupt; it can be opened read-only`);
   }

@@ -3,10 +3,13 @@ import { Barrier } from "./barrier.ts";
 import type { BlockSource } from "./block-source.ts";
 import { type DataFile, syncedTogether } from "./data-file.ts";
 import { entryOffset } from "./entry.ts";
+import { DirtyBitmaps } from "./dirty-bitmaps.ts";
 import type { HeaderFeature } from "./features.ts";
 import type { ImageFile } from "./file-layer.ts";
 import type { Geometry } from "./geometry.ts";
-import { type Header, readTable } from "./header.ts";
+import { type Header, readHeader, readTable } from "./header.ts";
+import { CORRUPT_BIT, writeIncompatibleBits } from "./header-word.ts";
+import { hasLazyRefcounts, setDirty } from "./lazy-refcounts.ts";
 import { Mapping } from "./mapping.ts";
 import { MetadataGuard } from "./metadata-guard.ts";
 import { Qcow2Error } from "./qcow2-error.ts";
@@ -21,10 +24,14 @@ export interface ImageCore {
   header: Header;
   readonly geometry: Geometry;
   readonly version: 2 | 3;
-  readonly mapping: Mapping;
-  readonly length: FileLength;
+  mapping: Mapping;
+  length: FileLength;
   /** Present on an image that was opened for writing. */
-  readonly writer: ImageWriter | undefined;
+  writer: ImageWriter | undefined;
+  /** Persistent dirty bitmaps: those of the file, and what was written since. */
+  readonly bitmaps: DirtyBitmaps;
+  /** How it was loaded. */
+  readonly options: ImageCoreOptions;
   virtualSizeBytes: number;
   backing: BlockSource | undefined;
   /** The last decompressed cluster: sequential reads of compressed images come in pieces. */
@@ -106,7 +113,13 @@ export function loadImageCore(options: ImageCoreOptions): ImageCore {
     });
     const allocator = new Allocator(refcounts, geometry, length);
     const synced = dataFile ? syncedTogether(file, dataFile) : file;
-    const barrier = new Barrier({ file: synced, refcounts, mapping, allocator });
+    const barrier = new Barrier({
+      file: synced,
+      refcounts,
+      mapping,
+      allocator,
+      lazyCounts: hasLazyRefcounts(header),
+    });
     writer = { guard, refcounts, allocator, barrier, prepared: false };
   }
   return {
@@ -118,10 +131,27 @@ export function loadImageCore(options: ImageCoreOptions): ImageCore {
     mapping,
     length,
     writer,
+    bitmaps: new DirtyBitmaps(file, header),
+    options,
     virtualSizeBytes: header.virtualSizeBytes,
     backing: options.backing,
     decompressed: undefined,
   };
+}
+
+/**
+ * Reads everything from the file again, after its tables were changed underneath. Nothing may be waiting to be written.
+ * What the bitmaps have recorded stays.
+ */
+export function reloadImageCore(core: ImageCore): void {
+  const { file } = core;
+  const fresh = loadImageCore({ ...core.options, header: readHeader(file) });
+  core.header = fresh.header;
+  core.mapping = fresh.mapping;
+  core.length = fresh.length;
+  core.writer = fresh.writer;
+  core.virtualSizeBytes = fresh.virtualSizeBytes;
+  core.decompressed = undefined;
 }
 
 /**
@@ -138,19 +168,22 @@ export function prepareWriter(core: ImageCore): ImageWriter {
     if (!core.header.features.every(kept)) {
       const features = core.header.features.filter(kept);
       const word = Buffer.alloc(8);
-      for (const { kind, bit } of features) if (kind === "autoclear") word.writeUInt8(1 << bit, 7);
+      for (const { kind, bit } of features)
+        if (kind === "autoclear") word.writeUInt8(word.readUInt8(7) | (1 << bit), 7);
       core.file.writeSync(word, 88);
       core.file.syncSync();
       core.header = { ...core.header, features };
     }
+    if (hasLazyRefcounts(core.header)) setDirty(core, writer);
+    core.bitmaps.begin(writer);
     writer.prepared = true;
   }
   return writer;
 }
 
-/** Whether this engine keeps what an autoclear bit promises: that an external data file stays a raw disk by itself. */
+/** Whether this engine keeps what an autoclear bit promises: right bitmaps, or that an external data file stays a raw disk by itself. */
 function isKeptUp(core: ImageCore, bit: number): boolean {
-  return bit === 1 && core.data !== core.file;
+  return bit === 0 ? core.bitmaps.isUsable : bit === 1 && core.data !== core.file;
 }
 
 /** Sets the header's corrupt bit and refuses all further writing. */
@@ -158,16 +191,11 @@ export function markCorrupt(core: ImageCore, error: Qcow2Error): Qcow2Error {
   const { writer } = core;
   if (writer) {
     writer.barrier.fail(error);
-    if (core.version === 3) {
-      try {
-        const word = Buffer.alloc(4);
-        core.file.readSync(word, 76);
-        word.writeUInt32BE((word.readUInt32BE(0) | 2) >>> 0, 0);
-        core.file.writeSync(word, 76);
-        core.file.syncSync();
-      } catch {
-        // The image already refuses to be written; the bit is for the next opener.
-      }
+    try {
+      core.header = writeIncompatibleBits(core.file, core.header, { set: [CORRUPT_BIT] });
+      core.file.syncSync();
+    } catch {
+      // The image already refuses to be written; the bit is for the next opener.
     }
   }
   return error;

@@ -29,6 +29,8 @@ export interface ImageFormat {
   readonly extendedL2?: boolean;
   /** How compressed clusters are written. Defaults to `"zlib"`. */
   readonly compression?: "zlib" | "zstd";
+  /** Writes refcounts late: fewer writes, and after a crash opening counts everything anew. Defaults to false. */
+  readonly lazyRefcounts?: boolean;
 }
 
 /** A variant whose choices go together. */
@@ -36,6 +38,7 @@ export interface CheckedFormat {
   readonly version: 2 | 3;
   readonly geometry: Geometry;
   readonly compression: "zlib" | "zstd";
+  readonly lazyRefcounts: boolean;
 }
 
 /** Errors: `INVALID_ARGUMENT` for what the format does not have, or not together. */
@@ -49,9 +52,18 @@ export function checkFormat(format: ImageFormat & { readonly dataFile?: NewDataF
   if (extendedL2 && clusterBits < MIN_EXTENDED_CLUSTER_BITS) {
     throw new Qcow2Error("INVALID_ARGUMENT", "extended L2 entries need clusters of 16 KiB at least");
   }
-  const isPlain = refcountBits === 16 && !extendedL2 && compression === "zlib" && format.dataFile === undefined;
+  const isPlain =
+    refcountBits === 16 &&
+    !extendedL2 &&
+    compression === "zlib" &&
+    format.dataFile === undefined &&
+    !format.lazyRefcounts;
   if (version === 2 && !isPlain) {
-    throw new Qcow2Error("INVALID_ARGUMENT", "version 2 has 16-bit refcounts, plain L2 entries, zlib and no data file");
+    throw new Qcow2Error(
+      "INVALID_ARGUMENT",
+      "version 2 has 16-bit refcounts that are not lazy, plain L2 entries, zlib and no data file",
+    );
   }
-  return { version, geometry: geometryOf(clusterBits, refcountOrder, extendedL2), compression };
+  const geometry = geometryOf(clusterBits, refcountOrder, extendedL2);
+  return { version, geometry, compression, lazyRefcounts: format.lazyRefcounts === true };
 }

@@ -1,5 +1,6 @@
 import type { BackingReference, DataFileReference } from "./header.ts";
 import type { ImageCore } from "./image-core.ts";
+import { hasLazyRefcounts } from "./lazy-refcounts.ts";
 import { mapImage } from "./read-path.ts";
 
 /** The state of an open image; sizes in bytes. */
@@ -18,6 +19,7 @@ export interface ImageInfo {
   /** How compressed clusters are written. */
   readonly compression: "zlib" | "zstd";
   readonly dataFile: DataFileReference | undefined;
+  readonly lazyRefcounts: boolean;
 }
 
 export function imageInfo(core: ImageCore): ImageInfo {
@@ -36,6 +38,7 @@ export function imageInfo(core: ImageCore): ImageInfo {
     extendedL2: geometry.extendedL2,
     compression: header.compression,
     dataFile: header.dataFile,
+    lazyRefcounts: hasLazyRefcounts(header),
   };
 }
 

@@ -4,7 +4,14 @@
 export { type BackingRequest, type BackingResolver, backingFolder, type ResolvedBacking } from "./backing.ts";
 // Disks in general.
 export type { BlockSource, Extent, ExtentKind } from "./block-source.ts";
-export type { CheckProblem, CheckResult, RepairMode } from "./check.ts";
+export {
+  type CheckOptions,
+  type CheckResult,
+  check,
+  type LiveCheckOptions,
+  type RepairOptions,
+  repair,
+} from "./check.ts";
 export { type DataFileRequest, type DataFileResolver, dataFileFolder, type ResolvedDataFile } from "./data-file.ts";
 export { type CompressingTarget, copyCompressed } from "./copy-compressed.ts";
 export { type ConvertOptions, type ConvertTarget, convert } from "./convert.ts";
@@ -25,3 +32,11 @@ export { Qcow2Error, type Qcow2ErrorCode } from "./qcow2-error.ts";
 export type { ImageInfo } from "./image-info.ts";
 export { Qcow2Image } from "./qcow2-image.ts";
 export { openRawSource } from "./raw-source.ts";
+export type { BitmapInfo, CreateBitmapOptions } from "./dirty-bitmaps.ts";
+export type { ImageBitmaps } from "./image-bitmaps.ts";
+export type { ImageSnapshots } from "./image-snapshots.ts";
+export type { RepairMode } from "./repair.ts";
+export type { ResizeOptions } from "./resize.ts";
+export type { CreateSnapshotOptions, SnapshotInfo } from "./snapshots.ts";
+export type { CheckProblem, CheckProgress } from "./survey.ts";
+export type { DirtyRange } from "./tracked-bitmap.ts";

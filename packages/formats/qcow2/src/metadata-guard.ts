@@ -6,24 +6,24 @@ import { Qcow2Error } from "./qcow2-error.ts";
  */
 export class MetadataGuard {
   readonly #path: string;
-  readonly #clusterSize: number;
+  readonly clusterSize: number;
   readonly #owners = new Map<number, string>();
 
   constructor(path: string, clusterSize: number) {
     this.#path = path;
-    this.#clusterSize = clusterSize;
+    this.clusterSize = clusterSize;
   }
 
   /** Claims whole clusters. Errors: `CORRUPT` when one of them is claimed already. */
   claim(offset: number, bytes: number, owner: string): void {
-    const first = Math.floor(offset / this.#clusterSize);
-    const end = Math.ceil((offset + bytes) / this.#clusterSize);
+    const first = Math.floor(offset / this.clusterSize);
+    const end = Math.ceil((offset + bytes) / this.clusterSize);
     for (let cluster = first; cluster < end; cluster++) {
       const other = this.#owners.get(cluster);
       if (other !== undefined) {
         throw new Qcow2Error(
           "CORRUPT",
-          `'${this.#path}': the ${owner} at ${offset} overlaps the ${other} at ${cluster * this.#clusterSize}`,
+          `'${this.#path}': the ${owner} at ${offset} overlaps the ${other} at ${cluster * this.clusterSize}`,
         );
       }
       this.#owners.set(cluster, owner);
@@ -31,13 +31,13 @@ export class MetadataGuard {
   }
 
   release(offset: number, bytes: number): void {
-    const first = Math.floor(offset / this.#clusterSize);
-    const end = Math.ceil((offset + bytes) / this.#clusterSize);
+    const first = Math.floor(offset / this.clusterSize);
+    const end = Math.ceil((offset + bytes) / this.clusterSize);
     for (let cluster = first; cluster < end; cluster++) this.#owners.delete(cluster);
   }
 
   /** What a cluster belongs to, if it is metadata. */
   ownerOf(hostOffset: number): string | undefined {
-    return this.#owners.get(Math.floor(hostOffset / this.#clusterSize));
+    return this.#owners.get(Math.floor(hostOffset / this.clusterSize));
   }
 }

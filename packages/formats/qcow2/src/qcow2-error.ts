@@ -3,6 +3,7 @@
  *
  * - `NOT_QCOW2`, `HEADER_INVALID`, `UNSUPPORTED_VERSION`, `UNSUPPORTED_FEATURE`, `ENCRYPTED`: the file cannot be opened as it is.
  * - `CORRUPT`: the metadata contradicts itself; writing stops, reading elsewhere goes on.
+ * - `BITMAP_INCONSISTENT`: a dirty bitmap was not stored by its last writer; it can only be deleted.
  * - `BACKING_*`: the chain below an image is refused, missing, a loop, or too long.
  * - `DATA_FILE_*`: the external data file that an image names is refused or missing.
  * - `REFCOUNT_LIMIT`: the image's refcounts are too narrow for one more reference to a cluster; nothing has changed.
@@ -16,6 +17,7 @@ export type Qcow2ErrorCode =
   | "BACKING_MISSING"
   | "BACKING_REFUSED"
   | "BACKING_TOO_DEEP"
+  | "BITMAP_INCONSISTENT"
   | "CLOSED"
   | "CORRUPT"
   | "DATA_FILE_MISSING"

@@ -1,17 +1,22 @@
 import type { BlockSource, Extent } from "./block-source.ts";
-import { type CheckResult, checkImage, type RepairMode, repairImage } from "./check.ts";
+import { type CheckResult, checkResult, type LiveCheckOptions } from "./check.ts";
 import { writeCompressed } from "./compressed-write.ts";
 import { type CopyOptions, flattenImage } from "./flatten.ts";
-import { type BackingReference, hasFeature } from "./header.ts";
+import { type BackingReference, hasFeature, readHeader } from "./header.ts";
 import type { NewBacking } from "./header-layout.ts";
-import { type ImageCore, loadImageCore, prepareWriter } from "./image-core.ts";
+import { ImageBitmaps } from "./image-bitmaps.ts";
+import { type ImageCore, loadImageCore, prepareWriter, reloadImageCore } from "./image-core.ts";
 import { allocatedBytes, type ImageInfo, imageInfo } from "./image-info.ts";
 import type { ImageLock } from "./image-lock.ts";
-import { type ChainContext, type OpenImageOptions, openBacking, openImageFile } from "./open-image.ts";
+import { ImageSnapshots } from "./image-snapshots.ts";
+import { clearDirty } from "./lazy-refcounts.ts";
+import { type ChainContext, type OpenedFile, type OpenImageOptions, openBacking, openImageFile } from "./open-image.ts";
 import { Qcow2Error } from "./qcow2-error.ts";
 import { assertRange, mapImage, readImage } from "./read-path.ts";
 import { writeBackingReference } from "./rebase.ts";
-import { growImage } from "./resize.ts";
+import { type RepairMode, repairFile } from "./repair.ts";
+import { type ResizeOptions, resizeImage } from "./resize.ts";
+import { surveyImage } from "./survey.ts";
 import { writeImage } from "./write-path.ts";
 import { discard, writeZeroes } from "./zero-path.ts";
 
@@ -33,6 +38,10 @@ export class Qcow2Image implements BlockSource {
   readonly #lock: ImageLock | undefined;
   readonly #options: OpenImageOptions;
   readonly #context: ChainContext;
+  /** Internal snapshots: list, create, delete, apply, open. */
+  readonly snapshots: ImageSnapshots = new ImageSnapshots(() => this.#use());
+  /** Persistent dirty bitmaps. */
+  readonly bitmaps: ImageBitmaps = new ImageBitmaps(() => this.#use());
   #closed = false;
   #closing: Promise<void> | undefined;
 
@@ -53,41 +62,42 @@ export class Qcow2Image implements BlockSource {
    * `CORRUPT`, `IN_USE`, `BACKING_REFUSED`, `BACKING_MISSING`, `BACKING_LOOP`, `BACKING_TOO_DEEP`.
    */
   static async open(path: string, options: OpenImageOptions = {}): Promise<Qcow2Image> {
-    const image = Qcow2Image.#openLayer(path, options, { identities: new Set(), depth: 0 });
-    const core = image.#core;
-    if (core.writer) {
+    const opened = openImageFile(path, options.readOnly !== true, options);
+    let { header } = opened;
+    if (options.readOnly !== true) {
       const { repairLeaks = "after-crash" } = options;
-      const crashed = image.#lock?.previousOwnerCrashed === true;
-      const dirty = hasFeature(core.header, "incompatible", 0);
+      const crashed = opened.lock?.previousOwnerCrashed === true;
+      const dirty = hasFeature(header, "incompatible", 0);
+      const plan = dirty ? "all" : repairLeaks === "always" || crashed ? "after-crash" : undefined;
       try {
-        if (dirty) await repairImage(core, "all");
-        else if (repairLeaks === "always" || (repairLeaks === "after-crash" && crashed))
-          await repairImage(core, "leaks");
+        if (plan === "all" || (plan !== undefined && repairLeaks !== "never")) {
+          await repairFile(opened.file, header, plan, { yields: true });
+          header = readHeader(opened.file);
+        }
       } catch (error) {
-        await image.#abandon();
+        releaseFile(opened);
         throw error;
       }
     }
-    return image;
+    return Qcow2Image.#load({ ...opened, header }, options, { identities: new Set(), depth: 0 });
   }
 
   static #openLayer(path: string, options: OpenImageOptions, context: ChainContext): Qcow2Image {
-    const write = options.readOnly !== true;
-    const opened = openImageFile(path, write, options);
+    return Qcow2Image.#load(openImageFile(path, options.readOnly !== true, options), options, context);
+  }
+
+  static #load(opened: OpenedFile, options: OpenImageOptions, context: ChainContext): Qcow2Image {
     let backing: BlockSource | undefined;
     try {
       const below: OpenImageOptions = { ...options, readOnly: true };
       backing = openBacking(opened, options, context, (lower, deeper) => Qcow2Image.#openLayer(lower, below, deeper));
       const { cacheBytes = 16 * 1024 * 1024 } = options;
       const { file, dataFile, header } = opened;
-      const core = loadImageCore({ file, dataFile, header, write, backing, cacheBytes });
+      const core = loadImageCore({ file, dataFile, header, write: options.readOnly !== true, backing, cacheBytes });
       return new Qcow2Image(core, opened.lock, options, context);
     } catch (error) {
       void backing?.close();
-      opened.file.closeSync();
-      opened.dataFile?.closeSync();
-      // A crash of the last writer must not be forgotten because this opening failed.
-      opened.lock?.release(!opened.lock.previousOwnerCrashed);
+      releaseFile(opened);
       throw error;
     }
   }
@@ -124,6 +134,7 @@ export class Qcow2Image implements BlockSource {
   writeSync(buffer: Uint8Array, offset: number): void {
     this.#assertOpen();
     assertRange(this.#core, offset, buffer.length);
+    this.#recordChange(offset, buffer.length);
     writeImage(this.#core, buffer, offset);
   }
 
@@ -139,6 +150,7 @@ export class Qcow2Image implements BlockSource {
   async writeCompressed(buffer: Uint8Array, offset: number): Promise<void> {
     this.#assertOpen();
     assertRange(this.#core, offset, buffer.length);
+    this.#recordChange(offset, buffer.length);
     await writeCompressed(this.#core, buffer, offset, () => this.#assertOpen());
   }
 
@@ -146,6 +158,7 @@ export class Qcow2Image implements BlockSource {
   writeZeroesSync(offset: number, length: number): void {
     this.#assertOpen();
     assertRange(this.#core, offset, length);
+    this.#recordChange(offset, length);
     writeZeroes(this.#core, offset, length);
   }
 
@@ -157,7 +170,7 @@ export class Qcow2Image implements BlockSource {
   discardSync(offset: number, length: number): void {
     this.#assertOpen();
     assertRange(this.#core, offset, length);
-    prepareWriter(this.#core);
+    this.#recordChange(offset, length);
     discard(this.#core, offset, length);
   }
 
@@ -177,10 +190,12 @@ export class Qcow2Image implements BlockSource {
     await this.#core.writer?.barrier.flush();
   }
 
-  /** Grows the disk, durably. The new part reads as zeros, also over a backing that is longer. Shrinking is refused. */
-  async resize(virtualSizeBytes: number): Promise<void> {
-    this.#assertOpen();
-    growImage(this.#core, virtualSizeBytes);
+  /**
+   * Changes the size of the disk, durably, while it is in use. What is added reads as zeros, also over a backing that is longer; what is cut off is
+   * discarded, which needs `allowShrink`. Errors: `INVALID_ARGUMENT`, `TOO_LARGE`, `UNSUPPORTED_FEATURE` for version 2 with snapshots.
+   */
+  async resize(virtualSizeBytes: number, options: ResizeOptions = {}): Promise<void> {
+    resizeImage(this.#use(), virtualSizeBytes, options);
   }
 
   map(offset: number, length: number): Extent[] {
@@ -201,15 +216,22 @@ export class Qcow2Image implements BlockSource {
   }
 
   /** Compares every reference with every refcount. Flushes first when the image is open for writing. */
-  async check(options: { readonly signal?: AbortSignal } = {}): Promise<CheckResult> {
-    this.#assertOpen();
-    return checkImage(this.#core, options.signal);
+  async check(options: LiveCheckOptions = {}): Promise<CheckResult> {
+    const core = this.#use();
+    core.writer?.barrier.flushAllSync();
+    // An image that is written keeps still while it is looked at.
+    const survey = await surveyImage(core.file, core.header, { ...options, yields: core.writer === undefined });
+    return checkResult(survey, core.header, 0);
   }
 
-  /** Checks and repairs: `"leaks"` lowers counts that are too high, `"all"` also raises those that are too low. */
-  async repair(mode: RepairMode, options: { readonly signal?: AbortSignal } = {}): Promise<CheckResult> {
-    this.#assertOpen();
-    return repairImage(this.#core, mode, options.signal);
+  /** Checks and repairs: `"leaks"` lowers counts that are too high, `"all"` also raises those that are too low. Errors: `CORRUPT`, as of `repair`. */
+  async repair(mode: RepairMode, options: LiveCheckOptions = {}): Promise<CheckResult> {
+    const core = this.#use();
+    const { header } = core;
+    prepareWriter(core).barrier.flushAllSync();
+    const { found, repaired } = await repairFile(core.file, header, mode, { ...options, yields: false });
+    reloadImageCore(core);
+    return checkResult(found, header, repaired);
   }
 
   /**
@@ -219,8 +241,10 @@ export class Qcow2Image implements BlockSource {
   async flatten(options: CopyOptions = {}): Promise<void> {
     this.#assertOpen();
     if (this.#core.backing === undefined && this.#core.header.backing === undefined) return;
+    this.#assertNoSnapshots("flattened");
     await flattenImage(this.#core, options);
     this.#assertOpen();
+    this.#assertNoSnapshots("flattened");
     const old = this.#core.backing;
     writeBackingReference(this.#core, undefined);
     this.#core.backing = undefined;
@@ -262,16 +286,17 @@ export class Qcow2Image implements BlockSource {
   }
 
   async #close(): Promise<void> {
-    const { writer } = this.#core;
     let clean = false;
     try {
+      await this.#core.writer?.barrier.flush();
+      const { writer } = this.#core;
       if (writer && !this.#closed) {
-        await writer.barrier.flush();
-        // From here on synchronously, so that no write can come between. This barrier makes the counts of what the first one freed
-        // durable; only then may the tail go.
-        writer.barrier.flushSync();
-        writer.barrier.flushSync();
+        // From here on synchronously, so that no write can come between.
+        this.#core.bitmaps.store(this.#core, writer);
+        writer.barrier.flushAllSync();
+        // Only counts that are durable say what the tail is.
         writer.allocator.trimTail();
+        clearDirty(this.#core, writer);
       }
       clean = true;
     } finally {
@@ -288,7 +313,33 @@ export class Qcow2Image implements BlockSource {
     await this.#core.backing?.close();
   }
 
+  #use(): ImageCore {
+    this.#assertOpen();
+    return this.#core;
+  }
+
+  /** Due before each change of the disk's content. */
+  #recordChange(offset: number, length: number): void {
+    prepareWriter(this.#core);
+    this.#core.bitmaps.mark(offset, length);
+  }
+
+  #assertNoSnapshots(what: string): void {
+    if (this.#core.header.snapshotCount === 0) return;
+    throw new Qcow2Error(
+      "INVALID_ARGUMENT",
+      `'${this.path}' has snapshots that need its backing, so it cannot be ${what}`,
+    );
+  }
+
   #assertOpen(): void {
     if (this.#closed) throw new Qcow2Error("CLOSED", `image '${this.path}' is closed`);
   }
+}
+
+function releaseFile(opened: OpenedFile): void {
+  opened.file.closeSync();
+  opened.dataFile?.closeSync();
+  // A crash of the last writer must not be forgotten because this opening failed.
+  opened.lock?.release(!opened.lock.previousOwnerCrashed);
 }

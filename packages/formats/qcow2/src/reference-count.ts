@@ -1,4 +1,4 @@
-import { roundUp } from "./geometry.ts";
+import { Qcow2Error } from "./qcow2-error.ts";
 
 /** What a host cluster serves as. */
 export type ClusterUse =
@@ -10,7 +10,9 @@ export type ClusterUse =
   | "data"
   | "compressed data"
   | "snapshot table"
-  | "bitmap";
+  | "bitmap directory"
+  | "bitmap table"
+  | "bitmap data";
 
 const USES: readonly ClusterUse[] = [
   "header",
@@ -21,65 +23,118 @@ const USES: readonly ClusterUse[] = [
   "data",
   "compressed data",
   "snapshot table",
-  "bitmap",
+  "bitmap directory",
+  "bitmap table",
+  "bitmap data",
 ];
-
-/** Uses of which a cluster can serve several tables at once: snapshots share L2 tables and data, compressed clusters share sectors. */
-const SHAREABLE: ReadonlySet<ClusterUse> = new Set(["L2 table", "data", "compressed data"]);
+const CODES: Readonly<Record<ClusterUse, number>> = Object.fromEntries(
+  USES.map((use, index) => [use, index + 1]),
+) as Record<ClusterUse, number>;
+/** Plain and compressed data may share a cluster, each of them as often as it likes; L2 tables may share one with each other. */
+const DATA = CODES.data;
+const COMPRESSED = CODES["compressed data"];
+const L2 = CODES["L2 table"];
+const USE_MASK = 15;
+/** An active entry points to the cluster with the copied flag set, or with it clear. */
+const SEEN_COPIED = 64;
+const SEEN_SHARED = 128;
 
 const CHUNK = 4096;
+/** Some 800 million clusters; a file of unknown origin cannot make a reader hold more. */
+const MAX_CHUNKS = 200_000;
 
-/** References to host clusters as the tables make them, sparse, so that a far-away reference costs one small chunk. */
+/** The counts and uses of neighbouring clusters. */
+class ReferenceChunk {
+  readonly counts: Uint32Array = new Uint32Array(CHUNK);
+  readonly uses: Uint8Array = new Uint8Array(CHUNK);
+}
+
+/** References to host clusters as the tables make them: five bytes a cluster, sparse, so that a far-away reference costs one small chunk. */
 export class ReferenceCount {
   readonly #clusterSize: number;
-  readonly #fileEnd: number;
-  readonly #counts = new Map<number, Uint32Array>();
-  readonly #uses = new Map<number, Uint8Array>();
+  readonly #fileBytes: number;
+  readonly #chunks = new Map<number, ReferenceChunk>();
+  #lastIndex = -1;
+  #last: ReferenceChunk | undefined;
 
-  constructor(clusterSize: number, fileSize: number) {
+  constructor(clusterSize: number, fileBytes: number) {
     this.#clusterSize = clusterSize;
-    this.#fileEnd = roundUp(fileSize, clusterSize);
+    this.#fileBytes = fileBytes;
   }
 
-  /** Counts a reference to a range. Returns what is wrong with it, if anything is. */
-  add(offset: number, bytes: number, use: ClusterUse): string | undefined {
-    if (offset + bytes > this.#fileEnd) return `the ${use} at ${offset} lies outside the file`;
+  /** Whether a range reaches past the end of the file by a cluster or more: the last cluster may be there in part only. */
+  leavesFile(offset: number, bytes: number): boolean {
+    return offset + bytes - this.#fileBytes >= this.#clusterSize;
+  }
+
+  /** Counts `weight` references to a range inside the file. Returns what it overlaps that it must not. */
+  add(offset: number, bytes: number, use: ClusterUse, weight = 1): string | undefined {
     const first = Math.floor(offset / this.#clusterSize);
     const end = Math.ceil((offset + bytes) / this.#clusterSize);
     let problem: string | undefined;
     for (let cluster = first; cluster < end; cluster++) {
-      const chunk = Math.floor(cluster / CHUNK);
-      let counts = this.#counts.get(chunk);
-      let uses = this.#uses.get(chunk);
-      if (!counts || !uses) {
-        counts = new Uint32Array(CHUNK);
-        uses = new Uint8Array(CHUNK);
-        this.#counts.set(chunk, counts);
-        this.#uses.set(chunk, uses);
+      const known = this.#addOne(cluster, CODES[use], weight);
+      if (known !== 0) {
+        problem = `the ${use} at ${offset} overlaps the ${USES[known - 1]} at ${cluster * this.#clusterSize}`;
       }
-      const at = cluster % CHUNK;
-      const known = USES[(uses[at] ?? 0) - 1];
-      if (
-        known !== undefined &&
-        (!SHAREABLE.has(use) || !SHAREABLE.has(known) || (known === "L2 table") !== (use === "L2 table"))
-      ) {
-        problem = `the ${use} at ${offset} overlaps the ${known} at ${cluster * this.#clusterSize}`;
-      }
-      uses[at] = USES.indexOf(use) + 1;
-      counts[at] = (counts[at] ?? 0) + 1;
     }
     return problem;
   }
 
+  /** Notes with which copied flag an active entry points to a cluster. */
+  noteFlag(cluster: number, copied: boolean): void {
+    const { uses } = this.#chunkFor(cluster);
+    const at = cluster % CHUNK;
+    uses[at] = (uses[at] ?? 0) | (copied ? SEEN_COPIED : SEEN_SHARED);
+  }
+
   get(cluster: number): number {
-    return this.#counts.get(Math.floor(cluster / CHUNK))?.[cluster % CHUNK] ?? 0;
+    return this.#chunkAt(cluster)?.counts[cluster % CHUNK] ?? 0;
+  }
+
+  /** Whether any flag noted for a cluster contradicts that its refcount is, or is not, one. */
+  flagIsWrong(cluster: number, refcountIsOne: boolean): boolean {
+    const seen = this.#chunkAt(cluster)?.uses[cluster % CHUNK] ?? 0;
+    return (seen & (refcountIsOne ? SEEN_SHARED : SEEN_COPIED)) !== 0;
   }
 
   /** Clusters that are referenced, in ascending order. */
   *referenced(): Generator<number> {
-    for (const chunk of [...this.#counts.keys()].sort((left, right) => left - right)) {
-      const counts = this.#counts.get(chunk);
-      for (let at = 0; counts && at < CHUNK; at++) if (counts[at] !== 0) yield chunk * CHUNK + at;
+    for (const index of [...this.#chunks.keys()].sort((left, right) => left - right)) {
+      const counts = this.#chunks.get(index)?.counts;
+      for (let at = 0; counts && at < CHUNK; at++) if (counts[at] !== 0) yield index * CHUNK + at;
     }
+  }
+
+  #addOne(cluster: number, code: number, weight: number): number {
+    const { counts, uses } = this.#chunkFor(cluster);
+    const at = cluster % CHUNK;
+    const use = uses[at] ?? 0;
+    const known = use & USE_MASK;
+    uses[at] = (use & ~USE_MASK) | code;
+    counts[at] = (counts[at] ?? 0) + weight;
+    if (known === 0 || (known === code && (code === L2 || code === DATA || code === COMPRESSED))) return 0;
+    return (known === DATA || known === COMPRESSED) && (code === DATA || code === COMPRESSED) ? 0 : known;
+  }
+
+  #chunkAt(cluster: number): ReferenceChunk | undefined {
+    const index = Math.floor(cluster / CHUNK);
+    if (index !== this.#lastIndex) {
+      this.#lastIndex = index;
+      this.#last = this.#chunks.get(index);
+    }
+    return this.#last;
+  }
+
+  #chunkFor(cluster: number): ReferenceChunk {
+    const known = this.#chunkAt(cluster);
+    if (known) return known;
+    if (this.#chunks.size >= MAX_CHUNKS) {
+      throw new Qcow2Error("TOO_LARGE", "the image refers to more clusters than a check can hold in memory");
+    }
+    const chunk = new ReferenceChunk();
+    this.#chunks.set(this.#lastIndex, chunk);
+    this.#last = chunk;
+    return chunk;
   }
 }
