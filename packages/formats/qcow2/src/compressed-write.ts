@@ -10,14 +10,14 @@ import { writeData } from "./guest-data.ts";
 const PARALLEL_CLUSTERS = 8;
 
 /**
- * Stores whole clusters, compressed where that makes them smaller. `assertOpen` is asked again after each wait.
+ * Stores whole clusters, compressed where that makes them smaller. `begin` is called after each wait, before anything changes.
  * Errors: `INVALID_ARGUMENT`, `UNSUPPORTED_FEATURE`, and those of writing.
  */
 export async function writeCompressed(
   core: ImageCore,
   buffer: Uint8Array,
   offset: number,
-  assertOpen: () => void,
+  begin: () => void,
 ): Promise<void> {
   prepareWriter(core);
   assertCompressible(core, buffer.length, offset);
@@ -25,7 +25,7 @@ export async function writeCompressed(
   for (let at = 0; at < buffer.length; at += step) {
     const data = buffer.subarray(at, at + step);
     const packed = await packClusters(core, data);
-    assertOpen();
+    begin();
     storePacked(core, data, offset + at, packed);
   }
 }

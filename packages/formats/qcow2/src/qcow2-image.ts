@@ -148,10 +148,14 @@ export class Qcow2Image implements BlockSource {
    * Errors besides those of `write`: `INVALID_ARGUMENT` for a part of a cluster, `UNSUPPORTED_FEATURE` with an external data file.
    */
   async writeCompressed(buffer: Uint8Array, offset: number): Promise<void> {
-    this.#assertOpen();
-    assertRange(this.#core, offset, buffer.length);
-    this.#recordChange(offset, buffer.length);
-    await writeCompressed(this.#core, buffer, offset, () => this.#assertOpen());
+    // Again after each wait: the image may have been closed, made smaller, or given a new bitmap meanwhile.
+    const begin = (): void => {
+      this.#assertOpen();
+      assertRange(this.#core, offset, buffer.length);
+      this.#recordChange(offset, buffer.length);
+    };
+    begin();
+    await writeCompressed(this.#core, buffer, offset, begin);
   }
 
   /** Makes a range read as zeros, giving the space of whole clusters back. */
