@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { type PluginRegistration, use } from "@vdc-os/core/kernel";
 import { simulatedHost, SimulatedWorld, type SimulatedWorldOptions, simulator } from "@vdc-os/plugin-simulator";
 import sqliteStateStore from "@vdc-os/plugin-sqlite-state-store";
-import { createDatacenter, type Datacenter } from "@vdc-os/sdk";
+import { createDatacenter, type CreateDatacenterOptions, type Datacenter } from "@vdc-os/sdk";
 
 /** Options of {@link openSimulatedDatacenter}. */
 export interface OpenSimulatedDatacenterOptions {
@@ -13,6 +13,10 @@ export interface OpenSimulatedDatacenterOptions {
   /** Where the state is kept. Defaults to `memory`. */
   readonly state?: "memory" | "sqlite";
   readonly world?: Omit<SimulatedWorldOptions, "hosts">;
+  /** Storage besides `storage`, by name. */
+  readonly storages?: readonly string[];
+  /** What else the datacenter is to be told. */
+  readonly more?: Partial<Pick<CreateDatacenterOptions, "storagePollIntervalMs" | "sweepIntervalMs">>;
 }
 
 /** An ephemeral datacenter with the real manager, and everything outside of it simulated. */
@@ -27,7 +31,7 @@ export const storagePlugin = "simulator/storage";
 
 /** Opens one in a folder of its own, with the storage `storage`, the network `network` and the cloud `cloud`. Disposing of it removes all that is left. */
 export async function openSimulatedDatacenter(options: OpenSimulatedDatacenterOptions): Promise<SimulatedDatacenter> {
-  const { hostMemoryBytes, state = "memory" } = options;
+  const { hostMemoryBytes, state = "memory", storages = [], more = {} } = options;
   const folder = await mkdtemp(join(tmpdir(), "vdc-simulated-"));
   const directory = join(folder, "dc");
   const world = new SimulatedWorld({ bootMs: 1, ...options.world });
@@ -40,12 +44,16 @@ export async function openSimulatedDatacenter(options: OpenSimulatedDatacenterOp
   };
   try {
     const dc = await createDatacenter({
+      ...more,
       directory,
       mode: "ephemeral",
       plugins: [
         state === "sqlite" ? use(sqliteStateStore, { config: { directory: join(directory, "state") } }) : one("state"),
         one("secret"),
         one("storage"),
+        ...storages.map((name) =>
+          use(simulator({ world, points: ["storage"], hosts: [] }), { id: `simulator/${name}`, config: { name } }),
+        ),
         one("network"),
         one("cloud"),
       ],

@@ -19,7 +19,7 @@ export interface PoolOptions {
   readonly maxOverSubscription?: number;
   /** Fractions of the total at which what is allocated, and of what may be promised at which what is provisioned, raises an alarm. Defaults to 0.75 and 0.9. */
   readonly alarmThresholds?: readonly number[];
-  /** What the pool says of itself besides, for policies to match on. `media` defaults to `memory`. */
+  /** What the pool says of itself besides, for policies to match on. `media` defaults to `memory`. Read at each call: a test may change it. */
   readonly attributes?: StorageAttributes;
 }
 
@@ -36,7 +36,7 @@ export class VolumePool {
   readonly name: string;
   readonly totalBytes: number;
   readonly maxOverSubscription: number;
-  readonly attributes: JsonObject;
+  readonly #options: PoolOptions;
   readonly #alarmThresholds: readonly number[];
   readonly world: WorldServices;
   readonly volumes: Map<string, VolumeRecord> = new Map();
@@ -48,7 +48,11 @@ export class VolumePool {
     this.totalBytes = options.totalBytes ?? 1024 ** 4;
     this.maxOverSubscription = options.maxOverSubscription ?? 20;
     this.#alarmThresholds = options.alarmThresholds ?? [0.75, 0.9];
-    this.attributes = { media: "memory", thin: true, outOfSpace: "report", ...options.attributes } as JsonObject;
+    this.#options = options;
+  }
+
+  get attributes(): JsonObject {
+    return { media: "memory", thin: true, outOfSpace: "report", ...this.#options.attributes } as JsonObject;
   }
 
   /** Throws `NOT_FOUND`. A volume that its owner deleted is not found. */
