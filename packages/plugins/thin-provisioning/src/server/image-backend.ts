@@ -48,6 +48,11 @@ export class ImageBackend implements BlockBackend {
     return this.image.sizeBytes;
   }
 
+  /** How many writes wait for space, and not only until the pool has been measured anew. */
+  get waitingWrites(): number {
+    return this.parked.count((error) => !(error instanceof OutOfSpaceError) || this.#space?.isFull === true);
+  }
+
   read(target: Buffer, offset: number): BlockResult {
     if (this.gate.stopsReads) return this.gate.changed().then(() => this.read(target, offset));
     this.image.readSync(target, offset);
@@ -136,7 +141,7 @@ export class ImageBackend implements BlockBackend {
 
   #noSpace(error: unknown, retry: () => unknown): Promise<unknown> {
     if (!this.#pauses || !isOutOfSpace(error)) throw error;
-    return this.parked.park(retry);
+    return this.parked.park(error, retry);
   }
 }
 

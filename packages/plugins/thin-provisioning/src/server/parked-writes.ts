@@ -1,5 +1,7 @@
 /** A write that found no space. */
 interface Parked {
+  /** Why it was not done the last time. */
+  error: unknown;
   readonly retry: () => unknown;
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: unknown) => void;
@@ -29,16 +31,16 @@ export class ParkedWrites {
   #running = false;
   #stopped: Error | undefined;
 
-  /** How many wait. */
-  get count(): number {
-    return this.#waiting.length;
+  /** How many wait for a reason that counts. */
+  count(counts: (error: unknown) => boolean): number {
+    return this.#waiting.filter(({ error }) => counts(error)).length;
   }
 
   /** Tries again later what failed for want of space, until it succeeds or fails otherwise. */
-  park(retry: () => unknown): Promise<unknown> {
+  park(error: unknown, retry: () => unknown): Promise<unknown> {
     if (this.#stopped !== undefined) return Promise.reject(this.#stopped);
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ retry, resolve, reject });
+      this.#waiting.push({ error, retry, resolve, reject });
       this.#schedule();
     });
   }
@@ -77,6 +79,7 @@ export class ParkedWrites {
       } catch (error) {
         // One that needs less may fit.
         if (isOutOfSpace(error)) {
+          parked.error = error;
           at++;
           continue;
         }

@@ -32,6 +32,11 @@ export class SpaceGuard {
     this.#options = options;
   }
 
+  /** Whether there was no room when it was last measured. */
+  get isFull(): boolean {
+    return this.#grantBytes === 0;
+  }
+
   /** Takes an amount from what may be written without a further look. */
   take(bytes: number): boolean {
     const granted = this.#budgetBytes >= bytes;

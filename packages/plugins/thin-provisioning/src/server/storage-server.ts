@@ -174,7 +174,7 @@ export class StorageServer {
         volumeId,
         generation,
         exportName,
-        waitingWrites: backend.parked.count,
+        waitingWrites: backend.waitingWrites,
         ...(jobFraction === undefined ? {} : { copyUpFraction: jobFraction }),
       })),
       connections: this.#nbd.connections.length,
