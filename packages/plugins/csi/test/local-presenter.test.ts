@@ -43,7 +43,7 @@ describeWithFuse("an NBD export as a file", () => {
     const data = Buffer.alloc(mib);
     const server = new NbdServer();
     const socket = join(folder, "nbd.sock");
-    await server.listen({ path: socket });
+    await server.listenUnix(socket);
     server.addExport({
       name: "pool/disk@1",
       backend: {

@@ -1,4 +1,4 @@
-import { isVdcError, type Logger, type OperationContext, VdcError } from "@vdc-os/core";
+import { createOperationContext, isVdcError, type Logger, type OperationContext, VdcError } from "@vdc-os/core";
 import type { CsiEndpoint } from "../config.ts";
 import { GrpcChannel } from "../grpc/grpc-channel.ts";
 import type { Sparse } from "../grpc/message.ts";
@@ -61,10 +61,11 @@ export class DriverConnection {
   /** What the driver says of itself. Probes it when it was not reached yet, or was lost. Throws `UNAVAILABLE` while it is not ready. */
   async facts(context: OperationContext): Promise<DriverFacts> {
     if (!this.#lost && this.#facts !== undefined) return this.#facts;
-    this.#probing ??= this.#probe(context).finally(() => {
+    // Shared by all who wait, so it has a time limit of its own, and nobody's cancellation ends it for the others.
+    this.#probing ??= this.#probe(createOperationContext({ timeoutMs: probeTimeoutMs })).finally(() => {
       this.#probing = undefined;
     });
-    return this.#probing;
+    return untilAborted(this.#probing, context.signal);
   }
 
   /** Calls the driver. Errors keep the driver's code; see `GrpcChannel` for those of the way there. */
@@ -134,6 +135,21 @@ export class DriverConnection {
     const leftMs = context.deadline === undefined ? limitMs : context.deadline - context.clock.monotonic();
     const timeoutMs = Math.max(1, Math.min(limitMs, leftMs));
     return this.#channel.call(method, request, { timeoutMs, signal: context.signal });
+  }
+}
+
+/** What a promise resolves to, for a caller who may give up before. */
+async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  let onAbort: () => void = () => {};
+  const aborted = new Promise<never>((_resolve, reject) => {
+    onAbort = () => reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
   }
 }
 

@@ -119,6 +119,8 @@ export class VolumeEngine {
       } catch (error) {
         const { volumeId, name } = stored.value;
         this.#logger.warn("an unfinished volume could not be removed yet", { volumeId, name, error: String(error) });
+        // A driver that is away is not asked again for each volume: opening must not wait for it.
+        if (isVdcError(error, "UNAVAILABLE") || isVdcError(error, "DEADLINE_EXCEEDED")) return;
       }
     }
   }
