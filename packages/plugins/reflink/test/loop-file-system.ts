@@ -9,7 +9,7 @@ export interface LoopFileSystem {
   remove(): void;
 }
 
-const sizes = { xfs: 320 * 1024 * 1024, btrfs: 1024 * 1024 * 1024 };
+const sizes: Readonly<Record<"xfs" | "btrfs", number>> = { xfs: 320 * 1024 * 1024, btrfs: 1024 * 1024 * 1024 };
 
 /** Makes and mounts a file system. `undefined`, and a loud word, where that can't be done; where CI is set, that is a failure. */
 export function mountLoop(kind: keyof typeof sizes): LoopFileSystem | undefined {
