@@ -1,9 +1,29 @@
 // Making and opening images.
 
-// Chains.
+export { type CreateImageOptions, createImage, createImageSync } from "./create-image.ts";
+export type { NewBacking } from "./header-layout.ts";
+export type { ImageFormat, NewDataFile } from "./image-format.ts";
+export type { ImageInfo } from "./image-info.ts";
+export type { OpenImageOptions } from "./open-image.ts";
+export { Qcow2Image } from "./qcow2-image.ts";
+export type { ResizeOptions } from "./resize.ts";
+
+// What an image names: the one below it, and the file of its data.
+
 export { type BackingRequest, type BackingResolver, backingFolder, type ResolvedBacking } from "./backing.ts";
-// Disks in general.
-export type { BlockSource, Extent, ExtentKind } from "./block-source.ts";
+export { type DataFileRequest, type DataFileResolver, dataFileFolder, type ResolvedDataFile } from "./data-file.ts";
+export type { BackingReference, DataFileReference } from "./header.ts";
+
+// Snapshots and bitmaps inside an image.
+
+export type { BitmapInfo, CreateBitmapOptions } from "./dirty-bitmaps.ts";
+export type { ImageBitmaps } from "./image-bitmaps.ts";
+export type { ImageSnapshots } from "./image-snapshots.ts";
+export type { CreateSnapshotOptions, SnapshotInfo } from "./snapshots.ts";
+export type { DirtyRange } from "./tracked-bitmap.ts";
+
+// Looking at images, checking and repairing them.
+
 export {
   type CheckOptions,
   type CheckResult,
@@ -12,31 +32,23 @@ export {
   type RepairOptions,
   repair,
 } from "./check.ts";
-export { type DataFileRequest, type DataFileResolver, dataFileFolder, type ResolvedDataFile } from "./data-file.ts";
-export { type CompressingTarget, copyCompressed } from "./copy-compressed.ts";
-export { type ConvertOptions, type ConvertTarget, convert } from "./convert.ts";
-export { type CreateImageOptions, createImage, createImageSync } from "./create-image.ts";
-// For tests: a file system of one's own.
-export { type FileLayer, type FileStatus, type ImageFile, nodeFileLayer, type OpenFileOptions } from "./file-layer.ts";
-export { type BlockTarget, type CopyOptions, type CopyProgress, copyBlocks } from "./flatten.ts";
-export type { BackingReference, DataFileReference } from "./header.ts";
-export type { ImageFormat, NewDataFile } from "./image-format.ts";
-export type { NewBacking } from "./header-layout.ts";
 export { lockPathOf, removeAbandonedClaims } from "./image-lock.ts";
-// Looking at images.
 export { type ImageInspection, type InspectOptions, inspect, type MeasureOptions, measure } from "./inspect.ts";
-export type { OpenImageOptions } from "./open-image.ts";
+export type { RepairMode } from "./repair.ts";
+export type { CheckProblem, CheckProgress } from "./survey.ts";
+
+// Disks in general: reading, copying, converting.
+
+export type { BlockSource, Extent, ExtentKind } from "./block-source.ts";
+export { type ConvertOptions, type ConvertTarget, convert } from "./convert.ts";
+export { type CompressingTarget, copyCompressed } from "./copy-compressed.ts";
+export { type BlockTarget, type CopyOptions, type CopyProgress, copyBlocks } from "./flatten.ts";
+export { openRawSource } from "./raw-source.ts";
+
+// A file system of one's own.
+
+export { type FileLayer, type FileStatus, type ImageFile, nodeFileLayer, type OpenFileOptions } from "./file-layer.ts";
 
 // Errors.
+
 export { Qcow2Error, type Qcow2ErrorCode } from "./qcow2-error.ts";
-export type { ImageInfo } from "./image-info.ts";
-export { Qcow2Image } from "./qcow2-image.ts";
-export { openRawSource } from "./raw-source.ts";
-export type { BitmapInfo, CreateBitmapOptions } from "./dirty-bitmaps.ts";
-export type { ImageBitmaps } from "./image-bitmaps.ts";
-export type { ImageSnapshots } from "./image-snapshots.ts";
-export type { RepairMode } from "./repair.ts";
-export type { ResizeOptions } from "./resize.ts";
-export type { CreateSnapshotOptions, SnapshotInfo } from "./snapshots.ts";
-export type { CheckProblem, CheckProgress } from "./survey.ts";
-export type { DirtyRange } from "./tracked-bitmap.ts";
