@@ -28,7 +28,10 @@ export function compareBlock(survey: Survey, header: Header, fileBytes: number, 
       else compareOne(survey, cluster, counted, clusterSize);
     }
     if (cluster < fileClusters) survey.imageEndBytes = Math.max(survey.imageEndBytes, (cluster + 1) * clusterSize);
-    if (references.flagIsWrong(cluster, counted === 1)) flagsAreWrong = true;
+    // A flag may agree with a wrong count; it is wrong once that is put right.
+    if (references.flagIsWrong(cluster, counted === 1) || references.flagIsWrong(cluster, expected === 1)) {
+      flagsAreWrong = true;
+    }
   }
   return flagsAreWrong;
 }
@@ -41,7 +44,10 @@ export function compareUncovered(survey: Survey, header: Header): boolean {
     if (survey.blocks.has(Math.floor(cluster / blockEntries))) continue;
     compareOne(survey, cluster, 0, clusterSize);
     survey.imageEndBytes = Math.max(survey.imageEndBytes, (cluster + 1) * clusterSize);
-    if (survey.references.flagIsWrong(cluster, false)) flagsAreWrong = true;
+    const isOne = survey.references.get(cluster) === 1;
+    if (survey.references.flagIsWrong(cluster, false) || survey.references.flagIsWrong(cluster, isOne)) {
+      flagsAreWrong = true;
+    }
   }
   return flagsAreWrong;
 }
