@@ -1,4 +1,5 @@
 import { type AnyExtensionPoint, coreVersion } from "@vdc-os/core";
+import { backupRepository } from "@vdc-os/core/backup/v1";
 import { cloudConnector } from "@vdc-os/core/cloud/v1";
 import { hypervisor } from "@vdc-os/core/compute/v1";
 import { hostRuntime } from "@vdc-os/core/host/v1";
@@ -18,6 +19,7 @@ const points: readonly AnyExtensionPoint[] = [
   stateStore,
   secretStore,
   hostRuntime,
+  backupRepository,
 ];
 
 const page = pageAt("docs/compatibility.md");

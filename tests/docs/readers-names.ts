@@ -12,6 +12,8 @@ export const readersNames: Readonly<Record<string, string>> = {
   "packages/plugins/csi/README.md": `
     declare const stateStore: import("@vdc-os/core").Plugin;
     declare const provider: import("@vdc-os/core").Handle<import("@vdc-os/core/storage/v1").StorageProvider>;`,
+  "packages/plugins/data-recovery/README.md": `
+    declare const use: typeof import("@vdc-os/core/kernel").use, dc: import("@vdc-os/sdk").Datacenter;`,
   "packages/plugins/qemu/README.md": `
     declare const spec: import("@vdc-os/core/compute/v1").CreateVm["spec"];`,
   "packages/host/README.md": `

@@ -73,7 +73,7 @@ export async function createTestRecovery(options: TestRecoveryOptions = {}): Pro
     return kernel.get(storageProvider, "pool");
   };
   const storage = await open();
-  return {
+  const test: TestRecovery = {
     folder,
     directory,
     world,
@@ -88,7 +88,7 @@ export async function createTestRecovery(options: TestRecoveryOptions = {}): Pro
       await opened?.close();
       opened = undefined;
       await open(how);
-      return this.provider;
+      return test.provider;
     },
     async [Symbol.asyncDispose]() {
       await opened?.close();
@@ -96,6 +96,7 @@ export async function createTestRecovery(options: TestRecoveryOptions = {}): Pro
       rmSync(folder, { recursive: true, force: true });
     },
   };
+  return test;
 }
 
 /** The world's data path. What a disk holds that is opened for reading is remembered. */

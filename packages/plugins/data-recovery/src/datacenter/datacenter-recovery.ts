@@ -13,9 +13,7 @@ export interface RecoverableDatacenter {
     list(): Promise<readonly (NamedObject & { readonly status: VmStatus })[]>;
   };
   readonly volumes: {
-    get(
-      name: string,
-    ): Promise<NamedObject & { readonly spec: { readonly storage: string }; readonly status: VolumeStatus }>;
+    get(name: string): Promise<NamedObject & { readonly spec: VolumeSpec; readonly status: VolumeStatus }>;
   };
 }
 
@@ -23,7 +21,13 @@ interface VmStatus {
   readonly disks?: readonly { readonly id: string; readonly volume: string }[];
 }
 
+interface VolumeSpec {
+  readonly storage?: string;
+}
+
 interface VolumeStatus {
+  /** Where a policy has put it. */
+  readonly storage?: string;
   readonly volumeId?: string;
   readonly generation?: number;
   readonly attachedTo?: { readonly vm: string };
@@ -80,10 +84,8 @@ export class DatacenterRecovery {
     const { status } = await this.#datacenter.vms.get(vm);
     const disks: BackupDisk[] = [];
     for (const { id, volume: name } of status.disks ?? []) {
-      const volume = await this.#datacenter.volumes.get(name);
-      const { volumeId } = volume.status;
-      if (volumeId === undefined) throw notReady(name);
-      disks.push({ diskId: id, storage: volume.spec.storage, volumeId });
+      const { storage, volumeId } = await this.#volume(name);
+      disks.push({ diskId: id, storage, volumeId });
     }
     if (disks.length > 0) return disks;
     throw new VdcError("FAILED_PRECONDITION", `VM '${vm}' has no disks yet`);
@@ -137,8 +139,7 @@ export class DatacenterRecovery {
   /** Writes a disk of a point into a volume of the datacenter. The volume can be a VM's disk afterwards. */
   async restoreDisk(recoveryPointId: string, options: RestoreDiskOptions): Promise<RestoredDisk> {
     const { diskId, signal, onProgress } = options;
-    const { spec, status } = await this.#datacenter.volumes.get(options.volume);
-    if (status.volumeId === undefined) throw notReady(options.volume);
+    const { storage, volumeId, status } = await this.#volume(options.volume);
     if (status.attachedTo !== undefined) {
       const { vm } = status.attachedTo;
       throw new VdcError(
@@ -150,8 +151,7 @@ export class DatacenterRecovery {
       );
     }
     const generation = (status.generation ?? 0) + 1;
-    const { storage } = spec;
-    const target = { kind: "volume", storage, volumeId: status.volumeId, generation } as const;
+    const target = { kind: "volume", storage, volumeId, generation } as const;
     const { disks } = await this.repository.restore(
       { recoveryPointId, disks: [{ diskId, target }] },
       { signal, onProgress },
@@ -159,6 +159,19 @@ export class DatacenterRecovery {
     const [restored] = disks;
     if (restored === undefined) throw new VdcError("INTERNAL", "a restore of one disk returned none");
     return restored;
+  }
+
+  /** A volume that is there. Fails with `FAILED_PRECONDITION` while it is not. */
+  async #volume(
+    name: string,
+  ): Promise<{ readonly storage: string; readonly volumeId: string; readonly status: VolumeStatus }> {
+    const { spec, status } = await this.#datacenter.volumes.get(name);
+    const storage = status.storage ?? spec.storage;
+    const { volumeId } = status;
+    if (storage !== undefined && volumeId !== undefined) return { storage, volumeId, status };
+    throw new VdcError("FAILED_PRECONDITION", `volume '${name}' is not there yet: wait until it is ready`, {
+      blockers: [{ kind: "Volume", name }],
+    });
   }
 }
 
@@ -168,10 +181,4 @@ function subjectOf({ name, uid }: NamedObject["metadata"]): string {
 
 function timeName(): string {
   return new Date().toISOString().toLowerCase().replaceAll(":", ".");
-}
-
-function notReady(volume: string): VdcError {
-  return new VdcError("FAILED_PRECONDITION", `volume '${volume}' is not there yet: wait until it is ready`, {
-    blockers: [{ kind: "Volume", name: volume }],
-  });
 }

@@ -45,7 +45,7 @@ export class BlobWriter {
     const key = hash.toString("latin1");
     if (this.#pending.has(key) || this.#index.find(hash) !== undefined) return { hash, storedBytes: 0 };
     this.#pending.set(key, undefined);
-    const blob = await encodeBlob(kind, hash, content);
+    const blob = encodeBlob(kind, hash, content);
     await this.#append(key, kind, hash, blob);
     return { hash, storedBytes: blob.length };
   }

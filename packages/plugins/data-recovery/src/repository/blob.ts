@@ -1,6 +1,5 @@
 import { hash } from "node:crypto";
-import { promisify } from "node:util";
-import { constants, zstdCompress, zstdDecompressSync } from "node:zlib";
+import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { damaged } from "./repository-failure.ts";
 
 /** What a blob is: a part of a disk, or a list of hashes. */
@@ -29,7 +28,6 @@ export const maxBlobBytes: number = 1024 * 1024;
 
 const codecs = { raw: 0, zstd: 1 } as const;
 const kinds: readonly BlobKind[] = ["chunk", "node"];
-const compress = promisify(zstdCompress);
 
 /** The hash of a blob's content. */
 export function hashOf(content: Buffer): BlobHash {
@@ -51,9 +49,17 @@ export function isZero(content: Buffer): boolean {
   return true;
 }
 
-/** A blob as it is in a pack. What zstd does not make smaller by a sixteenth is stored as it is. */
-export async function encodeBlob(kind: BlobKind, id: BlobHash, content: Buffer): Promise<Buffer> {
-  const packed = await compress(content, { params: { [constants.ZSTD_c_compressionLevel]: 1 } });
+/**
+ * A blob as it is in a pack. What zstd does not make smaller by a sixteenth is stored as it is.
+ *
+ * It compresses at once: with the size stated and room for all of it that takes a tenth of the time that the thread pool's way does.
+ */
+export function encodeBlob(kind: BlobKind, id: BlobHash, content: Buffer): Buffer {
+  const packed = zstdCompressSync(content, {
+    params: { [constants.ZSTD_c_compressionLevel]: 1 },
+    pledgedSrcSize: content.length,
+    chunkSize: content.length + 1024,
+  });
   const isWorthIt = packed.length < content.length - content.length / 16;
   const payload = isWorthIt ? packed : content;
   const blob = Buffer.allocUnsafe(blobHeaderBytes + payload.length);
@@ -100,6 +106,7 @@ export function decodeBlob(blob: Buffer, expected: { readonly kind: BlobKind; re
     try {
       content = zstdDecompressSync(payload, {
         maxOutputLength: header.plainBytes,
+        chunkSize: header.plainBytes + 64,
         params: { [constants.ZSTD_d_windowLogMax]: 20 },
       });
     } catch (error) {

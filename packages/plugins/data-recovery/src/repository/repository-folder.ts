@@ -7,8 +7,9 @@ import { damaged, fileFailure } from "./repository-failure.ts";
 
 /** A file that is being written. It has a name only once it is whole. */
 export interface NewFile {
-  /** What has been written. */
+  /** What has been appended. */
   readonly sizeBytes: number;
+  /** `data` is not changed until the file has its name. One call at a time. */
   append(data: Uint8Array): Promise<void>;
   /** Makes the content durable, and gives it its name, in place of what had it. */
   commit(path: string): Promise<void>;
@@ -23,6 +24,9 @@ export interface ReadFile {
   read(target: Buffer, offset: number): void;
   close(): void;
 }
+
+/** Appends are written once they are this many bytes together. */
+const writeBytes = 1024 * 1024;
 
 /** The subfolders, in the order in which they are made. */
 const folders = ["tmp", "packs", "index", "points", "runs", "restores"] as const;
@@ -173,6 +177,8 @@ class TemporaryFile implements NewFile {
   readonly #guard: <T>(what: string, run: () => Promise<T>) => Promise<T>;
   readonly #root: string;
   #open = true;
+  #pending: Uint8Array[] = [];
+  #pendingBytes = 0;
 
   constructor(
     handle: FileHandle,
@@ -187,20 +193,15 @@ class TemporaryFile implements NewFile {
   }
 
   async append(data: Uint8Array): Promise<void> {
-    const at = this.sizeBytes;
     this.sizeBytes += data.length;
-    for (let done = 0; done < data.length; ) {
-      const { bytesWritten } = await this.#handle
-        .write(data, done, data.length - done, at + done)
-        .catch((error: unknown) => {
-          throw fileFailure(error, "writing to the repository");
-        });
-      done += bytesWritten;
-    }
+    this.#pending.push(data);
+    this.#pendingBytes += data.length;
+    if (this.#pendingBytes >= writeBytes) await this.#write();
   }
 
   async commit(path: string): Promise<void> {
     const target = join(this.#root, path);
+    await this.#write();
     await this.#guard(`syncing '${path}'`, () => this.#handle.sync());
     await this.#close();
     await this.#guard(`naming '${path}'`, async () => {
@@ -213,6 +214,19 @@ class TemporaryFile implements NewFile {
     if (!this.#open) return;
     await this.#close();
     await rm(this.#temporary, { force: true });
+  }
+
+  /** Writes what was appended: small pieces together. */
+  async #write(): Promise<void> {
+    const data = Buffer.concat(this.#pending);
+    this.#pending = [];
+    this.#pendingBytes = 0;
+    for (let done = 0; done < data.length; ) {
+      const { bytesWritten } = await this.#handle.write(data, done, data.length - done).catch((error: unknown) => {
+        throw fileFailure(error, "writing to the repository");
+      });
+      done += bytesWritten;
+    }
   }
 
   async #close(): Promise<void> {
