@@ -57,6 +57,8 @@ export class Survey {
   /** Clusters whose count is wrong, each followed by the right count. */
   readonly wrongCounts: number[] = [];
   readonly wrongFlags: WrongFlag[] = [];
+  /** Whether an active entry points out of the file, so that its flag has to be looked at by itself. */
+  hasDangling = false;
   /** The file offset of each refcount block, by its index in the table. */
   readonly blocks: Map<number, number> = new Map();
 
@@ -72,6 +74,7 @@ export class Survey {
   /** Counts a range that a table references. Returns whether it lies inside the file. */
   reference(offset: number, bytes: number, use: ClusterUse, weight = 1): boolean {
     if (this.references.leavesFile(offset, bytes)) {
+      this.hasDangling = true;
       this.report("structure", `the ${use} at ${offset} lies outside the file`);
       return false;
     }
@@ -128,7 +131,7 @@ export async function surveyImage(file: ImageFile, header: Header, options: Surv
       await step();
     }
     flagsAreWrong = compareUncovered(survey, header) || flagsAreWrong;
-    if (flagsAreWrong || header.dataFile) findWrongFlags(survey, file, header, tables);
+    if (flagsAreWrong || survey.hasDangling || header.dataFile) findWrongFlags(survey, file, header, tables);
   }
   options.onProgress?.({ doneTables: totalTables, totalTables });
   return survey;
