@@ -86,7 +86,7 @@ function facetCall(
   facet: string,
   scopes: ReadonlyMap<string, Scope>,
 ): AnyCall {
-  let found: Readonly<Record<string, AnyCall>> | undefined;
+  let found: AnyCall | undefined;
   const find = async (context: OperationContext): Promise<AnyCall> => {
     if (found === undefined) {
       const ask = handle.facet as (name: string, options: object) => Promise<Facet<Record<string, never>>>;
@@ -94,9 +94,10 @@ function facetCall(
       if (!answer.available) {
         throw new VdcError("UNIMPLEMENTED", answer.reason, { reason: "VDC_FACET_UNAVAILABLE" });
       }
-      found = answer.operations as unknown as Readonly<Record<string, AnyCall>>;
+      const operations = answer.operations as unknown as Readonly<Record<string, AnyCall>>;
+      found = (operations[operation.name] as AnyCall).bind(operations);
     }
-    return found[operation.name] as AnyCall;
+    return found;
   };
   if (operation.definition.kind === "unary") return async (input, context) => (await find(context))(input, context);
   return async function* (input, context) {
