@@ -19,6 +19,7 @@ import { changedBlocksFacet } from "./changed-blocks-facet.ts";
 import { clonesFacet, layeringFacet, lineageFacet } from "./clones-facet.ts";
 import { importExportFacet } from "./import-export-facet.ts";
 import { qosFacet } from "./qos-facet.ts";
+import { resizeFacet } from "./resize-facet.ts";
 import type { SimulatedBlockDevice } from "./simulated-block-device.ts";
 import { groupSnapshotsFacet, openSnapshotExport, snapshotsFacet } from "./snapshots-facet.ts";
 import { type PoolOptions, VolumePool } from "./volume-pool.ts";
@@ -38,7 +39,7 @@ export class SimulatedStorage implements StorageProvider {
     this.#world = world;
     const pool = this.#pool;
     this.facets = {
-      resize: { resizeVolume: async (input) => this.#resize(input) },
+      resize: resizeFacet(pool),
       snapshots: snapshotsFacet(pool),
       groupSnapshots: groupSnapshotsFacet(pool),
       layering: layeringFacet(pool),
@@ -265,30 +266,6 @@ export class SimulatedStorage implements StorageProvider {
       },
       async close() {},
     };
-  }
-
-  #resize(input: {
-    readonly volumeId: string;
-    readonly capacityBytes: number;
-    readonly allowShrink?: boolean;
-  }): Volume {
-    const { volumeId, capacityBytes, allowShrink = false } = input;
-    const record = this.#pool.volume(volumeId);
-    if (capacityBytes < record.capacityBytes) {
-      if (!allowShrink || capacityBytes === 0) {
-        throw new VdcError(
-          "OUT_OF_RANGE",
-          `volume '${record.facts.name}' has ${record.capacityBytes} bytes: ${capacityBytes} would lose some, which needs 'allowShrink'`,
-        );
-      }
-      record.layer.truncate(capacityBytes);
-    }
-    const { totalBytes, provisionedBytes } = this.#pool.capacity();
-    if (provisionedBytes - record.capacityBytes + capacityBytes > totalBytes * this.#pool.maxOverSubscription) {
-      throw new VdcError("RESOURCE_EXHAUSTED", `${capacityBytes} bytes do not fit into pool '${this.#pool.name}'`);
-    }
-    record.capacityBytes = capacityBytes;
-    return this.#pool.toVolume(record);
   }
 }
 

@@ -1,4 +1,4 @@
-import { VdcError } from "@vdc-os/core";
+import { isVdcError, VdcError } from "@vdc-os/core";
 import type { Volume } from "@vdc-os/core/storage/v1";
 import { externalNameOf } from "../../journal/external-name.ts";
 import type { StorageHandle } from "../providers.ts";
@@ -32,9 +32,12 @@ export async function makeVolume(
   try {
     made = await make(context, object, storage, source);
   } catch (error) {
-    // A provider that has no room has made nothing, and another may be tried.
-    if (error instanceof VdcError && error.code === "RESOURCE_EXHAUSTED")
+    // A provider that has no room has made nothing, and another may be tried: unless a call before, whose answer was lost, has.
+    if (isVdcError(error, "RESOURCE_EXHAUSTED")) {
+      const { items } = await storage.listVolumes({ name: intent.externalName, limit: 1 }, context.operation);
+      if (items.length > 0) throw new VdcError("UNAVAILABLE", error.message, { cause: error });
       await context.journal.done(intent, { signal });
+    }
     throw error;
   }
   const createdInMs = context.clock.monotonic() - began;
