@@ -9,7 +9,7 @@ import type { ImageFile } from "./file-layer.ts";
 import type { Geometry } from "./geometry.ts";
 import { type Header, readHeader, readTable } from "./header.ts";
 import { CORRUPT_BIT, writeIncompatibleBits } from "./header-word.ts";
-import { hasLazyRefcounts, setDirty } from "./lazy-refcounts.ts";
+import { clearDirty, hasLazyRefcounts, setDirty } from "./lazy-refcounts.ts";
 import { Mapping } from "./mapping.ts";
 import { MetadataGuard } from "./metadata-guard.ts";
 import { Qcow2Error } from "./qcow2-error.ts";
@@ -179,6 +179,23 @@ export function prepareWriter(core: ImageCore): ImageWriter {
     writer.prepared = true;
   }
   return writer;
+}
+
+/** Due before each change of the disk's content: makes the writer ready and has the bitmaps record it. */
+export function recordChange(core: ImageCore, offset: number, length: number): void {
+  prepareWriter(core);
+  core.bitmaps.mark(offset, length);
+}
+
+/** Brings everything into the file, bitmaps and lazy refcounts too, and cuts off its unused tail. */
+export function finishWriting(core: ImageCore): void {
+  const { writer } = core;
+  if (!writer) return;
+  core.bitmaps.store(core, writer);
+  writer.barrier.flushAllSync();
+  // Only counts that are durable say what the tail is.
+  writer.allocator.trimTail();
+  clearDirty(core, writer);
 }
 
 /** Whether this engine keeps what an autoclear bit promises: right bitmaps, or that an external data file stays a raw disk by itself. */

@@ -33,7 +33,9 @@ export {
   repair,
 } from "./check.ts";
 export { lockPathOf, removeAbandonedClaims } from "./image-lock.ts";
-export { type ImageInspection, type InspectOptions, inspect, type MeasureOptions, measure } from "./inspect.ts";
+export { type ImageInspection, type InspectOptions, inspect } from "./inspect.ts";
+export { type MappedRange, mapRanges } from "./map-ranges.ts";
+export { type MeasuredSize, type MeasureOptions, measure } from "./measure.ts";
 export type { RepairMode } from "./repair.ts";
 export type { CheckProblem, CheckProgress } from "./survey.ts";
 

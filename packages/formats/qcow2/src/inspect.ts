@@ -1,5 +1,4 @@
 import { type FileLayer, nodeFileLayer } from "./file-layer.ts";
-import { l1EntriesFor, roundUp } from "./geometry.ts";
 import {
   type BackingReference,
   type DataFileReference,
@@ -7,7 +6,6 @@ import {
   readHeader,
   unsupportedFeatures,
 } from "./header.ts";
-import { checkFormat, type ImageFormat } from "./image-format.ts";
 
 /** What a header says about its file. Nothing it names was opened. */
 export interface ImageInspection {
@@ -65,37 +63,4 @@ export async function inspect(path: string, options: InspectOptions = {}): Promi
   } finally {
     file.closeSync();
   }
-}
-
-export interface MeasureOptions extends ImageFormat {
-  readonly virtualSizeBytes: number;
-  /** Guest bytes that will hold data. Defaults to none. */
-  readonly dataBytes?: number;
-}
-
-/** How large an image's file becomes, in bytes: with the data given, and when every byte of the disk was written. */
-export function measure(options: MeasureOptions): {
-  readonly requiredBytes: number;
-  readonly fullyAllocatedBytes: number;
-} {
-  const { geometry } = checkFormat(options);
-  const { clusterSize } = geometry;
-  const l1Clusters = Math.ceil((l1EntriesFor(options.virtualSizeBytes, geometry) * 8) / clusterSize);
-  const sizeWith = (dataBytes: number): number => {
-    const data = roundUp(Math.min(dataBytes, options.virtualSizeBytes), clusterSize);
-    const content = 1 + l1Clusters + data / clusterSize + Math.ceil(data / geometry.l2Coverage);
-    let blocks = 0;
-    let table = 1;
-    for (;;) {
-      const needed = Math.ceil((content + blocks + table) / geometry.blockEntries);
-      const neededTable = Math.ceil((needed * 8) / clusterSize);
-      if (needed === blocks && neededTable === table) return (content + blocks + table) * clusterSize;
-      blocks = needed;
-      table = neededTable;
-    }
-  };
-  return {
-    requiredBytes: sizeWith(options.dataBytes ?? 0),
-    fullyAllocatedBytes: sizeWith(options.virtualSizeBytes),
-  };
 }

@@ -78,6 +78,14 @@ export function openImageFile(path: string, write: boolean, options: OpenImageOp
   }
 }
 
+/** Closes what was opened, when it cannot be used after all. */
+export function releaseOpened(opened: OpenedFile): void {
+  opened.file.closeSync();
+  opened.dataFile?.closeSync();
+  // A crash of the last writer must not be forgotten because this opening failed.
+  opened.lock?.release(!opened.lock.previousOwnerCrashed);
+}
+
 /** Opens one qcow2 image of a chain; given in, since an image opens its backing and a backing is an image. */
 export type OpenLayer = (path: string, context: ChainContext) => BlockSource;
 

@@ -1,22 +1,29 @@
 import type { BlockSource, Extent } from "./block-source.ts";
-import { type CheckResult, checkResult, type LiveCheckOptions } from "./check.ts";
+import type { CheckResult, LiveCheckOptions } from "./check.ts";
 import { writeCompressed } from "./compressed-write.ts";
 import { type CopyOptions, flattenImage } from "./flatten.ts";
-import { type BackingReference, hasFeature, readHeader } from "./header.ts";
+import type { BackingReference } from "./header.ts";
 import type { NewBacking } from "./header-layout.ts";
 import { ImageBitmaps } from "./image-bitmaps.ts";
-import { type ImageCore, loadImageCore, prepareWriter, reloadImageCore } from "./image-core.ts";
+import { finishWriting, type ImageCore, loadImageCore, prepareWriter, recordChange } from "./image-core.ts";
 import { allocatedBytes, type ImageInfo, imageInfo } from "./image-info.ts";
 import type { ImageLock } from "./image-lock.ts";
 import { ImageSnapshots } from "./image-snapshots.ts";
-import { clearDirty } from "./lazy-refcounts.ts";
-import { type ChainContext, type OpenedFile, type OpenImageOptions, openBacking, openImageFile } from "./open-image.ts";
+import { checkLive, repairLive } from "./live-check.ts";
+import {
+  type ChainContext,
+  type OpenedFile,
+  type OpenImageOptions,
+  openBacking,
+  openImageFile,
+  releaseOpened,
+} from "./open-image.ts";
 import { Qcow2Error } from "./qcow2-error.ts";
 import { assertRange, mapImage, readImage } from "./read-path.ts";
-import { writeBackingReference } from "./rebase.ts";
-import { type RepairMode, repairFile } from "./repair.ts";
+import { assertNoSnapshots, writeBackingReference } from "./rebase.ts";
+import type { RepairMode } from "./repair.ts";
+import { repairOnOpening } from "./repair-on-opening.ts";
 import { type ResizeOptions, resizeImage } from "./resize.ts";
-import { surveyImage } from "./survey.ts";
 import { writeImage } from "./write-path.ts";
 import { discard, writeZeroes } from "./zero-path.ts";
 
@@ -63,22 +70,7 @@ export class Qcow2Image implements BlockSource {
    */
   static async open(path: string, options: OpenImageOptions = {}): Promise<Qcow2Image> {
     const opened = openImageFile(path, options.readOnly !== true, options);
-    let { header } = opened;
-    if (options.readOnly !== true) {
-      const { repairLeaks = "after-crash" } = options;
-      const crashed = opened.lock?.previousOwnerCrashed === true;
-      const dirty = hasFeature(header, "incompatible", 0);
-      const plan = dirty ? "all" : repairLeaks === "always" || crashed ? "after-crash" : undefined;
-      try {
-        if (plan === "all" || (plan !== undefined && repairLeaks !== "never")) {
-          await repairFile(opened.file, header, plan, { yields: true });
-          header = readHeader(opened.file);
-        }
-      } catch (error) {
-        releaseFile(opened);
-        throw error;
-      }
-    }
+    const header = await repairOnOpening(opened, options);
     return Qcow2Image.#load({ ...opened, header }, options, { identities: new Set(), depth: 0 });
   }
 
@@ -97,7 +89,7 @@ export class Qcow2Image implements BlockSource {
       return new Qcow2Image(core, opened.lock, options, context);
     } catch (error) {
       void backing?.close();
-      releaseFile(opened);
+      releaseOpened(opened);
       throw error;
     }
   }
@@ -134,7 +126,7 @@ export class Qcow2Image implements BlockSource {
   writeSync(buffer: Uint8Array, offset: number): void {
     this.#assertOpen();
     assertRange(this.#core, offset, buffer.length);
-    this.#recordChange(offset, buffer.length);
+    recordChange(this.#core, offset, buffer.length);
     writeImage(this.#core, buffer, offset);
   }
 
@@ -152,7 +144,7 @@ export class Qcow2Image implements BlockSource {
     const begin = (): void => {
       this.#assertOpen();
       assertRange(this.#core, offset, buffer.length);
-      this.#recordChange(offset, buffer.length);
+      recordChange(this.#core, offset, buffer.length);
     };
     begin();
     await writeCompressed(this.#core, buffer, offset, begin);
@@ -162,7 +154,7 @@ export class Qcow2Image implements BlockSource {
   writeZeroesSync(offset: number, length: number): void {
     this.#assertOpen();
     assertRange(this.#core, offset, length);
-    this.#recordChange(offset, length);
+    recordChange(this.#core, offset, length);
     writeZeroes(this.#core, offset, length);
   }
 
@@ -174,7 +166,7 @@ export class Qcow2Image implements BlockSource {
   discardSync(offset: number, length: number): void {
     this.#assertOpen();
     assertRange(this.#core, offset, length);
-    this.#recordChange(offset, length);
+    recordChange(this.#core, offset, length);
     discard(this.#core, offset, length);
   }
 
@@ -221,21 +213,12 @@ export class Qcow2Image implements BlockSource {
 
   /** Compares every reference with every refcount. Flushes first when the image is open for writing. */
   async check(options: LiveCheckOptions = {}): Promise<CheckResult> {
-    const core = this.#use();
-    core.writer?.barrier.flushAllSync();
-    // An image that is written keeps still while it is looked at.
-    const survey = await surveyImage(core.file, core.header, { ...options, yields: core.writer === undefined });
-    return checkResult(survey, core.header, 0);
+    return checkLive(this.#use(), options);
   }
 
   /** Checks and repairs: `"leaks"` lowers counts that are too high, `"all"` also raises those that are too low. Errors: `CORRUPT`, as of `repair`. */
   async repair(mode: RepairMode, options: LiveCheckOptions = {}): Promise<CheckResult> {
-    const core = this.#use();
-    const { header } = core;
-    prepareWriter(core).barrier.flushAllSync();
-    const { found, repaired } = await repairFile(core.file, header, mode, { ...options, yields: false });
-    reloadImageCore(core);
-    return checkResult(found, header, repaired);
+    return repairLive(this.#use(), mode, options);
   }
 
   /**
@@ -245,10 +228,10 @@ export class Qcow2Image implements BlockSource {
   async flatten(options: CopyOptions = {}): Promise<void> {
     this.#assertOpen();
     if (this.#core.backing === undefined && this.#core.header.backing === undefined) return;
-    this.#assertNoSnapshots("flattened");
+    assertNoSnapshots(this.#core);
     await flattenImage(this.#core, options);
     this.#assertOpen();
-    this.#assertNoSnapshots("flattened");
+    assertNoSnapshots(this.#core);
     const old = this.#core.backing;
     writeBackingReference(this.#core, undefined);
     this.#core.backing = undefined;
@@ -293,15 +276,8 @@ export class Qcow2Image implements BlockSource {
     let clean = false;
     try {
       await this.#core.writer?.barrier.flush();
-      const { writer } = this.#core;
-      if (writer && !this.#closed) {
-        // From here on synchronously, so that no write can come between.
-        this.#core.bitmaps.store(this.#core, writer);
-        writer.barrier.flushAllSync();
-        // Only counts that are durable say what the tail is.
-        writer.allocator.trimTail();
-        clearDirty(this.#core, writer);
-      }
+      // From here on synchronously, so that no write can come between.
+      if (!this.#closed) finishWriting(this.#core);
       clean = true;
     } finally {
       await this.#abandon(clean);
@@ -322,28 +298,7 @@ export class Qcow2Image implements BlockSource {
     return this.#core;
   }
 
-  /** Due before each change of the disk's content. */
-  #recordChange(offset: number, length: number): void {
-    prepareWriter(this.#core);
-    this.#core.bitmaps.mark(offset, length);
-  }
-
-  #assertNoSnapshots(what: string): void {
-    if (this.#core.header.snapshotCount === 0) return;
-    throw new Qcow2Error(
-      "INVALID_ARGUMENT",
-      `'${this.path}' has snapshots that need its backing, so it cannot be ${what}`,
-    );
-  }
-
   #assertOpen(): void {
     if (this.#closed) throw new Qcow2Error("CLOSED", `image '${this.path}' is closed`);
   }
-}
-
-function releaseFile(opened: OpenedFile): void {
-  opened.file.closeSync();
-  opened.dataFile?.closeSync();
-  // A crash of the last writer must not be forgotten because this opening failed.
-  opened.lock?.release(!opened.lock.previousOwnerCrashed);
 }

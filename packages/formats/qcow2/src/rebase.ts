@@ -45,3 +45,12 @@ export function writeBackingReference(core: ImageCore, backing: NewBacking | und
   file.syncSync();
   core.header = { ...header, backing, extensions };
 }
+
+/** What a snapshot does not hold it reads from below, so the backing has to stay. Errors: `INVALID_ARGUMENT`. */
+export function assertNoSnapshots(core: ImageCore): void {
+  if (core.header.snapshotCount === 0) return;
+  throw new Qcow2Error(
+    "INVALID_ARGUMENT",
+    `'${core.file.path}' has snapshots that need its backing, so it cannot be flattened`,
+  );
+}

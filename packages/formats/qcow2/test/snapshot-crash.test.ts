@@ -142,7 +142,7 @@ async function runCrash(run: {
         current = next;
         settle();
       } else {
-        const id = ids[step.which % ids.length];
+        const id = ids["which" in step ? step.which % ids.length : 0];
         if (id === undefined) continue;
         if (step.op === "delete") {
           note(id);
