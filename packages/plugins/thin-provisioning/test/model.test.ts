@@ -369,12 +369,12 @@ it("holds what a model says, whatever is done and whenever its storage process i
 }, async () => {
   const deep = process.env.VDC_DEEP !== undefined;
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 30, maxLength: deep ? 120 : 60, size: "max" }), async (steps) => {
+    fc.asyncProperty(fc.array(step, { minLength: 30, maxLength: deep ? 120 : 45, size: "max" }), async (steps) => {
       await using test = await createTestPool("process", { maxOverSubscription: 1000 });
       const world = new World(test);
       for (const one of steps) await world.run(one);
       await world.finish();
     }),
-    { seed: 42, numRuns: deep ? 60 : 6, endOnFailure: !deep },
+    { seed: 42, numRuns: deep ? 40 : 4, endOnFailure: !deep },
   );
 });
