@@ -61,6 +61,19 @@ describe("a storage policy", () => {
     await removal.wait({ timeoutMs: patienceMs });
   });
 
+  it("places the disks of a VM too", async () => {
+    await using opened = await open();
+    const { dc } = opened;
+    await dc.storagePolicies.createAndWait({ name: "hdd", spec: { attributes: { media: { in: ["hdd"] } } } });
+    const boot = { kind: "kernel", kernel: "/none", commandLine: "" } as const;
+    await dc.images.createAndWait({ name: "diskless", spec: { boot } });
+    const disks = [{ kind: "empty", policy: "hdd", capacityBytes: gib }] as const;
+    const spec = { image: "diskless", cpus: 1, memoryBytes: 2 ** 28, disks };
+    await dc.vms.createAndWait({ name: "vm", spec }, { timeoutMs: patienceMs });
+    const [volume] = await dc.volumes.list();
+    expect([volume?.spec.policy, volume?.status.storage, volume?.status.attachedTo?.vm]).toEqual(["hdd", "slow", "vm"]);
+  });
+
   it("that nobody satisfies fails the volume, and says for each provider why", async () => {
     await using opened = await open();
     const { dc } = opened;
