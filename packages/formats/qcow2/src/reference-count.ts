@@ -35,16 +35,18 @@ const DATA = CODES.data;
 const COMPRESSED = CODES["compressed data"];
 const L2 = CODES["L2 table"];
 const USE_MASK = 15;
-/** An active entry points to the cluster with the copied flag set, or with it clear. */
-const SEEN_COPIED = 64;
-const SEEN_SHARED = 128;
+/** In `uses`: an active entry points to the cluster with the copied flag set, or with it clear. */
+export const SEEN_COPIED = 64;
+export const SEEN_SHARED = 128;
 
-const CHUNK = 4096;
+/** Clusters whose counts are kept together. */
+export const REFERENCE_CHUNK = 4096;
+const CHUNK: number = REFERENCE_CHUNK;
 /** Some 800 million clusters; a file of unknown origin cannot make a reader hold more. */
 const MAX_CHUNKS = 200_000;
 
 /** The counts and uses of neighbouring clusters. */
-class ReferenceChunk {
+export class ReferenceChunk {
   readonly counts: Uint32Array = new Uint32Array(CHUNK);
   readonly uses: Uint8Array = new Uint8Array(CHUNK);
 }
@@ -52,19 +54,19 @@ class ReferenceChunk {
 /** References to host clusters as the tables make them: five bytes a cluster, sparse, so that a far-away reference costs one small chunk. */
 export class ReferenceCount {
   readonly #clusterSize: number;
-  readonly #fileBytes: number;
+  readonly fileBytes: number;
   readonly #chunks = new Map<number, ReferenceChunk>();
   #lastIndex = -1;
   #last: ReferenceChunk | undefined;
 
   constructor(clusterSize: number, fileBytes: number) {
     this.#clusterSize = clusterSize;
-    this.#fileBytes = fileBytes;
+    this.fileBytes = fileBytes;
   }
 
   /** Whether a range reaches past the end of the file by a cluster or more: the last cluster may be there in part only. */
   leavesFile(offset: number, bytes: number): boolean {
-    return offset + bytes - this.#fileBytes >= this.#clusterSize;
+    return offset + bytes - this.fileBytes >= this.#clusterSize;
   }
 
   /** Counts `weight` references to a range inside the file. Returns what it overlaps that it must not. */
@@ -92,10 +94,31 @@ export class ReferenceCount {
     return this.#chunkAt(cluster)?.counts[cluster % CHUNK] ?? 0;
   }
 
-  /** Whether any flag noted for a cluster contradicts that its refcount is, or is not, one. */
-  flagIsWrong(cluster: number, refcountIsOne: boolean): boolean {
-    const seen = this.#chunkAt(cluster)?.uses[cluster % CHUNK] ?? 0;
-    return (seen & (refcountIsOne ? SEEN_SHARED : SEEN_COPIED)) !== 0;
+  /**
+   * As `add` and `noteFlag` for one cluster of plain data inside the file, which is what a check does most. Returns false, and counts nothing, when
+   * the cluster is known as something else. `seen` is 0 for an inactive entry.
+   */
+  addData(cluster: number, weight: number, seen: number): boolean {
+    // No remainder here: of numbers that may exceed 2^31 it costs more than all else together.
+    const index = Math.floor(cluster / CHUNK);
+    const chunk = index === this.#lastIndex && this.#last ? this.#last : this.#chunkFor(cluster);
+    const at = cluster - index * CHUNK;
+    const use = chunk.uses[at] ?? 0;
+    const known = use & USE_MASK;
+    if (known !== 0 && known !== DATA && known !== COMPRESSED) return false;
+    chunk.uses[at] = (use & ~USE_MASK) | DATA | seen;
+    chunk.counts[at] = (chunk.counts[at] ?? 0) + weight;
+    return true;
+  }
+
+  /** The counts and uses around a cluster, at its remainder by `REFERENCE_CHUNK`; `undefined` where nothing is referenced. */
+  chunkAt(cluster: number): ReferenceChunk | undefined {
+    return this.#chunkAt(cluster);
+  }
+
+  /** The first cluster of each chunk in which something is referenced, in ascending order. */
+  chunkStarts(): number[] {
+    return [...this.#chunks.keys()].sort((left, right) => left - right).map((index) => index * CHUNK);
   }
 
   /** Clusters that are referenced, in ascending order. */

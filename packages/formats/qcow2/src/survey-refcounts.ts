@@ -1,6 +1,8 @@
+import { endianness } from "node:os";
 import type { ImageFile } from "./file-layer.ts";
 import type { Header } from "./header.ts";
 import { readCount } from "./refcount-entry.ts";
+import { REFERENCE_CHUNK, SEEN_COPIED, SEEN_SHARED } from "./reference-count.ts";
 import type { L2Use, Survey } from "./survey.ts";
 import { readTables, wordsOf, wordsOffset } from "./table-words.ts";
 
@@ -12,27 +14,49 @@ function compareOne(survey: Survey, cluster: number, counted: number, clusterSiz
   survey.wrongCounts.push(cluster, expected);
 }
 
+/** The counts of a block, of whatever width. */
+function countsOf(bytes: Buffer, entries: number, bits: number): ArrayLike<number> {
+  if (bits === 16 && endianness() === "LE") {
+    const copy = Buffer.from(new Uint8Array(bytes).buffer).swap16();
+    return new Uint16Array(copy.buffer, copy.byteOffset, entries);
+  }
+  return Float64Array.from({ length: entries }, (_, entry) => readCount(bytes, entry, bits));
+}
+
+/** Whether a flag contradicts a count. */
+function contradicts(seen: number, count: number): boolean {
+  return (seen & (count === 1 ? SEEN_SHARED : SEEN_COPIED)) !== 0;
+}
+
 /** Compares a refcount block; returns whether a copied flag contradicts it. */
 export function compareBlock(survey: Survey, header: Header, fileBytes: number, index: number, bytes: Buffer): boolean {
   const { blockEntries, refcountBits, clusterSize } = header.geometry;
-  const { references } = survey;
   const fileClusters = Math.ceil(fileBytes / clusterSize);
+  const stored = countsOf(bytes, blockEntries, refcountBits);
+  const first = index * blockEntries;
   let flagsAreWrong = false;
-  for (let entry = 0, cluster = index * blockEntries; entry < blockEntries; entry++, cluster++) {
-    const counted = refcountBits === 16 ? bytes.readUInt16BE(entry * 2) : readCount(bytes, entry, refcountBits);
-    const expected = references.get(cluster);
-    if (counted === 0 && expected === 0) continue;
-    if (counted !== expected) {
-      // A count past the end of the file takes no space, so it is put right but is no finding.
-      if (expected === 0 && cluster >= fileClusters) survey.wrongCounts.push(cluster, 0);
-      else compareOne(survey, cluster, counted, clusterSize);
-    }
-    if (cluster < fileClusters) survey.imageEndBytes = Math.max(survey.imageEndBytes, (cluster + 1) * clusterSize);
-    // A flag may agree with a wrong count; it is wrong once that is put right.
-    if (references.flagIsWrong(cluster, counted === 1) || references.flagIsWrong(cluster, expected === 1)) {
-      flagsAreWrong = true;
+  let lastUsed = -1;
+  for (let entry = 0; entry < blockEntries; ) {
+    const chunk = survey.references.chunkAt(first + entry);
+    const offset = (first + entry) % REFERENCE_CHUNK;
+    const stop = Math.min(blockEntries, entry + REFERENCE_CHUNK - offset);
+    for (let at = offset; entry < stop; entry++, at++) {
+      const counted = stored[entry] ?? 0;
+      const expected = chunk?.counts[at] ?? 0;
+      if (counted === 0 && expected === 0) continue;
+      const cluster = first + entry;
+      if (counted !== expected) {
+        // A count past the end of the file takes no space, so it is put right but is no finding.
+        if (expected === 0 && cluster >= fileClusters) survey.wrongCounts.push(cluster, 0);
+        else compareOne(survey, cluster, counted, clusterSize);
+      }
+      if (cluster < fileClusters) lastUsed = cluster;
+      const seen = chunk?.uses[at] ?? 0;
+      // A flag may agree with a wrong count; it is wrong once that is put right.
+      if (contradicts(seen, counted) || contradicts(seen, expected)) flagsAreWrong = true;
     }
   }
+  survey.imageEndBytes = Math.max(survey.imageEndBytes, (lastUsed + 1) * clusterSize);
   return flagsAreWrong;
 }
 
@@ -40,13 +64,20 @@ export function compareBlock(survey: Survey, header: Header, fileBytes: number, 
 export function compareUncovered(survey: Survey, header: Header): boolean {
   const { blockEntries, clusterSize } = header.geometry;
   let flagsAreWrong = false;
-  for (const cluster of survey.references.referenced()) {
-    if (survey.blocks.has(Math.floor(cluster / blockEntries))) continue;
-    compareOne(survey, cluster, 0, clusterSize);
-    survey.imageEndBytes = Math.max(survey.imageEndBytes, (cluster + 1) * clusterSize);
-    const isOne = survey.references.get(cluster) === 1;
-    if (survey.references.flagIsWrong(cluster, false) || survey.references.flagIsWrong(cluster, isOne)) {
-      flagsAreWrong = true;
+  for (const start of survey.references.chunkStarts()) {
+    const chunk = survey.references.chunkAt(start);
+    for (let at = 0; chunk && at < REFERENCE_CHUNK; ) {
+      const index = Math.floor((start + at) / blockEntries);
+      const stop = Math.min(REFERENCE_CHUNK, (index + 1) * blockEntries - start);
+      if (survey.blocks.has(index)) at = stop;
+      for (; at < stop; at++) {
+        const expected = chunk.counts[at] ?? 0;
+        if (expected === 0) continue;
+        compareOne(survey, start + at, 0, clusterSize);
+        survey.imageEndBytes = Math.max(survey.imageEndBytes, (start + at + 1) * clusterSize);
+        const seen = chunk.uses[at] ?? 0;
+        if (contradicts(seen, 0) || contradicts(seen, expected)) flagsAreWrong = true;
+      }
     }
   }
   return flagsAreWrong;

@@ -3,6 +3,7 @@ import { compressedRange } from "./entry.ts";
 import type { ImageFile } from "./file-layer.ts";
 import type { Header } from "./header.ts";
 import { toQcow2Error } from "./qcow2-error.ts";
+import { SEEN_COPIED, SEEN_SHARED } from "./reference-count.ts";
 import { readSnapshots } from "./snapshot-table.ts";
 import type { L2Use, Survey } from "./survey.ts";
 import { wordsOf, wordsOffset } from "./table-words.ts";
@@ -121,6 +122,8 @@ export function surveyL2(survey: Survey, header: Header, tableOffset: number, by
   const step = l2EntryBytes / 4;
   const words = wordsOf(bytes);
   const external = header.dataFile !== undefined;
+  const { fileBytes } = survey.references;
+  const alignment = (clusterSize - 1) & 0xffff_fe00;
   let expected = 0;
   for (let at = 0; at < words.length; at += step) {
     const high = words[at] ?? 0;
@@ -153,7 +156,7 @@ export function surveyL2(survey: Survey, header: Header, tableOffset: number, by
     const host = wordsOffset(high, low);
     if (host === 0 && !external) continue;
     if (host === 0 && (low & 1) !== 0) continue;
-    if (host % clusterSize !== 0) {
+    if ((low & alignment) !== 0) {
       survey.report("structure", `L2 entry ${at / step} at ${tableOffset} is not cluster-aligned`);
     }
     if (use.active) {
@@ -161,7 +164,17 @@ export function surveyL2(survey: Survey, header: Header, tableOffset: number, by
       if (expected !== 0 && host !== expected) survey.fragmentedClusters++;
       expected = host + clusterSize;
     }
-    if (external || !survey.reference(host, clusterSize, "data", use.weight)) continue;
+    if (external) continue;
+    const seen = use.active ? (high >= 0x8000_0000 ? SEEN_COPIED : SEEN_SHARED) : 0;
+    // The remainder by the cluster size, a power of two of at most 21 bits, is in the low word.
+    if (
+      host < fileBytes &&
+      (low & alignment) === 0 &&
+      survey.references.addData(host / clusterSize, use.weight, seen)
+    ) {
+      continue;
+    }
+    if (!survey.reference(host, clusterSize, "data", use.weight)) continue;
     if (use.active) survey.references.noteFlag(Math.floor(host / clusterSize), high >= 0x8000_0000);
   }
 }
