@@ -18,6 +18,8 @@ export interface OpenRealDatacenterOptions {
   readonly directory: string;
   /** A folder for the key of the secrets. */
   readonly outside: string;
+  /** Thin pools beside the first one, by name. Defaults to none. */
+  readonly pools?: readonly string[];
   /** Whether the hosts have a hypervisor: QEMU. */
   readonly virtualMachines: boolean;
   /** Defaults to `durable`. */
@@ -34,6 +36,7 @@ export async function openRealDatacenter(options: OpenRealDatacenterOptions): Pr
     directory,
     outside,
     virtualMachines,
+    pools = [],
     mode = "durable",
     hostMemoryBytes = 512 << 20,
     quotas,
@@ -49,6 +52,7 @@ export async function openRealDatacenter(options: OpenRealDatacenterOptions): Pr
         config: { path: join(directory, "secrets"), keyFile: join(outside, "key"), createKeyFile: true },
       }),
       use(thinProvisioning, { config: { name: "thin", directory: join(directory, "pool") } }),
+      ...pools.map((name) => use(thinProvisioning, { id: name, config: { name, directory: join(directory, name) } })),
       use(linkedClones, { config: { name: "storage", base: "thin" } }),
       use(distributedSwitch, { config: { name: "network" } }),
     ],

@@ -173,11 +173,11 @@ export const volumeKind: Kind<VolumeSpec, VolumeStatus, VolumeInput> = defineKin
     }
     return [];
   },
-  // Who cancels a move wants the volume where it is. One that is being switched is let arrive.
-  undo: ({ spec, status }) => {
-    const { storage, move } = status;
-    if (move?.phase === "switching" || storage === undefined || spec.storage === undefined) return spec;
-    return { ...spec, storage };
+  // Who cancels a move wants the volume where it is. One that is being switched arrives.
+  undo: ({ spec, status: { storage, move } }) => {
+    if (move?.to.storage === spec.storage && (move?.phase === "switching" || move?.phase === "leaving"))
+      return undefined;
+    return storage === undefined || spec.storage === undefined ? spec : { ...spec, storage };
   },
 });
 

@@ -58,10 +58,10 @@ export interface KindOptions<Spec, Status> {
   /** What is wrong with an object beyond its schema. `old` is what it was, for an update. Pure. */
   validate?(object: Resource<Spec, Status>, old: Resource<Spec, Status> | undefined): readonly Problem[];
   /**
-   * The spec that an object goes back to when an update of it that is not done is cancelled. Pure. Defaults to the present one: what was asked for is then
-   * still asked for, and only nobody waits for it.
+   * The spec that an object goes back to when an update of it that is not done is cancelled; `undefined` when it is too late for that, and the cancel is
+   * refused. Pure. Defaults to the present one: what was asked for is then still asked for, and only nobody waits for it.
    */
-  undo?(object: Resource<Spec, Status>): Spec;
+  undo?(object: Resource<Spec, Status>): Spec | undefined;
   /** Conversions to the current `apiVersion`, by the version that they convert from. */
   readonly convert?: Readonly<Record<string, Conversion>>;
   /** JSON pointers of fields that cannot change after creation, with everything below them. */

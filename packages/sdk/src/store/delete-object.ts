@@ -85,7 +85,12 @@ function withSpecUndone(kind: AnyKind, object: Resource, task: PendingTask): Res
   const { metadata } = object;
   if (kind.undo === undefined || task.action !== "update" || isBeingDeleted(object)) return object;
   if (task.generation !== metadata.generation) return object;
-  const spec = toJson(kind.undo(object));
+  const undone = kind.undo(object);
+  if (undone === undefined) {
+    const text = `task '${task.id}' is all but done: it is too late to cancel it`;
+    throw new VdcError("FAILED_PRECONDITION", text, { reason: "VDC_TASK_NOT_CANCELLABLE" });
+  }
+  const spec = toJson(undone);
   if (isEqualJson(spec, toJson(object.spec))) return object;
   return { ...object, spec, metadata: { ...metadata, generation: metadata.generation + 1 } };
 }
