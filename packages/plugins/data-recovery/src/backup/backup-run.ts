@@ -90,13 +90,27 @@ export class BackupRuns {
   async #begin(input: CreateRecoveryPoint, context: OperationContext): Promise<RunRecord> {
     for (const run of await this.store.list()) {
       if (run.input.subject !== input.subject) continue;
-      if (run.input.name === input.name && sameDisks(run.input.disks, input.disks)) return run;
+      const same = run.input.name === input.name && sameDisks(run.input.disks, input.disks);
+      if (same && (await this.#canGoOn(run, context))) return run;
       await this.#release(run, context);
     }
     const attempt = context.random.uuid().replaceAll("-", "").slice(0, 16);
     const run: RunRecord = { input, attempt, startedAt: context.clock.now() };
     await this.store.save(run);
     return run;
+  }
+
+  /** Whether what was read of a run's disks is still of their moment: of a volume that was attached for it, only if nobody had it since. */
+  async #canGoOn(run: RunRecord, context: OperationContext): Promise<boolean> {
+    const { storage, host } = this.#environment;
+    for (const [i, plan] of (run.taken?.disks ?? []).entries()) {
+      const disk = run.input.disks[i];
+      if (plan.snapshotId !== undefined || disk === undefined) continue;
+      if ((await this.store.progress(run, i)) === undefined) continue;
+      const { attachment } = await storage.get(disk.storage).getAttachment({ volumeId: disk.volumeId }, context);
+      if (attachment?.generation !== disk.generation || attachment?.host !== host) return false;
+    }
+    return true;
   }
 
   async #readAll(run: RunRecord, counters: CopyCounters, context: OperationContext): Promise<PointManifest> {

@@ -127,7 +127,9 @@ export async function* splitZeroes(
   { device, sizeBytes, chunkBytes, signal }: Pick<CopyDiskOptions, "device" | "sizeBytes" | "chunkBytes" | "signal">,
 ): AsyncGenerator<ChunkRange> {
   for await (const range of ranges) {
-    if (device.zeroExtents === undefined || range.zero) {
+    // To ask about a short range takes as long as to read it.
+    const isShort = (range.end - range.first) * chunkBytes <= readBytes;
+    if (device.zeroExtents === undefined || range.zero || isShort) {
       yield range;
       continue;
     }
