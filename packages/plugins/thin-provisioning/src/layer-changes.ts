@@ -3,6 +3,7 @@ import { Qcow2Image } from "@vdc-os/qcow2";
 import { assertDepth, chainDepth, heightAbove } from "./chain-depth.ts";
 import { LayerFiles, type NewActiveLayer } from "./layer-files.ts";
 import { withLayer } from "./layer-tree.ts";
+import { layersBelow } from "./no-backing.ts";
 import type { SnapshotRecord } from "./snapshot-record.ts";
 import { storageFailure } from "./storage-failure.ts";
 import type { StorageProcesses } from "./storage-processes.ts";
@@ -182,15 +183,6 @@ function nextLayer(record: VolumeRecord, { snapshotId, capacityBytes }: Snapshot
 }
 
 async function repair(path: string): Promise<void> {
-  const image = await Qcow2Image.open(path, { resolveBacking: () => ({ source: nothing }) });
+  const image = await Qcow2Image.open(path, { resolveBacking: layersBelow(0) });
   await image.close();
 }
-
-/** Stands for the layers below, of which nothing is read. */
-const nothing = {
-  sizeBytes: 0,
-  read: async () => {},
-  readSync: () => {},
-  map: () => [],
-  close: async () => {},
-};

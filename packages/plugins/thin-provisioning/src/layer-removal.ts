@@ -92,8 +92,9 @@ export class LayerRemoval {
         await this.#mergeHere({ entry, path, snapshotId, isLayer: upper !== undefined }, context);
       }
     }
-    await new LayerFiles(layout.volume(volumeId)).remove(snapshotId);
+    // A kill in between leaves a file that nobody knows: the next opening removes it.
     await catalog.update(entry, (record) => withoutLayer(record, snapshotId));
+    await new LayerFiles(layout.volume(volumeId)).remove(snapshotId);
     if (writer !== undefined && above[0] !== undefined) {
       // So that the file's space comes back now; what is read is the same.
       await processes.request(writer.host, "reopen", { ...writer.owner }, context).catch(() => {});

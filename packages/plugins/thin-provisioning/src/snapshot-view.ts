@@ -2,6 +2,7 @@ import { statSync } from "node:fs";
 import type { Snapshot } from "@vdc-os/core/storage/v1";
 import { backingFolder, type Extent, Qcow2Image } from "@vdc-os/qcow2";
 import { layersOn } from "./layer-tree.ts";
+import { layersBelow } from "./no-backing.ts";
 import type { SnapshotRecord } from "./snapshot-record.ts";
 import type { ThinPool } from "./thin-pool.ts";
 import type { VolumeEntry } from "./volume-entry.ts";
@@ -36,9 +37,10 @@ async function exclusiveBytesOf(pool: ThinPool, entry: VolumeEntry, snapshotId: 
   if (above.length === 0) return bytes;
   const upper = above[0] === undefined ? layout.image(volumeId) : layout.layer(volumeId, above[0].snapshotId);
   try {
-    const options = { readOnly: true, lock: false, resolveBacking: backingFolder(layout.volumes) } as const;
-    await using image = await Qcow2Image.open(upper, options);
-    await using layer = await Qcow2Image.open(path, options);
+    const options = { readOnly: true, lock: false } as const;
+    const resolveBacking = layersBelow(1, backingFolder(layout.volumes));
+    await using image = await Qcow2Image.open(upper, { ...options, resolveBacking });
+    await using layer = await Qcow2Image.open(path, { ...options, resolveBacking: layersBelow(0) });
     let needed = 0;
     for (const extent of dataOf(image, 1)) needed += extent.length;
     let held = 0;
