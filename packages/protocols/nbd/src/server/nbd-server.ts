@@ -145,7 +145,10 @@ export class NbdServer {
 
   /** Serves a client on a stream that is connected already, without TLS unless `tls` asks for it. */
   serve(socket: Duplex, options: NbdListenOptions = {}): void {
-    const tls = this.#tlsMode(options.tls ?? "off");
+    this.#serve(socket, this.#tlsMode(options.tls ?? "off"), false);
+  }
+
+  #serve(socket: Duplex, tls: TlsMode, isFresh: boolean): void {
     if (this.#closed || this.#connections.size >= this.#maxConnections) {
       socket.on("error", () => {});
       socket.destroy();
@@ -154,6 +157,7 @@ export class NbdServer {
     const connection = new ServerConnection({
       id: this.#nextId++,
       socket,
+      isFresh,
       pool: this.#pool,
       limits: this.#limits,
       tls,
@@ -226,7 +230,9 @@ export class NbdServer {
 
   #createServer(tls: TlsMode): Server {
     // A client may shut down its sending side and still read replies.
-    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.serve(socket, { tls }));
+    const isFresh = tls === "off";
+    const options = { allowHalfOpen: true, noDelay: true, pauseOnConnect: isFresh };
+    const server = createServer(options, (socket) => this.#serve(socket, tls, isFresh));
     // Failing to accept (no descriptor left, say) refuses one client and must not end the process.
     server.on("error", () => {});
     return server;

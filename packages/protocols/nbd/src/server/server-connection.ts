@@ -1,9 +1,11 @@
+import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { PeerCertificate, TLSSocket } from "node:tls";
 import type { BufferPool } from "./buffer-pool.ts";
 import { ByteReader } from "../wire/byte-reader.ts";
 import type { NbdExport } from "./nbd-export.ts";
 import { type NegotiatedExport, OptionHaggling, type TlsMode } from "./option-haggling.ts";
+import { receiveInto } from "./receiving-socket.ts";
 import { ReplyWriter } from "./reply-writer.ts";
 import type { NbdConnection, NbdRequest } from "./request-interceptor.ts";
 import { Transmission } from "./transmission.ts";
@@ -24,6 +26,8 @@ const MAX_QUEUED_HAGGLING_BYTES = 64 * 1024;
 export interface ServerConnectionOptions {
   readonly id: number;
   readonly socket: Duplex;
+  /** Whether nothing was read from the socket yet, and no other protocol comes between. */
+  readonly isFresh: boolean;
   readonly pool: BufferPool;
   readonly limits: ServerConnectionLimits;
   readonly tls: TlsMode;
@@ -63,7 +67,14 @@ export class ServerConnection implements NbdConnection {
   constructor(options: ServerConnectionOptions) {
     this.id = options.id;
     this.#options = options;
-    const { socket, limits } = options;
+    const { limits } = options;
+    const adopted =
+      options.isFresh && options.socket instanceof Socket
+        ? receiveInto(options.socket, this.#reader, () => {
+            if (!this.#ending) this.#run();
+          })
+        : undefined;
+    const socket = adopted ?? options.socket;
     this.#socket = socket;
     this.#timer = setTimeout(() => this.destroy(), limits.handshakeTimeoutMs);
     this.#haggling = new OptionHaggling(socket, {
@@ -77,8 +88,10 @@ export class ServerConnection implements NbdConnection {
     // A client that breaks off is no fault of the server; `close` follows.
     socket.on("error", () => {});
     socket.on("close", () => this.#closed());
-    this.#listen(socket);
+    this.#listen(socket, adopted === undefined);
     this.#haggling.greet();
+    // It was accepted paused, or has been adopted.
+    if (options.isFresh) socket.resume();
   }
 
   /** The chosen export's name; empty before. */
@@ -109,8 +122,8 @@ export class ServerConnection implements NbdConnection {
     this.#end();
   }
 
-  #listen(socket: Duplex): void {
-    socket.on("data", this.#onData);
+  #listen(socket: Duplex, takesChunks = true): void {
+    if (takesChunks) socket.on("data", this.#onData);
     socket.on("drain", this.#onDrain);
     socket.on("end", this.#onEnd);
   }
