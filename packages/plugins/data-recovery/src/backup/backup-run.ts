@@ -45,14 +45,20 @@ export class BackupRuns {
     return this.#alone(input.subject, async () => this.#present(input) ?? (await this.#create(input, context)));
   }
 
-  /** Removes what runs that do not work now have left, of one subject or all. Returns how many there were. */
+  /** Removes what runs that do not work now have left, of one subject or all. Returns how many there were. One that fails does not keep the others from it. */
   async releaseInterrupted(context: OperationContext, subject?: string): Promise<number> {
     let count = 0;
+    const failures: unknown[] = [];
     for (const run of await this.store.list()) {
       if ((subject ?? run.input.subject) !== run.input.subject || this.#claimed.has(run.input.subject)) continue;
-      await this.#alone(run.input.subject, () => this.#release(run, context));
-      count++;
+      try {
+        await this.#alone(run.input.subject, () => this.#release(run, context));
+        count++;
+      } catch (error) {
+        failures.push(error);
+      }
     }
+    if (failures.length > 0) throw failures[0];
     return count;
   }
 
