@@ -135,6 +135,8 @@ async function runCrash(run: {
         expect((await image.snapshots.create()).id).toBe(id);
         settle();
       } else if (step.op === "resize") {
+        // To the same size there is nothing to do, and so nothing to flush.
+        if (step.units === current.length) continue;
         const next = Array.from({ length: step.units }, (_, unit) => current[unit] ?? 0);
         maybe(next);
         note();
