@@ -48,24 +48,43 @@ export async function volumeHealth(
     const message = `the volume '${parentVolumeId}' that it reads from is gone`;
     return notWell("abnormal", [{ code: "parentMissing", message }]);
   }
-  const waiting = await waitingWrites(pool, entry, context);
-  if (waiting > 0) {
-    const message = `the pool is out of space: ${waiting} writes wait until there is some`;
-    return notWell("degraded", [{ code: "outOfSpace", message }]);
+  const { waitingWrites, mayHaveLostWrites } = await statusOf(pool, entry, context);
+  const reasons: HealthReason[] = [];
+  if (waitingWrites > 0) {
+    const message = `the pool is out of space: ${waitingWrites} writes wait until there is some`;
+    reasons.push({ code: "outOfSpace", message });
   }
+  if (mayHaveLostWrites) {
+    const message =
+      "its storage process was killed: what the guest had written and not flushed may be lost, until the VM is started again";
+    reasons.push({ code: "other", message });
+  }
+  if (reasons.length > 0) return notWell("degraded", reasons);
   return { condition: "healthy", message: "its image can be read" };
 }
 
-/** How many writes of a volume's owner wait for space. A host that does not answer counts none: that is the host's own trouble. */
-async function waitingWrites(pool: ThinPool, entry: VolumeEntry, context: OperationContext): Promise<number> {
+/** What a storage process says of a volume. */
+interface ServedStatus {
+  readonly volumeId: string;
+  readonly waitingWrites: number;
+  readonly mayHaveLostWrites: boolean;
+}
+
+/** What the process that serves a volume says of it. One that does not answer says nothing: that is its host's own trouble. */
+async function statusOf(
+  pool: ThinPool,
+  entry: VolumeEntry,
+  context: OperationContext,
+): Promise<Pick<ServedStatus, "waitingWrites" | "mayHaveLostWrites">> {
   const served = servedOwner(entry.record);
-  if (served === undefined) return 0;
+  const well = { waitingWrites: 0, mayHaveLostWrites: false };
+  if (served === undefined) return well;
   try {
-    const { volumes } = (await pool.processes.request(served.host, "status", {}, context)) as {
-      readonly volumes: readonly { readonly volumeId: string; readonly waitingWrites: number }[];
+    const { volumes } = (await pool.processes.request(served.host, "status", {}, context)) as unknown as {
+      readonly volumes: readonly ServedStatus[];
     };
-    return volumes.find(({ volumeId }) => volumeId === entry.volumeId)?.waitingWrites ?? 0;
+    return volumes.find(({ volumeId }) => volumeId === entry.volumeId) ?? well;
   } catch {
-    return 0;
+    return well;
   }
 }

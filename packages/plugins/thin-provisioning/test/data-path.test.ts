@@ -207,6 +207,29 @@ describe("space that a guest gives up", () => {
   });
 });
 
+describe("a storage process that is killed", () => {
+  it("is said to have lost writes exactly when some were not flushed", async () => {
+    await using test = await createTestPool("process");
+    const { volumeId, attachment, client } = await attached(test, "disk");
+    const conditionAfterKill = async (): Promise<string> => {
+      await test.hosts[0].kill();
+      await test.hosts[0].restart();
+      return (await test.provider.health({ volumeId }, context())).condition;
+    };
+    await client.write(Buffer.alloc(4096, 1), 0);
+    await client.flush();
+    expect(await conditionAfterKill()).toBe("healthy");
+    const again = await connectTo(attachment);
+    await again.write(Buffer.alloc(4096, 1), 0);
+    expect(await conditionAfterKill()).toBe("degraded");
+    expect(await conditionAfterKill()).toBe("degraded");
+    await test.provider.detachVolume({ volumeId, host: "host-a", generation: 1 }, context());
+    const next = { volumeId, host: "host-a", access: "readWrite", generation: 2 } as const;
+    await test.provider.attachVolume(next, context());
+    expect((await test.provider.health({ volumeId }, context())).condition).toBe("healthy");
+  });
+});
+
 describe("a group snapshot", () => {
   it("is of one moment across hosts: no write is in without one that was acknowledged before it began", async () => {
     await using test = await createTestPool("process");
