@@ -140,9 +140,9 @@ describe("a pool that runs full", () => {
     await filler.client.close();
     await test.provider.detachVolume({ volumeId: filler.volumeId, host: "host-a", generation: 1 }, context());
     const { volumeId, client } = await attached(test, "disk");
-    let settled = 0;
+    const settled: number[] = [];
     const writes = Array.from({ length: 160 }, (_, at) =>
-      client.write(Buffer.alloc(block, (at % 250) + 1), at * block).then(() => void settled++),
+      client.write(Buffer.alloc(block, (at % 250) + 1), at * block).then(() => void settled.push(at)),
     );
     const ended = Promise.allSettled(writes);
     const isWaiting = async (): Promise<boolean> =>
@@ -152,7 +152,7 @@ describe("a pool that runs full", () => {
     const { alarms, allocatedBytes } = await test.provider.capacity({}, context());
     expect(alarms.map(({ kind }) => kind)).toContain("outOfSpace");
     expect(allocatedBytes).toBeLessThanOrEqual(12 * mib);
-    const done = settled;
+    const done = settled.length;
     expect(done).toBeLessThan(160);
     expect(done).toBeGreaterThan(48);
     // What needs no new space goes on.
@@ -162,7 +162,11 @@ describe("a pool that runs full", () => {
     await client.write(Buffer.alloc(block, 251), 0);
     await client.flush();
     await test.provider.deleteVolume({ volumeId: filler.volumeId }, context());
-    while (settled === done) await new Promise((resolve) => setTimeout(resolve, 20));
+    while (settled.length === done) await new Promise((resolve) => setTimeout(resolve, 20));
+    for (const at of settled.slice(done)) {
+      await client.read(data, at * block);
+      expect(data.every((byte) => byte === (at % 250) + 1)).toBe(true);
+    }
     // Those that still wait are cut off with their owner, and were never acknowledged.
     await test.provider.revokeAttachment({ volumeId, generation: 1 }, context());
     await ended;
