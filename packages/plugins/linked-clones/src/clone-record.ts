@@ -9,23 +9,38 @@ export interface CloneRequest {
   readonly parameters?: Readonly<Record<string, string>> | undefined;
   readonly accessibleHosts?: readonly string[] | undefined;
   readonly sourceVolumeId?: string | undefined;
+  readonly sourceSnapshotId?: string | undefined;
   readonly want?: "linked" | "full" | "any" | undefined;
   readonly imagePath?: string | undefined;
   readonly imageFormat?: string | undefined;
 }
 
+/** What a volume reads from. */
+export interface ParentLink {
+  /** The volume whose blocks it shares, or whose snapshot's. */
+  readonly parentVolumeId?: string | undefined;
+  /** The snapshot of that volume that it reads, where it is not the volume itself. */
+  readonly parentSnapshotId?: string | undefined;
+}
+
+/** What a clone turned out to be that the provider underneath made by itself: it keeps count of it. */
+export interface MadeBelow {
+  readonly kind: "linked" | "reflink" | "full";
+  readonly sharedBytes: number;
+  readonly depth: number;
+}
+
 /** A volume as this provider knows it. Its id is the one that the provider underneath gave. */
-export interface CloneRecord {
+export interface CloneRecord extends ParentLink {
   readonly volumeId: string;
   /** The caller's name. Free for others once the volume is tombstoned. */
   readonly name: string;
   /** Its name in the provider underneath, never used twice. */
   readonly baseName: string;
   readonly request: CloneRequest;
-  /** The volume whose blocks it shares. */
-  readonly parentVolumeId?: string | undefined;
   /** Deleted by its owner, and kept for its children. */
   readonly tombstoned?: boolean | undefined;
+  readonly madeBelow?: MadeBelow | undefined;
 }
 
 /** What the name of a volume leads to: the volume, or the one that is being made under it. */
@@ -40,7 +55,12 @@ export interface NameRecord {
 export type PendingRecord =
   | { readonly kind: "create"; readonly name: string; readonly baseName: string }
   | { readonly kind: "delete"; readonly volumeId: string }
-  | { readonly kind: "flatten"; readonly volumeId: string };
+  /** A change after which the volume may have no parent any more: a flatten, a revert, a resize. */
+  | { readonly kind: "flatten"; readonly volumeId: string }
+  | { readonly kind: "createSnapshot"; readonly baseName: string; readonly name?: string | undefined }
+  | { readonly kind: "deleteSnapshot"; readonly snapshotId: string }
+  | { readonly kind: "createGroup"; readonly name: string }
+  | { readonly kind: "deleteGroup"; readonly groupSnapshotId: string };
 
 const request: z.ZodType<CloneRequest> = z.object({
   kind: z.enum(["empty", "clone", "import"]),
@@ -49,6 +69,7 @@ const request: z.ZodType<CloneRequest> = z.object({
   parameters: z.record(z.string(), z.string()).optional(),
   accessibleHosts: z.array(z.string()).optional(),
   sourceVolumeId: z.string().optional(),
+  sourceSnapshotId: z.string().optional(),
   want: z.enum(["linked", "full", "any"]).optional(),
   imagePath: z.string().optional(),
   imageFormat: z.string().optional(),
@@ -61,7 +82,11 @@ export const cloneRecord: z.ZodType<CloneRecord> = z.object({
   baseName: z.string(),
   request,
   parentVolumeId: z.string().optional(),
+  parentSnapshotId: z.string().optional(),
   tombstoned: z.boolean().optional(),
+  madeBelow: z
+    .object({ kind: z.enum(["linked", "reflink", "full"]), sharedBytes: z.number(), depth: z.int() })
+    .optional(),
 });
 
 /** Schema of {@link NameRecord}. */
@@ -76,6 +101,10 @@ export const pendingRecord: z.ZodType<PendingRecord> = z.discriminatedUnion("kin
   z.object({ kind: z.literal("create"), name: z.string(), baseName: z.string() }),
   z.object({ kind: z.literal("delete"), volumeId: z.string() }),
   z.object({ kind: z.literal("flatten"), volumeId: z.string() }),
+  z.object({ kind: z.literal("createSnapshot"), baseName: z.string(), name: z.string().optional() }),
+  z.object({ kind: z.literal("deleteSnapshot"), snapshotId: z.string() }),
+  z.object({ kind: z.literal("createGroup"), name: z.string() }),
+  z.object({ kind: z.literal("deleteGroup"), groupSnapshotId: z.string() }),
 ]);
 
 /** Throws `ALREADY_EXISTS` unless both ask for the same. */
@@ -86,17 +115,22 @@ export function assertSameRequest(name: string, present: CloneRequest, asked: Cl
   });
 }
 
+/** An owner's stamp as text: equal for equal ones. */
+export function ownerKey(owner: OwnerStamp | undefined): string {
+  return JSON.stringify(owner && [owner.datacenter, owner.tenant, owner.kind, owner.name, owner.uid]) ?? "";
+}
+
 function keyOf(request: CloneRequest): string {
-  const { owner } = request;
   return JSON.stringify([
     request.kind,
     request.capacityBytes,
-    owner && [owner.datacenter, owner.tenant, owner.kind, owner.name, owner.uid],
+    ownerKey(request.owner),
     Object.entries(request.parameters ?? {}).sort(([a], [b]) => (a < b ? -1 : 1)),
     request.accessibleHosts && [...new Set(request.accessibleHosts)].sort(),
     request.sourceVolumeId,
     request.want,
     request.imagePath,
     request.imageFormat,
+    request.sourceSnapshotId,
   ]);
 }

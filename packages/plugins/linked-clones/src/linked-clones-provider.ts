@@ -1,107 +1,100 @@
-import {
-  type DescribeInput,
-  type Description,
-  type FacetAvailability,
-  isVdcError,
-  type OperationContext,
-  type Page,
-} from "@vdc-os/core";
+import { type DescribeInput, type Description, isVdcError, type OperationContext, type Page } from "@vdc-os/core";
 import type {
   Attachment,
   AttachVolume,
   CreateVolume,
-  ImportExportFacet,
   PoolCapacity,
-  ResizeFacet,
   StorageFacets,
   StorageProvider,
   Volume,
   VolumeHealth,
 } from "@vdc-os/core/storage/v1";
-import type { CloneEngine, KnownVolume } from "./clone-engine.ts";
+import { toldToCaller } from "./callers-words.ts";
+import type { CloneEngine } from "./clone-engine.ts";
+import type { KnownVolume } from "./clone-services.ts";
 import { Clones } from "./clones.ts";
+import type { DepthPolicy } from "./depth-policy.ts";
+import { describeClones } from "./describe-clones.ts";
+import type { GroupSnapshots } from "./group-snapshots.ts";
 import { LineageOfClones } from "./lineage.ts";
 import { type PassedFacet, passedFacet } from "./passed-facet.ts";
+import { Snapshots } from "./snapshots.ts";
+import { importExportFacet, resizeFacet } from "./volume-facets.ts";
 import { volumeView } from "./volume-view.ts";
 
-/** The package's version. */
-export const packageVersion = "0.1.0";
-
-const passed: readonly PassedFacet[] = ["discard", "qos", "encryption", "changedBlocks", "epochs"];
-
 /** The facets that this provider can have: two of its own, and what the one underneath has. */
-type LinkedFacets = Required<Pick<StorageFacets, "clones" | "lineage" | "resize" | "importExport" | PassedFacet>>;
+type LinkedFacets = Required<
+  Pick<StorageFacets, "clones" | "lineage" | "resize" | "importExport" | "snapshots" | "groupSnapshots" | PassedFacet>
+>;
+
+/** Options of {@link LinkedClonesProvider}. */
+export interface LinkedClonesProviderOptions {
+  readonly engine: CloneEngine;
+  readonly depth: DepthPolicy;
+  readonly groups: GroupSnapshots;
+  readonly flattenAtDepth: number | undefined;
+}
 
 /**
- * The vStorage API on top of another provider of it: its volumes under names of their own, with linked clones, lineage, and deletes that
+ * The vStorage API on top of another provider of it: its volumes and snapshots under names of their own, with linked clones, lineage, and deletes that
  * never wait for children.
  */
 export class LinkedClonesProvider implements StorageProvider {
   readonly facets: LinkedFacets;
   readonly #engine: CloneEngine;
+  readonly #depth: DepthPolicy;
+  readonly #flattenAtDepth: number | undefined;
 
-  constructor(engine: CloneEngine) {
+  constructor({ engine, depth, groups, flattenAtDepth }: LinkedClonesProviderOptions) {
     this.#engine = engine;
+    this.#depth = depth;
+    this.#flattenAtDepth = flattenAtDepth;
+    const { services } = engine;
     this.facets = {
-      clones: new Clones(engine),
+      clones: new Clones(engine, depth),
       lineage: new LineageOfClones(engine),
-      resize: this.#resize(),
-      importExport: this.#importExport(),
-      discard: passedFacet(engine, "discard"),
-      qos: passedFacet(engine, "qos"),
-      encryption: passedFacet(engine, "encryption"),
-      changedBlocks: passedFacet(engine, "changedBlocks"),
-      epochs: passedFacet(engine, "epochs"),
+      resize: resizeFacet(engine),
+      importExport: importExportFacet(engine),
+      snapshots: new Snapshots(engine),
+      groupSnapshots: groups,
+      discard: passedFacet(services, "discard"),
+      qos: passedFacet(services, "qos"),
+      encryption: passedFacet(services, "encryption"),
+      changedBlocks: passedFacet(services, "changedBlocks"),
+      epochs: passedFacet(services, "epochs"),
+      migrate: passedFacet(services, "migrate"),
+      replicate: passedFacet(services, "replicate"),
     };
+  }
+
+  /** Resolves when nothing is being flattened in the background. */
+  settled(): Promise<void> {
+    return this.#depth.settled();
+  }
+
+  /** Ends what is done in the background. What was begun is finished at the next start. */
+  async close(): Promise<void> {
+    await this.#engine.close();
+    await this.#depth.settled();
   }
 
   async describe({ scope }: DescribeInput, context: OperationContext): Promise<Description> {
-    const { handle } = this.#engine.base;
-    const base = await handle.describe({ scope }, context);
-    const missing = (name: string): FacetAvailability => ({
-      status: "unavailable",
-      reason: `provider '${handle.name}' underneath does not list facet '${name}'`,
-    });
-    const layering = base.facets.layering ?? missing("layering");
-    const evidence = `overlays of provider '${handle.name}' (${base.implementation.name} ${base.implementation.version})`;
-    const own = (limits: Extract<FacetAvailability, { status: "available" }>["limits"]): FacetAvailability =>
-      layering.status === "available"
-        ? { status: "available", limits, evidence }
-        : {
-            status: "unavailable",
-            reason: `provider '${handle.name}' underneath has no facet 'layering': ${layering.reason}`,
-          };
-    const maxDepth = (layering.status === "available" ? layering.limits.maxDepth : undefined) ?? 0;
-    const facets: Record<string, FacetAvailability> = {
-      clones: own({ kinds: ["linked", "full"], maxDepth, maxChildren: 0 }),
-      lineage: own({}),
-      layering: { status: "unavailable", reason: "clones are made with facet 'clones', which keeps count of them" },
-    };
-    for (const name of ["resize", "importExport", ...passed]) facets[name] = base.facets[name] ?? missing(name);
-    for (const name of ["snapshots", "groupSnapshots", "replicate", "migrate"]) {
-      facets[name] = { status: "unavailable", reason: "it is not passed on from the provider underneath" };
-    }
-    return {
-      implementation: {
-        name: "@vdc-os/plugin-linked-clones",
-        version: packageVersion,
-        simulated: base.implementation.simulated,
-      },
-      facets,
-      attributes: { ...base.attributes, base: handle.name },
-    };
+    const { handle } = this.#engine.services.base;
+    return describeClones(handle.name, await handle.describe({ scope }, context), this.#flattenAtDepth);
   }
 
   async createVolume(input: CreateVolume, context: OperationContext): Promise<Volume> {
+    const { base, operation } = this.#engine.services;
     const { name, capacityBytes, owner, parameters = {}, accessibleHosts } = input;
     const made = await this.#engine.create(
       {
         name,
         request: { kind: "empty", capacityBytes, owner, parameters, accessibleHosts },
-        make: (baseName) => {
+        make: async (baseName) => {
           // The stamp stays here: who sweeps the provider underneath by its stamp must not find these volumes.
           const { owner: _, ...unstamped } = input;
-          return this.#engine.base.handle.createVolume({ ...unstamped, name: baseName }, this.#engine.steadily());
+          const made = base.handle.createVolume({ ...unstamped, name: baseName }, operation());
+          return { volume: await toldToCaller(made) };
         },
       },
       context,
@@ -121,14 +114,14 @@ export class LinkedClonesProvider implements StorageProvider {
     input: Parameters<StorageProvider["listVolumes"]>[0],
     context: OperationContext,
   ): Promise<Page<Volume>> {
-    const { catalog } = this.#engine;
+    const { catalog } = this.#engine.services;
     const { limit = 500, pageToken, name, ownerDatacenter } = input;
     const page =
       name === undefined
         ? await catalog.page({ limit, pageToken }, context)
-        : { names: [(await catalog.name(name, context))?.value] };
+        : { values: [(await catalog.name(name, context))?.value] };
     const items: Volume[] = [];
-    for (const found of page.names) {
+    for (const found of page.values) {
       // Without an id it is being made.
       if (found?.volumeId === undefined) continue;
       if (ownerDatacenter !== undefined && found.request.owner?.datacenter !== ownerDatacenter) continue;
@@ -145,78 +138,40 @@ export class LinkedClonesProvider implements StorageProvider {
   }
 
   capacity(input: { readonly pool?: string }, context: OperationContext): Promise<PoolCapacity> {
-    return this.#engine.base.handle.capacity(input, context);
+    return this.#engine.services.base.handle.capacity(input, context);
   }
 
   async attachVolume(input: AttachVolume, context: OperationContext): Promise<Attachment> {
-    await this.#engine.catalog.get(input.volumeId, context);
-    return this.#engine.base.handle.attachVolume(input, context);
+    await this.#engine.services.catalog.get(input.volumeId, context);
+    return toldToCaller(this.#engine.services.base.handle.attachVolume(input, context));
   }
 
   detachVolume(input: Parameters<StorageProvider["detachVolume"]>[0], context: OperationContext): Promise<void> {
-    return this.#engine.base.handle.detachVolume(input, context);
+    return this.#engine.services.base.handle.detachVolume(input, context);
   }
 
   async revokeAttachment(
     input: Parameters<StorageProvider["revokeAttachment"]>[0],
     context: OperationContext,
   ): Promise<void> {
-    await this.#engine.catalog.get(input.volumeId, context);
-    return this.#engine.base.handle.revokeAttachment(input, context);
+    await this.#engine.services.catalog.get(input.volumeId, context);
+    return this.#engine.services.base.handle.revokeAttachment(input, context);
   }
 
   async getAttachment(
     input: { readonly volumeId: string },
     context: OperationContext,
   ): Promise<{ readonly attachment?: Attachment }> {
-    await this.#engine.catalog.get(input.volumeId, context);
-    return this.#engine.base.handle.getAttachment(input, context);
+    await this.#engine.services.catalog.get(input.volumeId, context);
+    return this.#engine.services.base.handle.getAttachment(input, context);
   }
 
   async health(input: { readonly volumeId?: string }, context: OperationContext): Promise<VolumeHealth> {
-    if (input.volumeId !== undefined) await this.#engine.catalog.get(input.volumeId, context);
-    return this.#engine.base.handle.health(input, context);
+    if (input.volumeId !== undefined) await this.#engine.services.catalog.get(input.volumeId, context);
+    return this.#engine.services.base.handle.health(input, context);
   }
 
   async #known(volumeId: string, context: OperationContext): Promise<KnownVolume> {
-    return this.#engine.known((await this.#engine.catalog.get(volumeId, context)).value, context);
-  }
-
-  #resize(): ResizeFacet {
-    const engine = this.#engine;
-    return {
-      resizeVolume: async (input, context) => {
-        const { value } = await engine.catalog.get(input.volumeId, context);
-        const resize = await engine.base.facet("resize", context);
-        const volume = await engine.locks.alone(input.volumeId, "resize", () => resize.resizeVolume(input, context));
-        return volumeView({ record: value, volume });
-      },
-    };
-  }
-
-  #importExport(): ImportExportFacet {
-    const engine = this.#engine;
-    return {
-      importVolume: async (input, context) => {
-        const { name, source, capacityBytes, owner } = input;
-        const transfer = await engine.base.facet("importExport", context);
-        const made = await engine.create(
-          {
-            name,
-            request: { kind: "import", imagePath: source.path, imageFormat: source.format, capacityBytes, owner },
-            make: (baseName) => {
-              const { owner: _, ...unstamped } = input;
-              return transfer.importVolume({ ...unstamped, name: baseName }, context);
-            },
-          },
-          context,
-        );
-        return volumeView(made);
-      },
-      exportVolume: async (input, context) => {
-        await engine.catalog.get(input.volumeId, context);
-        return (await engine.base.facet("importExport", context)).exportVolume(input, context);
-      },
-    };
+    return this.#engine.known((await this.#engine.services.catalog.get(volumeId, context)).value, context);
   }
 }

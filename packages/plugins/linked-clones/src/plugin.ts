@@ -2,7 +2,7 @@ import { definePlugin, fromConfig, one, type Plugin, provides } from "@vdc-os/co
 import { stateStore } from "@vdc-os/core/state/v1";
 import { storageProvider } from "@vdc-os/core/storage/v1";
 import { type LinkedClonesConfig, linkedClonesConfig } from "./config.ts";
-import { packageVersion } from "./linked-clones-provider.ts";
+import { packageVersion } from "./describe-clones.ts";
 import { openLinkedClones } from "./open-linked-clones.ts";
 
 const requires = {
@@ -14,7 +14,8 @@ const plugin: Plugin = definePlugin<LinkedClonesConfig, typeof requires>({
   name: "@vdc-os/plugin-linked-clones",
   version: packageVersion,
   core: "0.1",
-  summary: "Linked clones, lineage and deletes that never wait for children, on any storage provider that layers.",
+  summary:
+    "Linked clones, lineage and deletes that never wait for children, on any storage provider that layers volumes.",
   provides: [provides(storageProvider, { name: fromConfig("name") })],
   requires,
   config: linkedClonesConfig,
@@ -25,8 +26,11 @@ const plugin: Plugin = definePlugin<LinkedClonesConfig, typeof requires>({
       state: context.requires.state,
       logger: context.logger,
       random: context.random,
+      clock: context.clock,
+      flattenAtDepth: config.flattenAtDepth,
       operation: () => context.operation(),
     });
+    context.defer("what is done in the background", () => provider.close());
     context.provide(storageProvider, provider, { name: config.name });
   },
 });

@@ -53,26 +53,45 @@ export interface CloneResult {
 
 /**
  * Facet `clones` (CSI CLONE_VOLUME, VMware linked clones). Limits: `kinds`, `maxDepth`, `maxChildren` (0 for no limit), `sources` (`volume`, `snapshot`: what can be
- * cloned; `volume` alone unless told; another kind fails with `UNIMPLEMENTED`).
+ * cloned; `volume` alone unless told; another kind fails with `UNIMPLEMENTED`), `online` (VMware Instant Clone: whether a volume can be cloned while it is
+ * attached for writing; false unless told).
  */
 export interface ClonesFacet {
-  /** Makes a volume with the content of another volume or a snapshot. A volume that has been cloned is read-only until its last linked child is gone. */
+  /**
+   * Makes a volume with the content of another volume or a snapshot. A volume that has been cloned is read-only until its last linked child is gone. One that is
+   * attached for writing fails with `FAILED_PRECONDITION` unless `online` is true: then the clone is crash-consistent, as a snapshot, and the volume stays writable.
+   */
   cloneVolume(input: CloneVolume, context: OperationContext): Promise<CloneResult>;
+}
+
+/** A snapshot that clones read from. */
+export interface LineageSnapshot {
+  readonly snapshotId: string;
+  readonly name: string;
+  /** Nobody's: deleted by its owner, or taken for its clones alone. It goes with the last of them. */
+  readonly kept: boolean;
+  readonly children: readonly string[];
 }
 
 /** A volume's place in its family. */
 export interface Lineage {
   readonly volumeId: string;
   readonly name: string;
+  /** The volume whose blocks it shares, or whose snapshot's. */
   readonly parentVolumeId?: string;
+  /** The snapshot of the parent that it reads, where that is not the volume itself, and is known. */
+  readonly parentSnapshotId?: string;
+  /** The volumes that read from it or from a snapshot of it. */
   readonly children: readonly string[];
   /** 1 for a volume without a parent. */
   readonly depth: number;
   /** Deleted by its owner, and kept only for its children: its name is free, and it goes with the last of them. */
   readonly tombstoned: boolean;
+  /** The snapshots of it that others read from, those too that nobody else sees. Absent where there are none, and where the provider does not tell. */
+  readonly snapshots?: readonly LineageSnapshot[];
 }
 
-/** Facet `lineage`: who shares blocks with whom (RBD flatten, ZFS promote). */
+/** Facet `lineage`: who shares blocks with whom (RBD flatten, ZFS promote). Limits: `promote` (`copies` where it copies as `flatten` does; `relinks` where it does not). */
 export interface LineageFacet {
   getLineage(input: { readonly volumeId: string }, context: OperationContext): Promise<Lineage>;
   /** The family of a volume, or of all: parents before children. */
@@ -91,9 +110,20 @@ export const lineage: z.ZodType<Lineage> = schemaOf<Lineage>()(
     volumeId: identifier,
     name: z.string(),
     parentVolumeId: identifier.exactOptional(),
+    parentSnapshotId: identifier.exactOptional(),
     children: z.array(identifier),
     depth: z.int(),
     tombstoned: z.boolean(),
+    snapshots: z
+      .array(
+        z.object({
+          snapshotId: identifier,
+          name: z.string(),
+          kept: z.boolean(),
+          children: z.array(identifier),
+        }),
+      )
+      .exactOptional(),
   }),
 );
 

@@ -9,6 +9,7 @@ export type {
   LayeringFacet,
   Lineage,
   LineageFacet,
+  LineageSnapshot,
 } from "./clones.ts";
 export type {
   ChangedBlocksFacet,

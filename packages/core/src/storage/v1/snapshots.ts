@@ -50,7 +50,10 @@ export interface SnapshotAttachment {
  */
 export interface SnapshotsFacet {
   createSnapshot(input: CreateSnapshot, context: OperationContext): Promise<Snapshot>;
-  /** Deleting what is absent succeeds. A snapshot that has children or is being read fails with `FAILED_PRECONDITION`, and names them or the hosts. */
+  /**
+   * Deleting what is absent succeeds. A snapshot that has overlays or is being read fails with `FAILED_PRECONDITION`, and names them or the hosts. So may one that has linked
+   * clones; or it is kept for them, as a volume is: its name is free, nobody sees it, and it goes with the last of them.
+   */
   deleteSnapshot(input: { readonly snapshotId: string }, context: OperationContext): Promise<void>;
   getSnapshot(input: { readonly snapshotId: string }, context: OperationContext): Promise<Snapshot>;
   /** In order of name. With `ownerDatacenter`, those that this datacenter stamped. With `name`, the one of that name. */
