@@ -1,3 +1,4 @@
+import { createOperationContext } from "@vdc-os/core";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -72,11 +73,24 @@ describe("the simulator is certified", () => {
   describeSuite(computeSuite, {
     create() {
       const world = new SimulatedWorld({ hosts: [{ name: "host-1" }] });
+      let made = 0;
       return {
         implementation: world.hypervisor("host-1"),
         spec,
         greeting: "VDC-READY",
         reopen: async () => world.hypervisor("host-1"),
+        async makeVolume(capacityBytes) {
+          const context = createOperationContext();
+          const storage = world.storage();
+          const { volumeId } = await storage.createVolume({ name: `disk-${made++}`, capacityBytes }, context);
+          const input = { volumeId, host: "host-1", access: "readWrite", generation: 1 } as const;
+          const { transport } = await storage.attachVolume(input, context);
+          return {
+            transport,
+            read: () => world.openTransport(transport).read(0, capacityBytes),
+            write: (content) => world.openTransport(transport).write(0, content),
+          };
+        },
         dispose: () => world.dispose(),
       };
     },

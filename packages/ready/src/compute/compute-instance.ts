@@ -1,7 +1,16 @@
 import { type OwnerStamp, isVdcError, type Page, type WatchItem } from "@vdc-os/core";
 import type { Hypervisor, Vm, VmSpec } from "@vdc-os/core/compute/v1";
+import type { VolumeTransport } from "@vdc-os/core/storage/v1";
 import { must } from "../suite/must.ts";
 import type { Instance, Requirement, SuiteTest } from "../suite/suite.ts";
+
+/** A volume that a VM of the host can have as a disk. */
+export interface ComputeVolume {
+  readonly transport: VolumeTransport;
+  /** All of it. No VM uses it meanwhile. */
+  read(): Promise<Uint8Array>;
+  write(content: Uint8Array): Promise<void>;
+}
 
 /** What the factory gives for the compute suite. */
 export interface ComputeInstance extends Instance<Hypervisor> {
@@ -14,6 +23,8 @@ export interface ComputeInstance extends Instance<Hypervisor> {
    * tried, and the verdict is `partial`.
    */
   reopen?(): Promise<Hypervisor>;
+  /** Makes a volume that reads as zeroes. Without it the facets that move and copy disks are not tried, and the verdict is `partial`. */
+  makeVolume?(capacityBytes: number): Promise<ComputeVolume>;
 }
 
 /** A requirement of the compute suite. */

@@ -1,5 +1,5 @@
 import { createOperationContext, isVdcError, VdcError, type WatchItem } from "@vdc-os/core";
-import type { Hypervisor, Vm } from "@vdc-os/core/compute/v1";
+import type { Hypervisor, StorageMigrationFacet, Vm } from "@vdc-os/core/compute/v1";
 import { describe } from "vitest";
 import type { Mutant } from "../suite/proves-suite.ts";
 import { describeProof, describeSuite } from "../suite/vitest.ts";
@@ -22,6 +22,13 @@ function create(): ComputeInstance {
     spec,
     greeting: "ready",
     reopen: async () => new MemoryHypervisor(implementation.host),
+    async makeVolume(capacityBytes) {
+      const { volumes } = implementation.host;
+      const transport = { kind: "file", path: `/memory/${volumes.size}`, format: "raw" } as const;
+      const content = new Uint8Array(capacityBytes);
+      volumes.set(JSON.stringify(transport), content);
+      return { transport, read: async () => content, write: async (bytes) => content.set(bytes) };
+    },
   };
 }
 
@@ -95,6 +102,19 @@ function items(memory: MemoryHypervisor, map: (item: WatchItem<Vm>) => readonly 
       for await (const item of memory.watchVms(input, context)) yield* map(item);
     },
   };
+}
+
+/** A mutant whose migrations are done in another way. */
+function mover(
+  breaks: string,
+  how: string,
+  change: (facet: StorageMigrationFacet, memory: MemoryHypervisor) => Partial<StorageMigrationFacet>,
+): Mutant<Hypervisor, ComputeInstance> {
+  return mutant(breaks, how, (memory) => {
+    const { storageMigration: facet } = memory.facets;
+    if (facet === undefined) throw new Error("the reference has the facet");
+    return { facets: { ...memory.facets, storageMigration: { ...facet, ...change(facet, memory) } } };
+  });
 }
 
 const mutants: readonly Mutant<Hypervisor, ComputeInstance>[] = [
@@ -282,6 +302,56 @@ const mutants: readonly Mutant<Hypervisor, ComputeInstance>[] = [
   forgetful("compute.reopen.defined", "forgets VMs that are off", ({ host }) => {
     for (const [vmId, { vm }] of host.vms) if (vm.state === "off") host.vms.delete(vmId);
   }),
+  mover("compute.migration.moves", "forgets to put the target into the spec", (facet, memory) => ({
+    async completeDiskMigration(input, context) {
+      const found = memory.host.vms.get(input.vmId);
+      const spec = found?.vm.spec;
+      const done = await facet.completeDiskMigration(input, context);
+      if (found !== undefined && spec !== undefined) found.vm = { ...found.vm, spec };
+      return done;
+    },
+  })),
+  mover("compute.migration.idempotent", "gives up one migration for another", (facet, memory) => ({
+    async startDiskMigration(input, context) {
+      const key = `${input.vmId}/${input.diskId}`;
+      if (memory.host.migrations.get(key)?.migrationId !== input.migrationId) memory.host.migrations.delete(key);
+      return facet.startDiskMigration(input, context);
+    },
+  })),
+  mover("compute.migration.cancel", "forgets what was cancelled", (facet, memory) => ({
+    async cancelDiskMigration(input, context) {
+      await facet.cancelDiskMigration(input, context);
+      memory.host.migrations.delete(`${input.vmId}/${input.diskId}`);
+    },
+  })),
+  mover("compute.migration.done", "says that it has cancelled what is done", (facet) => ({
+    cancelDiskMigration: (input, context) => otherwise(facet.cancelDiskMigration(input, context), () => undefined),
+  })),
+  mover("compute.migration.fenced", "moves disks for anybody", (facet, memory) => ({
+    startDiskMigration: (input, context) =>
+      facet.startDiskMigration({ ...input, generation: memory.host.vms.get(input.vmId)?.highest ?? 1 }, context),
+  })),
+  mover("compute.migration.ends", "is ready although the VM has ended", (facet, memory) => ({
+    async startDiskMigration(input, context) {
+      const found = memory.host.migrations.get(`${input.vmId}/${input.diskId}`);
+      return found?.migrationId === input.migrationId ? found : facet.startDiskMigration(input, context);
+    },
+  })),
+  forgetful("compute.migration.reopen", "forgets migrations", ({ host }) => host.migrations.clear()),
+  mutant("compute.copy.copies", "leaves out what is zero", (memory) => ({
+    facets: {
+      ...memory.facets,
+      diskCopy: {
+        async copyDisk({ source, target }) {
+          const { volumes } = memory.host;
+          const into = volumes.get(JSON.stringify(target));
+          volumes.get(JSON.stringify(source))?.forEach((byte, at) => {
+            if (into !== undefined && byte !== 0) into[at] = byte;
+          });
+        },
+      },
+    },
+  })),
 ];
 
 describe("the compute suite", () => {

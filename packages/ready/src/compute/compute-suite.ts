@@ -3,6 +3,7 @@ import { defineSuite, type Suite } from "../suite/suite.ts";
 import type { ComputeInstance } from "./compute-instance.ts";
 import { consoleRequirements } from "./console-requirements.ts";
 import { defineRequirements } from "./define-requirements.ts";
+import { diskRequirements } from "./disk-requirements.ts";
 import { observeRequirements } from "./observe-requirements.ts";
 import { powerRequirements } from "./power-requirements.ts";
 import { reopenRequirements } from "./reopen-requirements.ts";
@@ -17,5 +18,6 @@ export const computeSuite: Suite<Hypervisor, ComputeInstance> = defineSuite<Hype
     ...consoleRequirements,
     ...observeRequirements,
     ...reopenRequirements,
+    ...diskRequirements,
   ],
 });

@@ -1,6 +1,15 @@
 import { isDeepStrictEqual } from "node:util";
 import { type Description, type OperationContext, toVdcError, VdcError, type WatchItem } from "@vdc-os/core";
-import type { ComputeInventory, CreateVm, Hypervisor, Vm, VmStatistics } from "@vdc-os/core/compute/v1";
+import type {
+  ComputeFacets,
+  ComputeInventory,
+  CreateVm,
+  DiskMigration,
+  Hypervisor,
+  Vm,
+  VmStatistics,
+} from "@vdc-os/core/compute/v1";
+import { memoryDiskFacets } from "./memory-disks.ts";
 
 /** A VM of {@link MemoryHost}. */
 export interface MemoryVm {
@@ -14,6 +23,15 @@ export interface MemoryVm {
 export interface MemoryHost {
   readonly vms: Map<string, MemoryVm>;
   nextId: number;
+  /** By transport, as JSON. */
+  readonly volumes: Map<string, Uint8Array>;
+  /** The last migration of each disk. */
+  readonly migrations: Map<string, DiskMigration>;
+}
+
+/** A host without anything. */
+export function emptyMemoryHost(): MemoryHost {
+  return { vms: new Map(), nextId: 1, volumes: new Map(), migrations: new Map() };
 }
 
 /** Makes the event loop turn once, as anything that is real would. */
@@ -23,17 +41,24 @@ function turn(): Promise<void> {
 
 /** A hypervisor that pretends: the reference that the suite is proved with. Guests write `ready` and then do nothing. */
 export class MemoryHypervisor implements Hypervisor {
+  readonly facets: ComputeFacets;
   readonly host: MemoryHost;
   readonly #listeners = new Set<(item: WatchItem<Vm>) => void>();
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(host: MemoryHost = { vms: new Map(), nextId: 1 }) {
+  constructor(host: MemoryHost = emptyMemoryHost()) {
     this.host = host;
+    this.facets = memoryDiskFacets(host, (vmId, generation) => {
+      const found = this.#find(vmId);
+      if (generation !== undefined) this.#fence(found, generation);
+      return found;
+    });
   }
 
   async describe(): Promise<Description> {
     const implementation = { name: "memory", version: "1.0.0", simulated: true };
-    return { implementation, facets: {}, attributes: {} };
+    const available = { status: "available", limits: {}, evidence: "memory" } as const;
+    return { implementation, facets: { storageMigration: available, diskCopy: available }, attributes: {} };
   }
 
   async computeInventory(): Promise<ComputeInventory> {

@@ -22,6 +22,7 @@ import { fencedError } from "../world/fenced-error.ts";
 import { pageByKey } from "@vdc-os/core";
 import { describeSimulated } from "../world/simulated-description.ts";
 import { simulatorVersion, type WorldServices } from "../world/world-services.ts";
+import { diskFacets } from "./disk-facets.ts";
 import { hotAddFacet } from "./hot-add-facet.ts";
 import { SimulatedGuest } from "./simulated-guest.ts";
 import { isOn, newVmRecord, toVm, type VmRecord } from "./vm-record.ts";
@@ -62,6 +63,7 @@ export class SimulatedHypervisor implements Hypervisor {
         changed: (record) => this.#changed(record),
         mustFit: (record, bytes) => this.#mustFit(record, bytes),
       }),
+      ...diskFacets({ world, find: (vmId) => this.#find(vmId), changed: (record) => this.#changed(record) }),
     };
   }
 
@@ -76,8 +78,11 @@ export class SimulatedHypervisor implements Hypervisor {
           diskAdd: true,
           nicAdd: true,
         },
+        storageMigration: {},
+        diskCopy: {},
       },
       because: {
+        diskResize: "a simulated guest does not look at the size of its disk again",
         nativeMigration: "a simulated machine has no memory to move",
         replica: "a simulated machine has no memory to copy",
         snapshotWithMemory: "a simulated machine has no memory to save",

@@ -1,5 +1,5 @@
 import type { OwnerStamp } from "@vdc-os/core";
-import type { CreateVm, PowerState, Vm, VmSpec } from "@vdc-os/core/compute/v1";
+import type { CreateVm, DiskMigration, PowerState, Vm, VmSpec } from "@vdc-os/core/compute/v1";
 import { GuestConsole } from "./guest-console.ts";
 import type { SimulatedGuest } from "./simulated-guest.ts";
 
@@ -22,6 +22,8 @@ export interface VmRecord {
   poweredOn: number;
   detail: string | undefined;
   guest: SimulatedGuest | undefined;
+  /** The last migration of each disk. */
+  readonly migrations: Map<string, DiskMigration>;
 }
 
 /** A machine that is off. */
@@ -40,6 +42,7 @@ export function newVmRecord(vmId: string, asked: CreateVm): VmRecord {
     poweredOn: 0,
     detail: undefined,
     guest: undefined,
+    migrations: new Map(),
   };
 }
 
