@@ -1,5 +1,5 @@
 import { chmod } from "node:fs/promises";
-import { isVdcError, type Logger, type OperationContext } from "@vdc-os/core";
+import { isVdcError, type Logger, type OperationContext, VdcError } from "@vdc-os/core";
 import { backingFolder, inspect, Qcow2Image } from "@vdc-os/qcow2";
 import { servedWriter } from "./layer-changes.ts";
 import { LayerFiles } from "./layer-files.ts";
@@ -90,6 +90,10 @@ export class LayerRemoval {
         await processes.request(writer.host, "merge", { ...writer.owner, snapshotId }, context);
       } else if (!merged) {
         await this.#mergeHere({ entry, path, snapshotId, isLayer: upper !== undefined }, context);
+      }
+      // Nothing is removed on anybody's word.
+      if ((await inspect(path)).backing?.path === layerName(snapshotId)) {
+        throw new VdcError("INTERNAL", `layer '${snapshotId}' is still read after it was merged`);
       }
     }
     // A kill in between leaves a file that nobody knows: the next opening removes it.

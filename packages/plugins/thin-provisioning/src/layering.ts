@@ -2,7 +2,7 @@ import { chmod } from "node:fs/promises";
 import { type OperationContext, VdcError } from "@vdc-os/core";
 import type { CreateOverlay, LayeringFacet, Volume, VolumeSource } from "@vdc-os/core/storage/v1";
 import { syncDirectory } from "@vdc-os/core/local";
-import { backingFolder, type CopyOptions, createImageSync, Qcow2Image } from "@vdc-os/qcow2";
+import { backingFolder, type CopyOptions, createImageSync, inspect, Qcow2Image } from "@vdc-os/qcow2";
 import { assertNotCancelled } from "./assert-not-cancelled.ts";
 import { assertVolumeSize } from "./create-request.ts";
 import { assertDepth, chainDepth } from "./chain-depth.ts";
@@ -91,6 +91,9 @@ export class Layering implements LayeringFacet {
         if (lowest !== undefined) await this.#copyUpLayer(entry, lowest.snapshotId, context);
         else if (attachment === undefined) await this.#copyUpHere(entry, context);
         else await this.#copyUpThere(entry, attachment.host, context);
+        // The parent is forgotten only when no image reads it.
+        const path = lowest ? pool.layout.layer(volumeId, lowest.snapshotId) : pool.layout.image(volumeId);
+        if ((await inspect(path)).backing !== undefined) throw new VdcError("INTERNAL", "the parent is still read");
       } catch (error) {
         await pool.catalog.update(entry, (record) => ({ ...record, changing: undefined }));
         throw storageFailure(error, `copying up volume '${name}'`);
