@@ -2,11 +2,7 @@ import {
   type BitmapEntry,
   encodeBitmapEntry,
   encodeBitmapExtension,
-  MAX_BITMAP_BYTES,
-  MAX_BITMAP_NAME_BYTES,
   MAX_BITMAPS,
-  MAX_GRANULARITY_BITS,
-  MIN_GRANULARITY_BITS,
   readBitmapDirectory,
   readBitmapTable,
   withInUse,
@@ -16,6 +12,7 @@ import type { ImageFile } from "./file-layer.ts";
 import { EXTENSION_BITMAPS, type Header, hasFeature, readHeader } from "./header.ts";
 import { writeHeaderExtensions } from "./header-extensions.ts";
 import type { ImageCore, ImageWriter } from "./image-core.ts";
+import { checkNewBitmap, type CreateBitmapOptions } from "./new-bitmap.ts";
 import { Qcow2Error } from "./qcow2-error.ts";
 import { TrackedBitmap } from "./tracked-bitmap.ts";
 
@@ -30,13 +27,6 @@ export interface BitmapInfo {
    * deleted and nothing else.
    */
   readonly inconsistent: boolean;
-}
-
-export interface CreateBitmapOptions {
-  /** What one bit covers: a power of two from 512 bytes to 2 GiB. Defaults to 65536. */
-  readonly granularityBytes?: number;
-  /** Defaults to true. */
-  readonly enabled?: boolean;
 }
 
 /**
@@ -136,36 +126,13 @@ export class DirtyBitmaps {
   }
 
   create(header: Header, name: string, options: CreateBitmapOptions): void {
-    const { granularityBytes = 65536, enabled = true } = options;
-    const granularityBits = Math.log2(granularityBytes);
-    const nameBytes = Buffer.byteLength(name);
-    if (
-      !Number.isInteger(granularityBits) ||
-      granularityBits < MIN_GRANULARITY_BITS ||
-      granularityBits > MAX_GRANULARITY_BITS
-    ) {
-      throw new Qcow2Error(
-        "INVALID_ARGUMENT",
-        `granularity ${granularityBytes} is not a power of two from 512 to 2 GiB`,
-      );
-    }
-    if (nameBytes === 0 || nameBytes > MAX_BITMAP_NAME_BYTES || name.includes("\0")) {
-      throw new Qcow2Error("INVALID_ARGUMENT", `a bitmap's name has 1 to ${MAX_BITMAP_NAME_BYTES} bytes`);
-    }
-    if (header.version !== 3) {
-      throw new Qcow2Error("UNSUPPORTED_FEATURE", `'${this.#file.path}' is of version 2, which has no bitmaps`);
-    }
-    if (header.virtualSizeBytes === 0) {
-      throw new Qcow2Error("INVALID_ARGUMENT", `'${this.#file.path}' has no bytes to keep a bitmap of`);
-    }
+    const { enabled = true } = options;
+    const granularityBits = checkNewBitmap(this.#file.path, header, name, options);
     if (this.#tracked.length + this.#kept.length >= MAX_BITMAPS) {
       throw new Qcow2Error(
         "TOO_LARGE",
         `'${this.#file.path}' has ${MAX_BITMAPS} bitmaps, which is all that it can have`,
       );
-    }
-    if (Math.ceil(header.virtualSizeBytes / granularityBytes / 8) > MAX_BITMAP_BYTES) {
-      throw new Qcow2Error("TOO_LARGE", `a bitmap of granularity ${granularityBytes} is too large for this disk`);
     }
     if ([...this.#tracked, ...this.#kept].some((bitmap) => bitmap.name === name)) {
       throw new Qcow2Error("ALREADY_EXISTS", `'${this.#file.path}' has a bitmap '${name}'`);

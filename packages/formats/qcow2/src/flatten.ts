@@ -4,6 +4,7 @@ import type { ImageCore } from "./image-core.ts";
 import { prepareWriter } from "./image-core.ts";
 import { throwIfAborted } from "./qcow2-error.ts";
 import { mapImage, readImage } from "./read-path.ts";
+import { assertNoSnapshots, writeBackingReference } from "./rebase.ts";
 import { writeImage } from "./write-path.ts";
 
 export interface CopyProgress {
@@ -19,9 +20,18 @@ export interface CopyOptions {
 /** How much is copied before other work gets a turn. */
 const STEP_BYTES: number = 1024 * 1024;
 
-/** Copies up what only lower layers hold. Each step is done in one go, so writes that come between steps are never overwritten. */
-export async function flattenImage(core: ImageCore, options: CopyOptions): Promise<void> {
+/** `assertOpen` is asked again after each wait. */
+export interface FlattenOptions extends CopyOptions {
+  readonly assertOpen: () => void;
+}
+
+/**
+ * Copies up what only lower layers hold, then drops the reference to them. Each step is done in one go, so writes that come between steps are
+ * never overwritten. Errors: `INVALID_ARGUMENT` with snapshots, which need what is below.
+ */
+export async function flattenImage(core: ImageCore, options: FlattenOptions): Promise<void> {
   prepareWriter(core);
+  assertNoSnapshots(core);
   const { clusterSize } = core.geometry;
   const step = Math.max(STEP_BYTES, clusterSize);
   const buffer = Buffer.allocUnsafe(step);
@@ -49,8 +59,15 @@ export async function flattenImage(core: ImageCore, options: CopyOptions): Promi
     at = end;
     options.onProgress?.({ doneBytes: at, totalBytes: core.virtualSizeBytes });
     await yieldToLoop();
+    options.assertOpen();
   }
   throwIfAborted(options.signal, `flattening '${core.file.path}'`);
+  // One may have been made meanwhile.
+  assertNoSnapshots(core);
+  const old = core.backing;
+  writeBackingReference(core, undefined);
+  core.backing = undefined;
+  await old?.close();
 }
 
 /** A disk that can be written to; `Qcow2Image` is one. */

@@ -1,5 +1,6 @@
-import type { BitmapInfo, CreateBitmapOptions } from "./dirty-bitmaps.ts";
+import type { BitmapInfo } from "./dirty-bitmaps.ts";
 import { type ImageCore, type ImageWriter, prepareWriter } from "./image-core.ts";
+import type { CreateBitmapOptions } from "./new-bitmap.ts";
 import { Qcow2Error } from "./qcow2-error.ts";
 import { assertRange } from "./read-path.ts";
 import type { DirtyRange } from "./tracked-bitmap.ts";

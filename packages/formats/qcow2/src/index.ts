@@ -16,9 +16,10 @@ export type { BackingReference, DataFileReference } from "./header.ts";
 
 // Snapshots and bitmaps inside an image.
 
-export type { BitmapInfo, CreateBitmapOptions } from "./dirty-bitmaps.ts";
+export type { BitmapInfo } from "./dirty-bitmaps.ts";
 export type { ImageBitmaps } from "./image-bitmaps.ts";
 export type { ImageSnapshots } from "./image-snapshots.ts";
+export type { CreateBitmapOptions } from "./new-bitmap.ts";
 export type { CreateSnapshotOptions, SnapshotInfo } from "./snapshots.ts";
 export type { DirtyRange } from "./tracked-bitmap.ts";
 

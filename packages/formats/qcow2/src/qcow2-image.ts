@@ -20,7 +20,7 @@ import {
 } from "./open-image.ts";
 import { Qcow2Error } from "./qcow2-error.ts";
 import { assertRange, mapImage, readImage } from "./read-path.ts";
-import { assertNoSnapshots, writeBackingReference } from "./rebase.ts";
+import { writeBackingReference } from "./rebase.ts";
 import type { RepairMode } from "./repair.ts";
 import { repairOnOpening } from "./repair-on-opening.ts";
 import { type ResizeOptions, resizeImage } from "./resize.ts";
@@ -228,14 +228,7 @@ export class Qcow2Image implements BlockSource {
   async flatten(options: CopyOptions = {}): Promise<void> {
     this.#assertOpen();
     if (this.#core.backing === undefined && this.#core.header.backing === undefined) return;
-    assertNoSnapshots(this.#core);
-    await flattenImage(this.#core, options);
-    this.#assertOpen();
-    assertNoSnapshots(this.#core);
-    const old = this.#core.backing;
-    writeBackingReference(this.#core, undefined);
-    this.#core.backing = undefined;
-    await old?.close();
+    await flattenImage(this.#core, { ...options, assertOpen: () => this.#assertOpen() });
   }
 
   /**
