@@ -6,6 +6,7 @@ import { cloneRequirements } from "./clone-requirements.ts";
 import { dataServiceRequirements } from "./data-service-requirements.ts";
 import { groupSnapshotRequirements } from "./group-snapshot-requirements.ts";
 import { layeringRequirements } from "./layering-requirements.ts";
+import { momentRequirements } from "./moment-requirements.ts";
 import { poolRequirements } from "./pool-requirements.ts";
 import { qualityRequirements } from "./quality-requirements.ts";
 import { revertRequirements } from "./revert-requirements.ts";
@@ -25,6 +26,7 @@ export const storageSuite: Suite<StorageProvider, StorageInstance> = defineSuite
     ...dataServiceRequirements,
     ...layeringRequirements,
     ...cloneRequirements,
+    ...momentRequirements,
     ...snapshotRequirements,
     ...revertRequirements,
     ...groupSnapshotRequirements,

@@ -118,6 +118,48 @@ export const copyMutants: readonly StorageMutant[] = [
       return { ...attachment, access: "readWrite" };
     },
   })),
+  facetMutant("storage.clones.online", "links to a volume that is written", "clones", (facet, store) => ({
+    async cloneVolume(input, call) {
+      if (input.source.kind !== "volume") return facet.cloneVolume(input, call);
+      const volume = store.get(input.source.volumeId);
+      const { attachment } = volume;
+      volume.attachment = undefined;
+      try {
+        return await facet.cloneVolume(input, call);
+      } finally {
+        volume.attachment = attachment;
+      }
+    },
+  })),
+  mutant("storage.clones.online", "says that it clones what is written, and shows later writes", (store) => ({
+    describe: async () => {
+      const description = await store.describe();
+      const clones = description.facets.clones;
+      if (clones?.status !== "available") return description;
+      const online = { ...clones, limits: { ...clones.limits, online: true } };
+      return { ...description, facets: { ...description.facets, clones: online } };
+    },
+    facets: {
+      ...store.facets,
+      clones: {
+        async cloneVolume(input, call) {
+          const volume = input.source.kind === "volume" ? store.get(input.source.volumeId) : undefined;
+          const attachment = volume?.attachment;
+          if (volume !== undefined) volume.attachment = undefined;
+          try {
+            return await store.facets.clones.cloneVolume(input, call);
+          } finally {
+            if (volume !== undefined) volume.attachment = attachment;
+          }
+        },
+      },
+    },
+  })),
+  facetMutant("storage.clones.snapshot-deleted", "takes a snapshot from its clones", "snapshots", (_, store) => ({
+    async deleteSnapshot({ snapshotId }) {
+      store.pool.snapshots.delete(snapshotId);
+    },
+  })),
   restartMutant("storage.clones.durable", "forgets who reads from whom", (pool) => {
     for (const volume of pool.volumes.values()) volume.parentVolumeId = undefined;
   }),
