@@ -5,9 +5,11 @@ const [folder = "", run = ""] = process.argv.slice(2);
 const datacenter = await openDatacenter(folder);
 const clones = await datacenter.clones.facet("clones");
 const lineage = await datacenter.clones.facet("lineage");
-if (!clones.available || !lineage.available) throw new Error("the facets are absent");
+const snapshots = await datacenter.clones.facet("snapshots");
+if (!clones.available || !lineage.available || !snapshots.available) throw new Error("the facets are absent");
 const { operations: cloning } = clones;
 const { operations: family } = lineage;
+const { operations: moments } = snapshots;
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 async function remove(volumeId: string): Promise<void> {
@@ -30,6 +32,15 @@ async function churn(lane: number): Promise<void> {
     const middle = await clone("m", root.volumeId, "linked");
     const leaf = await clone("l", middle, "linked");
     await clone("f", leaf, "full");
+    const { snapshotId } = await moments.createSnapshot({ name, volumeId: leaf });
+    say(`took ${snapshotId}`);
+    const source = { kind: "snapshot", snapshotId } as const;
+    const { volume } = await cloning.cloneVolume({ name: `${name}-s`, source, want: "linked" });
+    say(`made ${volume.volumeId}`);
+    if (step % 3 !== 0) await remove(volume.volumeId);
+    say(`dropping ${snapshotId}`);
+    await moments.deleteSnapshot({ snapshotId });
+    say(`dropped ${snapshotId}`);
     await remove(root.volumeId);
     await remove(middle);
     if (step % 2 === 0) await family.flatten({ volumeId: leaf });

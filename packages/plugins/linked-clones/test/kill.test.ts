@@ -27,13 +27,19 @@ it("has after a kill at any moment what was acknowledged, and leaks nothing in t
   const random = createTestRandom(11);
   let kept = new Set<string>();
   const gone = new Set<string>();
+  const taken = new Set<string>();
+  const dropping = new Set<string>();
+  const dropped = new Set<string>();
   for (let run = 0; run < (process.env.VDC_DEEP ? 40 : 4); run++) {
     const deleting = new Set<string>();
-    for (const line of await runUntil(folder.path, run, 1 + Math.floor(random.next() * 40))) {
+    for (const line of await runUntil(folder.path, run, 1 + Math.floor(random.next() * 60))) {
       const [what, volumeId = ""] = line.split(" ");
       if (what === "made") kept.add(volumeId);
       else if (what === "deleting") deleting.add(volumeId);
-      else gone.add(volumeId);
+      else if (what === "deleted") gone.add(volumeId);
+      else if (what === "took") taken.add(volumeId);
+      else if (what === "dropping") dropping.add(volumeId);
+      else dropped.add(volumeId);
     }
     await using datacenter = await openDatacenter(folder.path);
     const lineage = await datacenter.clones.facet("lineage");
@@ -50,6 +56,16 @@ it("has after a kill at any moment what was acknowledged, and leaks nothing in t
     // Only what is listed, or kept for what is listed, takes space underneath.
     const below = (await datacenter.base.listVolumes({ limit: 1000 })).items.map(({ volumeId }) => volumeId);
     expect(new Set(below)).toEqual(new Set(tree.map(({ volumeId }) => volumeId)));
+    const snapshots = await datacenter.clones.facet("snapshots");
+    const snapshotsBelow = await datacenter.base.facet("snapshots");
+    if (!snapshots.available || !snapshotsBelow.available) throw new Error("the facets are absent");
+    const shown = (await snapshots.operations.listSnapshots({ limit: 1000 })).items.map(({ snapshotId }) => snapshotId);
+    for (const id of taken) if (!dropping.has(id)) expect(shown).toContain(id);
+    for (const id of dropped) expect(shown).not.toContain(id);
+    // So do only the snapshots that are shown, or that clones read.
+    const read = tree.flatMap((node) => node.snapshots ?? []).map(({ snapshotId }) => snapshotId);
+    const takenBelow = (await snapshotsBelow.operations.listSnapshots({ limit: 1000 })).items;
+    expect(new Set(takenBelow.map(({ snapshotId }) => snapshotId))).toEqual(new Set([...shown, ...read]));
     for (const { tombstoned, children } of tree) if (tombstoned) expect(children).not.toEqual([]);
     expect((await keysOf(datacenter)).filter((key) => key.startsWith("pending/"))).toEqual([]);
     expect(readdirSync(join(folder.path, "pool", "trash"))).toEqual([]);

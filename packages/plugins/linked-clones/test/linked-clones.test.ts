@@ -1,5 +1,6 @@
-import { createOperationContext, VdcError } from "@vdc-os/core";
+import { createOperationContext } from "@vdc-os/core";
 import { describe, expect, it } from "vitest";
+import { cutting } from "./cutting-handle.ts";
 import { keysOf, mib, openDatacenter, reopened, type TestDatacenter, temporaryFolder } from "./test-datacenter.ts";
 
 async function facets(datacenter: TestDatacenter) {
@@ -122,29 +123,3 @@ describe("linked clones", () => {
     throw new Error("the calls never completed");
   });
 });
-
-/** A handle whose calls fail once a number of them was made, before or after they took effect, in turn. */
-function cutting<T extends object>(handle: T, left: { calls: number }): T {
-  const fail = (): never => {
-    throw new VdcError("UNAVAILABLE", "killed");
-  };
-  const wrap = (target: object): object =>
-    new Proxy(target, {
-      get(_, key) {
-        const value = Reflect.get(target, key, target) as unknown;
-        if (typeof value !== "function") return value;
-        return async (...args: unknown[]) => {
-          if (left.calls <= 0) fail();
-          const result = (await value.apply(target, args)) as unknown;
-          if (key === "facet") {
-            const facet = result as { readonly available: true; readonly operations: object };
-            return { ...facet, operations: wrap(facet.operations) };
-          }
-          left.calls--;
-          if (left.calls === 0) fail();
-          return result;
-        };
-      },
-    });
-  return wrap(handle) as T;
-}
