@@ -16,6 +16,7 @@ import { absentFacet, type MadeVolume, makeVolume } from "./volume/make-volume.t
 import { VolumePlacer } from "./volume/place-volume-object.ts";
 import { revertVolume } from "./volume/revert-volume.ts";
 import { moveVolume } from "./volume/move-volume.ts";
+import { showGuestItsSize } from "./volume/show-guest-its-size.ts";
 import { removeElsewhere } from "./volume/remove-elsewhere.ts";
 import { storageOf, type VolumeContext as Context, type VolumeObject } from "./volume/volume-object.ts";
 import { type CloneSource, cloneSourceOf } from "./volume/volume-source.ts";
@@ -108,6 +109,8 @@ async function ensure(context: Context, found: VolumeObject, services: Services)
   const { capacityBytes } = object.spec;
   if (capacityBytes !== undefined && capacityBytes > volume.capacityBytes)
     volume = await grow(context, storage, volume, { capacityBytes, placer: services.placer });
+  const { waitsFor, later } = await showGuestItsSize(context, object, volume, services.providers);
+  if (waitsFor !== undefined) return { requeueAfterMs: waitMs };
   const compliance = await holdAgainstPolicy(context, object, storage, volumeId);
   const { allocatedBytes, capacityBytes: size } = volume;
   const first =
@@ -125,7 +128,10 @@ async function ensure(context: Context, found: VolumeObject, services: Services)
       capacityBytes: size,
       allocatedBytes,
     },
-    conditions: [{ type: readyCondition, status: "True", reason: "Realised" }, ...compliance.conditions],
+    conditions: [
+      { type: readyCondition, status: "True", reason: "Realised", ...(later === undefined ? {} : { message: later }) },
+      ...compliance.conditions,
+    ],
   }));
   return undefined;
 }

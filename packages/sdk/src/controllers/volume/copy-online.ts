@@ -1,33 +1,24 @@
 import { isVdcError, VdcError } from "@vdc-os/core";
 import type { DiskMigration, StorageMigrationFacet } from "@vdc-os/core/compute/v1";
-import { virtualMachineKind } from "../../kinds/virtual-machine-spec.ts";
 import type { VolumeMove, VolumeStatus } from "../../kinds/volume-spec.ts";
 import type { DatacenterProviders } from "../providers.ts";
 import { ensureTarget } from "./move-target.ts";
 import { arrive, enter, giveUp, type MoveStep } from "./move-step.ts";
 import { showProgress } from "./move-progress.ts";
+import { findRunningDisk, type RunningDisk, undefinedWhenAbsent } from "./running-disk.ts";
 import type { VolumeContext, VolumeObject } from "./volume-object.ts";
 
 const pollMs = 200;
 
-/** The VM's disk that a volume is, while the VM runs; or what that waits for. */
-export async function findRunningDisk(
+/** The VM's disk that a volume is, while the VM runs where disks can be moved; or what that waits for. */
+export async function findMovableDisk(
   context: VolumeContext,
   object: VolumeObject,
   providers: DatacenterProviders,
   attachedTo: NonNullable<VolumeStatus["attachedTo"]>,
-): Promise<NonNullable<VolumeMove["online"]> | { readonly waitsFor: string }> {
-  const { host, generation } = attachedTo;
-  const { tenant, name } = object.metadata;
-  const waitsFor = `VM '${attachedTo.vm}' on host '${host}' has it attached, and does not run yet`;
-  const vm = await context.store.find(virtualMachineKind, { tenant, name: attachedTo.vm }, { signal: context.signal });
-  const disk = vm?.status.disks?.find(({ volume }) => volume === name);
-  const vmId = vm?.status.vmId;
-  if (vmId === undefined || disk === undefined || vm?.status.generation !== generation) return { waitsFor };
-  await migrationFacet(context, providers, host);
-  const found = await providers.compute.get(host).getVm({ vmId }, context.operation).catch(undefinedWhenAbsent);
-  const runs = found?.state === "running" || found?.state === "paused";
-  return runs && found.generation === generation ? { vm: attachedTo.vm, vmId, diskId: disk.id } : { waitsFor };
+): Promise<RunningDisk | { readonly waitsFor: string }> {
+  await migrationFacet(context, providers, attachedTo.host);
+  return findRunningDisk(context, object, providers, attachedTo);
 }
 
 /** Has the hypervisor copy, and goes on when both sides are the same. */
@@ -138,9 +129,4 @@ async function migrationFacet(
 function refOf(move: VolumeMove) {
   const { vmId = "", diskId = "" } = move.online ?? {};
   return { vmId, diskId, generation: move.generation, migrationId: move.to.name };
-}
-
-function undefinedWhenAbsent(error: unknown): undefined {
-  if (!isVdcError(error, "NOT_FOUND")) throw error;
-  return undefined;
 }

@@ -17,7 +17,7 @@ import type { DatacenterProviders, StorageHandle } from "../providers.ts";
 import { isTerminal } from "../reconcile-failure.ts";
 import { settleIntents } from "../settle-intents.ts";
 import { copyOffline, hostForCopy } from "./copy-offline.ts";
-import { cancelOnline, copyOnline, findRunningDisk, resolveSwitch } from "./copy-online.ts";
+import { cancelOnline, copyOnline, findMovableDisk, resolveSwitch } from "./copy-online.ts";
 import { beginMove, enter, giveUp, type MoveStep, waitFor } from "./move-step.ts";
 import { isAskedElsewhere, storageOf, type VolumeContext, type VolumeObject } from "./volume-object.ts";
 
@@ -104,7 +104,7 @@ async function begin(context: VolumeContext, object: VolumeObject, providers: Da
     const host = await hostForCopy(context, object, providers);
     return beginMove((now) => ({ ...now, moves, generation, move: { ...common, host, generation } }));
   }
-  const disk = await findRunningDisk(context, object, providers, attachedTo);
+  const disk = await findMovableDisk(context, object, providers, attachedTo);
   if ("waitsFor" in disk) return waitFor(context, disk.waitsFor);
   const { host, generation } = attachedTo;
   return beginMove((now) => ({ ...now, moves, move: { ...common, host, generation, online: disk } }));
