@@ -1,0 +1,108 @@
+import { type Condition, findCondition, isConditionTrue, readyCondition, storageNameOf } from "@vdc-os/sdk";
+import type { VolumeObject } from "../datacenter/storage-access.ts";
+import { formatByteSize } from "../terminal/byte-size.ts";
+import { formatTime } from "../terminal/duration.ts";
+import { printable } from "../terminal/printable.ts";
+import type { Style } from "../terminal/style.ts";
+import { formatFacts } from "../terminal/table.ts";
+
+/** A volume as JSON shows it: names and sizes that stay what they are from version to version. */
+export interface VolumeView {
+  readonly name: string;
+  readonly uid: string;
+  readonly storage?: string;
+  readonly policy?: string;
+  readonly volumeId?: string;
+  readonly capacityBytes?: number;
+  readonly allocatedBytes?: number;
+  readonly cloneKind?: string;
+  readonly attachedTo?: { readonly vm: string; readonly host: string };
+  readonly state: string;
+  readonly createdAt: number;
+}
+
+/** What is shown of a volume, with what its provider says now. */
+export function volumeView(
+  object: VolumeObject,
+  current: { readonly allocatedBytes: number; readonly capacityBytes: number } | undefined,
+): VolumeView {
+  const { metadata, spec, status } = object;
+  const { capacityBytes, allocatedBytes } = { ...status, ...current };
+  const storage = storageNameOf(object);
+  const { volumeId, cloneKind, attachedTo } = status;
+  return {
+    name: metadata.name,
+    uid: metadata.uid,
+    ...(storage === undefined ? {} : { storage }),
+    ...(spec.policy === undefined ? {} : { policy: spec.policy }),
+    ...(volumeId === undefined ? {} : { volumeId }),
+    ...(capacityBytes === undefined ? {} : { capacityBytes }),
+    ...(allocatedBytes === undefined ? {} : { allocatedBytes }),
+    ...(cloneKind === undefined ? {} : { cloneKind }),
+    ...(attachedTo === undefined ? {} : { attachedTo: { vm: attachedTo.vm, host: attachedTo.host } }),
+    state: stateOf(object),
+    createdAt: metadata.createdAt,
+  };
+}
+
+/** What a volume is doing, in a word or two. */
+export function stateOf({ metadata, status, conditions }: VolumeObject): string {
+  if (metadata.deletionRequestedAt !== undefined) return "being removed";
+  if (status.move !== undefined) return `moving to '${status.move.to.storage}'`;
+  const failed = findCondition(conditions, "Failed");
+  if (failed?.status === "True") return `failed: ${printable(failed.message ?? failed.reason)}`;
+  return isConditionTrue(conditions, readyCondition, metadata.generation) ? "ready" : "being made";
+}
+
+/** A size, or what stands for one that is not known. */
+export function sizeText(bytes: number | undefined): string {
+  return bytes === undefined ? "-" : formatByteSize(bytes);
+}
+
+/** A volume's facts, one on a line. */
+export function volumeFacts(view: VolumeView, object: VolumeObject, style: Style): string {
+  const { placement, qos } = object.status;
+  const { capacityBytes: size, allocatedBytes: used } = view;
+  return formatFacts(
+    [
+      ["name", style.bold(view.name)],
+      ["state", view.state],
+      ["storage", view.storage],
+      ["policy", view.policy],
+      ["because", placement?.reason],
+      ["size", sizeText(size)],
+      ["used", used === undefined || size === undefined ? undefined : `${sizeText(used)} (${percent(used, size)})`],
+      ["content", contentText(object)],
+      [
+        "attached",
+        view.attachedTo === undefined ? "no" : `VM '${view.attachedTo.vm}' on host '${view.attachedTo.host}'`,
+      ],
+      ["limits", qos === undefined ? undefined : `${qos.iops} operations/s, ${qos.bytesPerSecond} bytes/s`],
+      ["created", formatTime(view.createdAt)],
+      ["id", view.volumeId],
+      ...object.conditions.filter(isTrouble).map(troubleFact),
+    ],
+    style.dim,
+  );
+}
+
+function contentText({ spec, status }: VolumeObject): string {
+  const { content } = spec;
+  if (content.kind === "empty") return "empty at first";
+  if (content.kind === "file") return `file '${printable(content.path)}' (${content.format})`;
+  const source = "volume" in content ? `volume '${content.volume}'` : `snapshot '${content.snapshot}'`;
+  return `${status.cloneKind ?? content.want} clone of ${source}`;
+}
+
+function isTrouble({ type, status }: Condition): boolean {
+  return (type === "Compliant" && status === "False") || (type === "Failed" && status === "True");
+}
+
+function troubleFact({ type, message, reason }: Condition): readonly [string, string] {
+  return [type === "Failed" ? "failed" : "policy not met", printable(message ?? reason)];
+}
+
+/** A part of a whole: `12%`. */
+export function percent(part: number, whole: number): string {
+  return whole === 0 ? "0%" : `${Math.round((part / whole) * 100)}%`;
+}

@@ -1,0 +1,43 @@
+import { isVdcError } from "@vdc-os/core";
+import type { TaskHandle } from "@vdc-os/sdk";
+import type { CommandContext } from "../commands/command-context.ts";
+
+/** Options of {@link finishTask}. */
+export interface FinishTaskOptions {
+  /** What is shown while it takes its time. */
+  readonly label: string;
+  /** What the whole of it moves, where that is known. */
+  readonly totalBytes?: number | undefined;
+  /** Waits until what the cancelled task had begun is undone. It has half a minute; the datacenter undoes the rest when it is opened again. */
+  readonly afterCancel?: (signal: AbortSignal) => Promise<unknown>;
+}
+
+const undoingMs = 30_000;
+
+/** Waits for a task, and shows how far it is. When the user interrupts, the task is cancelled, and what it had begun is undone first. */
+export async function finishTask<Result>(
+  { terminal, signal }: Pick<CommandContext, "terminal" | "signal">,
+  task: TaskHandle<Result>,
+  options: FinishTaskOptions,
+): Promise<Result> {
+  const { label, totalBytes, afterCancel } = options;
+  return terminal.progress(
+    label,
+    async (shown) => {
+      try {
+        return await task.wait({ signal, onProgress: (progress) => shown.update(progress) });
+      } catch (error) {
+        if (!signal.aborted) throw error;
+        const undoing = AbortSignal.timeout(undoingMs);
+        shown.update({ message: "cancelling" });
+        await task.cancel({ signal: undoing }).catch((failure) => {
+          // It has ended meanwhile, or can't be cancelled any more.
+          if (!isVdcError(failure)) throw failure;
+        });
+        await afterCancel?.(undoing).catch(() => {});
+        throw error;
+      }
+    },
+    { totalBytes },
+  );
+}

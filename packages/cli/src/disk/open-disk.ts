@@ -1,0 +1,35 @@
+import { resolve } from "node:path";
+import { backingFolder, type BlockSource, dataFileFolder, openRawSource, Qcow2Image } from "@vdc-os/qcow2";
+import { VmdkDisk } from "@vdc-os/vmdk";
+import type { DiskFormat } from "./recognise-format.ts";
+
+/** Options of {@link openDisk}. */
+export interface OpenDiskOptions {
+  readonly format: DiskFormat;
+  /** The folder in which files lie that a qcow2 image may name: backing files and data files. Without it none is opened. */
+  readonly filesIn?: string | undefined;
+  readonly cwd: string;
+}
+
+/** Opens a disk image for reading. The caller closes it. */
+export async function openDisk(path: string, options: OpenDiskOptions): Promise<BlockSource> {
+  const { format, filesIn, cwd } = options;
+  if (format === "raw") return openRawSource(path);
+  if (format === "qcow2") {
+    const folder = filesIn === undefined ? undefined : resolve(cwd, filesIn);
+    return Qcow2Image.open(path, {
+      readOnly: true,
+      ...(folder === undefined
+        ? {}
+        : { resolveBacking: backingFolder(folder), resolveDataFile: dataFileFolder(folder) }),
+    });
+  }
+  const disk = await VmdkDisk.open(path);
+  return {
+    sizeBytes: disk.sizeBytes,
+    read: (buffer, offset) => disk.read(buffer, offset),
+    readSync: (buffer, offset) => disk.readSync(buffer, offset),
+    map: (offset, length) => [...disk.map(offset, length)],
+    close: () => disk.close(),
+  };
+}
