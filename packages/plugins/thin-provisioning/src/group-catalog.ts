@@ -39,7 +39,9 @@ export class GroupCatalog {
   /** Reads the groups, and forgets those that a kill kept from being taken whole. */
   static async open(layout: PoolLayout, logger: Logger): Promise<GroupCatalog> {
     const catalog = new GroupCatalog(layout);
-    mkdirSync(layout.groups, { recursive: true, mode: 0o700 });
+    const made = mkdirSync(layout.groups, { recursive: true, mode: 0o700 });
+    // A record that is synced in a folder is found again only by the folder's own name.
+    if (made !== undefined) await syncDirectory(layout.root);
     for (const name of readdirSync(layout.groups)) {
       const [id = "", kind] = name.split(".");
       if (!isVolumeId(id) || kind !== "json") continue;

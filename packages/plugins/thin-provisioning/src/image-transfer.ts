@@ -153,7 +153,7 @@ function destinationExists(path: string): VdcError {
 /** The size of an image's disk, in whole sectors. Refuses an image that names other files, or needs what the engine does not have. */
 async function imageSizeOf({ path, format }: ImageFile): Promise<number> {
   if (format === "raw") {
-    const disk = await openRawSource(path);
+    const disk = await openImage({ path, format });
     await disk.close();
     return Math.ceil(disk.sizeBytes / 512) * 512;
   }
@@ -162,6 +162,8 @@ async function imageSizeOf({ path, format }: ImageFile): Promise<number> {
   });
   const why = [
     ...(image.backing === undefined ? [] : [`it names the backing file '${image.backing.path}'`]),
+    ...(image.dataFile === undefined ? [] : [`it names the data file '${image.dataFile.name ?? ""}'`]),
+    ...(image.encryption === "none" ? [] : [`it is encrypted (${image.encryption})`]),
     ...image.unsupported.map((feature) => `it has ${feature}`),
     ...(image.isCorrupt ? ["it is marked as corrupt"] : []),
   ];
@@ -177,8 +179,12 @@ function refused(path: string, why: string, cause?: unknown): VdcError {
 }
 
 /** Opens an image for reading. No backing is resolved, so that one that appeared since the inspection is refused. */
-function openImage({ path, format }: ImageFile): Promise<BlockSource> {
-  return format === "raw" ? openRawSource(path) : Qcow2Image.open(path, { readOnly: true });
+async function openImage({ path, format }: ImageFile): Promise<BlockSource> {
+  try {
+    return await (format === "raw" ? openRawSource(path) : Qcow2Image.open(path, { readOnly: true }));
+  } catch (error) {
+    throw refused(path, (error as Error).message, error);
+  }
 }
 
 async function writeRaw(path: string, source: BlockSource, options: TransferOptions): Promise<void> {

@@ -1,4 +1,4 @@
-import { chmod, link, rename, rm } from "node:fs/promises";
+import { chmod, link, readdir, rename, rm } from "node:fs/promises";
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { syncDirectory } from "@vdc-os/core/local";
@@ -30,7 +30,7 @@ export class LayerFiles {
   /** Makes the overlay, durably, beside the volume's image. It has no effect yet. */
   async prepare({ snapshotId, capacityBytes, clusterBytes }: NewActiveLayer): Promise<void> {
     const path = join(this.#folder, nextName);
-    await rm(path, { force: true });
+    await this.#removePrepared();
     createImageSync({
       path,
       virtualSizeBytes: capacityBytes,
@@ -65,7 +65,7 @@ export class LayerFiles {
   async settle(next: NewActiveLayer): Promise<boolean> {
     const layer = statSync(join(this.#folder, layerName(next.snapshotId)), { throwIfNoEntry: false });
     if (layer === undefined) {
-      await rm(join(this.#folder, nextName), { force: true });
+      await this.#removePrepared();
       return false;
     }
     if (this.isDone(next.snapshotId)) {
@@ -90,6 +90,14 @@ export class LayerFiles {
     await rm(path, { force: true });
     removeAbandonedClaims(path);
     await syncDirectory(this.#folder);
+  }
+
+  /** Removes what was prepared, also what a kill left under the name that a new image has until it is whole. */
+  async #removePrepared(): Promise<void> {
+    for (const name of await readdir(this.#folder)) {
+      const isUnfinished = name.startsWith(`.${nextName}.`) && name.endsWith(".tmp");
+      if (name === nextName || isUnfinished) await rm(join(this.#folder, name), { force: true });
+    }
   }
 
   async #activate(snapshotId: string): Promise<void> {

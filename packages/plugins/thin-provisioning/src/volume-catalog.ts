@@ -51,7 +51,9 @@ export class VolumeCatalog {
 
   /** Reads a pool's folder, and sweeps what a kill left. The caller holds the pool's lock. */
   static async open(layout: PoolLayout, logger: Logger): Promise<VolumeCatalog> {
-    for (const folder of [layout.volumes, layout.trash]) mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const made = [layout.volumes, layout.trash].map((folder) => mkdirSync(folder, { recursive: true, mode: 0o700 }));
+    // What is synced in a folder is found again only by the folder's own name.
+    if (made.some((folder) => folder !== undefined)) await syncDirectory(layout.root);
     for (const name of readdirSync(layout.trash)) rmSync(join(layout.trash, name), { recursive: true, force: true });
     const catalog = new VolumeCatalog(layout);
     for (const name of readdirSync(layout.volumes)) {
@@ -200,10 +202,12 @@ export class VolumeCatalog {
         highWater: 0,
       };
       await mkdir(folder, { mode: 0o700 });
-      await Promise.all([
+      // Both have ended when one has failed: the folder could not be removed under the other.
+      const written = await Promise.allSettled([
         volume.write(join(folder, imageName), capacityBytes),
         writeNewFile(join(folder, recordName), formatRecord(record)),
       ]);
+      for (const result of written) if (result.status === "rejected") throw result.reason;
       await syncDirectory(folder);
       await rename(folder, this.layout.volume(volumeId));
       try {

@@ -42,6 +42,11 @@ export class ModelDisk {
     return [...(this.#units[at] as Set<number>)].at(-1) as number;
   }
 
+  /** Whether a unit may hold a value after a kill. */
+  mayHold(at: number, value: number): boolean {
+    return (this.#units[at] as Set<number>).has(value);
+  }
+
   /** Holds a reading against what is possible; after a kill, it is what the disk holds from now on. Returns what is wrong. */
   observe(data: Buffer, { afterKill = false }: { readonly afterKill?: boolean } = {}): string | undefined {
     for (const [at, values] of this.#units.entries()) {
