@@ -1,4 +1,4 @@
-import { type OperationContext, VdcError } from "@vdc-os/core";
+import { isVdcError, type OperationContext, VdcError } from "@vdc-os/core";
 import { toldToCaller } from "./callers-words.ts";
 import type { CloneRecord, CloneRequest, ParentLink } from "./clone-record.ts";
 import type { CloneServices, KnownVolume } from "./clone-services.ts";
@@ -23,7 +23,7 @@ export class CloneEngine {
     this.services = services;
     this.collector = new Collector(services, this.#stop.signal);
     this.moments = new Moments(services, this.collector);
-    this.maker = new VolumeMaker(services, (record, context) => this.known(record, context));
+    this.maker = new VolumeMaker(services, this.collector, (record, context) => this.known(record, context));
   }
 
   /** Aborts when the provider is closed. */
@@ -129,8 +129,8 @@ export class CloneEngine {
       try {
         result = await change();
       } catch (error) {
-        // It may have been done all the same.
-        await this.settleParent(value, pending).catch(() => {});
+        // Of one that was refused it is known what came of it. One that was given up may still end underneath: its record stays until the next change, or start.
+        if (!mayStillEnd(error)) await this.settleParent(value, pending).catch(() => {});
         throw error;
       }
       return { result, parent: await this.settleParent(value, pending) };
@@ -181,4 +181,9 @@ export class CloneEngine {
     }
     return bytes;
   }
+}
+
+/** Whether what failed may still be under way underneath. */
+function mayStillEnd(error: unknown): boolean {
+  return ["CANCELLED", "DEADLINE_EXCEEDED", "UNAVAILABLE"].some((code) => isVdcError(error) && error.code === code);
 }

@@ -12,7 +12,7 @@ const retryMs = { first: 200, longest: 60_000 };
 export class Collector {
   readonly #services: CloneServices;
   readonly #stopped: AbortSignal;
-  readonly #left = new Map<string, ParentLink>();
+  readonly #left = new Map<string, () => Promise<void>>();
   #collecting: Promise<void> = Promise.resolve();
   #retrying: Promise<void> | undefined;
 
@@ -32,19 +32,20 @@ export class Collector {
    * is tried again after a while, and at the next start.
    */
   collect(link: ParentLink): Promise<void> {
-    if (link.parentVolumeId === undefined && link.parentSnapshotId === undefined) return this.#collecting;
+    const { parentVolumeId = "", parentSnapshotId = "" } = link;
+    if (parentVolumeId === "" && parentSnapshotId === "") return this.#collecting;
+    return this.finish(`collect ${parentVolumeId} ${parentSnapshotId}`, () => this.#collect(link));
+  }
+
+  /** Runs something alone that must come to its end. Never rejects: what fails is tried again after a while, and the caller has left a record for the next start. */
+  finish(what: string, run: () => Promise<void>): Promise<void> {
     this.#collecting = this.#collecting.then(async () => {
-      const key = JSON.stringify([link.parentVolumeId, link.parentSnapshotId]);
       try {
-        await this.#collect(link);
-        this.#left.delete(key);
+        await run();
+        this.#left.delete(what);
       } catch (error) {
-        this.#left.set(key, link);
-        this.#services.logger.warn("what nothing reads any more could not be removed yet", {
-          volumeId: link.parentVolumeId ?? "",
-          snapshotId: link.parentSnapshotId ?? "",
-          error: String(error),
-        });
+        this.#left.set(what, run);
+        this.#services.logger.warn("what is to be removed could not be removed yet", { what, error: String(error) });
         this.#retrying ??= this.#retryAll().finally(() => {
           this.#retrying = undefined;
         });
@@ -134,7 +135,7 @@ export class Collector {
       } catch {
         return;
       }
-      for (const link of [...this.#left.values()]) await this.collect(link);
+      for (const [what, run] of [...this.#left]) await this.finish(what, run);
     }
   }
 }

@@ -38,6 +38,11 @@ export class Moments {
     }
   }
 
+  /** Takes back a snapshot that was begun, now or when that can be done. Never rejects. */
+  undoSoon(baseName: string, name: string | undefined): Promise<void> {
+    return this.#collector.finish(`undo ${baseName}`, () => this.undo(baseName, name));
+  }
+
   /** Takes back a snapshot that was begun, whatever came of it. */
   async undo(baseName: string, name: string | undefined): Promise<void> {
     const { base, catalog, snapshots, records, operation } = this.#services;
@@ -86,7 +91,7 @@ export class Moments {
   }
 
   async #take(volumeId: string, users: number): Promise<SnapshotRecord> {
-    const { base, catalog, snapshots, records, random, locks, logger, operation } = this.#services;
+    const { base, catalog, snapshots, records, random, locks, operation } = this.#services;
     const context = operation();
     const baseName = newBaseName("moment", random);
     const pending = catalog.pendingKey(baseName);
@@ -107,9 +112,7 @@ export class Moments {
       }
       return record;
     } catch (error) {
-      await this.undo(baseName, undefined).catch((cause) => {
-        logger.warn("a snapshot that was begun could not be undone yet", { volumeId, error: String(cause) });
-      });
+      await this.undoSoon(baseName, undefined);
       throw error;
     }
   }

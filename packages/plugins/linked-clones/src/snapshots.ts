@@ -151,7 +151,7 @@ export class Snapshots implements SnapshotsFacet {
   }
 
   async #create(input: CreateSnapshot, context: OperationContext): Promise<SnapshotRecord> {
-    const { base, catalog, snapshots, records, locks, random, logger, operation } = this.#engine.services;
+    const { base, catalog, snapshots, records, locks, random, operation } = this.#engine.services;
     const { name, volumeId, owner } = input;
     const reserved = (await snapshots.name(name, context))?.value;
     if (reserved !== undefined) {
@@ -194,9 +194,7 @@ export class Snapshots implements SnapshotsFacet {
         );
         return record;
       } catch (error) {
-        await this.#engine.moments.undo(baseName, name).catch((cause) => {
-          logger.warn("a snapshot that was begun could not be undone yet", { name, error: String(cause) });
-        });
+        await this.#engine.moments.undoSoon(baseName, name);
         throw inCallersWords(error);
       }
     });

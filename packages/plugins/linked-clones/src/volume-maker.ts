@@ -9,6 +9,7 @@ import {
   type ParentLink,
 } from "./clone-record.ts";
 import { type CloneServices, type KnownVolume, newBaseName } from "./clone-services.ts";
+import type { Collector } from "./collector.ts";
 import { type Condition, deleteRecord, putRecord } from "./record-store.ts";
 
 /** What was made in the provider underneath. */
@@ -34,14 +35,17 @@ export interface NewCloneVolume {
 /** Makes volumes in two places that no transaction spans: an intent is committed before the first side effect, and removed together with the record of the last. */
 export class VolumeMaker {
   readonly #services: CloneServices;
+  readonly #collector: Collector;
   readonly #known: (record: CloneRecord, context: OperationContext) => Promise<KnownVolume>;
   readonly #making = new Map<string, { readonly request: CloneRequest; readonly done: Promise<KnownVolume> }>();
 
   constructor(
     services: CloneServices,
+    collector: Collector,
     known: (record: CloneRecord, context: OperationContext) => Promise<KnownVolume>,
   ) {
     this.#services = services;
+    this.#collector = collector;
     this.#known = known;
   }
 
@@ -91,7 +95,7 @@ export class VolumeMaker {
   }
 
   async #make(input: NewCloneVolume, context: OperationContext): Promise<KnownVolume> {
-    const { catalog, records, random, logger, operation } = this.#services;
+    const { catalog, records, random, operation } = this.#services;
     const { name, request, parent = {} } = input;
     const nameKey = catalog.nameKey(name);
     const stale = await catalog.name(name, context);
@@ -126,9 +130,8 @@ export class VolumeMaker {
       );
       return { record, volume };
     } catch (error) {
-      await this.undo(name, baseName).catch((cause) => {
-        logger.warn("a volume that was begun could not be undone yet", { name, error: String(cause) });
-      });
+      // What was given up may still be under way underneath.
+      await this.#collector.finish(`undo ${baseName}`, () => this.undo(name, baseName));
       throw error;
     }
   }
