@@ -82,6 +82,13 @@ export const systemPackages = [
     without: "the tests of volumes on btrfs are skipped",
   },
   {
+    package: "strace",
+    command: "strace",
+    tasks: ["test"],
+    reason: "shows which files an image of unknown origin makes its reader open",
+    without: "the tests that watch the readers of hostile images are skipped",
+  },
+  {
     package: "tshark",
     command: "tshark",
     tasks: ["test"],
