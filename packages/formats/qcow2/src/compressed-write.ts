@@ -39,6 +39,12 @@ function assertCompressible(core: ImageCore, length: number, offset: number): vo
       `range ${offset}+${length} is not made of whole clusters of ${clusterSize}`,
     );
   }
+  if (core.cipher !== undefined) {
+    throw new Qcow2Error(
+      "UNSUPPORTED_FEATURE",
+      `'${core.file.path}' is encrypted, and the format has no encryption for what is compressed`,
+    );
+  }
   if (core.data !== core.file) {
     throw new Qcow2Error(
       "UNSUPPORTED_FEATURE",

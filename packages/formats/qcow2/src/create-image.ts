@@ -5,6 +5,7 @@ import { assertVirtualSize } from "./geometry.ts";
 import { assertBackingName, type NewBacking } from "./header-layout.ts";
 import { checkFormat, type ImageFormat, type NewDataFile } from "./image-format.ts";
 import { initialLayout, writeInitialLayout } from "./initial-layout.ts";
+import { draftLuks, draftLuksSync, type LuksDraft, type NewEncryption } from "./luks-unlock.ts";
 import { Qcow2Error, toQcow2Error } from "./qcow2-error.ts";
 
 export interface CreateImageOptions extends ImageFormat {
@@ -15,10 +16,17 @@ export interface CreateImageOptions extends ImageFormat {
   readonly backing?: NewBacking;
   /** Keeps the guest's data in a file of its own. Openers have to allow it by `resolveDataFile`. */
   readonly dataFile?: NewDataFile;
+  /** Encrypts what the guest writes. Needs version 3 and no data file of its own; nothing in the image can be compressed. */
+  readonly encryption?: NewEncryption;
   /** Whether the image survives a power loss once this returns. Defaults to true. */
   readonly durable?: boolean;
   /** Defaults to the real file system. */
   readonly fileLayer?: FileLayer;
+}
+
+/** As `createImage`, blocking the thread; for a passphrase of many iterations that is long. */
+export function createImageSync(options: CreateImageOptions): void {
+  writeImageFile(options, options.encryption && draftLuksSync(options.encryption));
 }
 
 /**
@@ -27,7 +35,11 @@ export interface CreateImageOptions extends ImageFormat {
  *
  * Errors: `ALREADY_EXISTS`, `INVALID_ARGUMENT`, `TOO_LARGE`, `NO_SPACE`.
  */
-export function createImageSync(options: CreateImageOptions): void {
+export async function createImage(options: CreateImageOptions): Promise<void> {
+  writeImageFile(options, options.encryption && (await draftLuks(options.encryption)));
+}
+
+function writeImageFile(options: CreateImageOptions, luks: LuksDraft | undefined): void {
   const { path, virtualSizeBytes, backing, durable = true } = options;
   assertVirtualSize(virtualSizeBytes);
   const format = checkFormat(options);
@@ -36,7 +48,11 @@ export function createImageSync(options: CreateImageOptions): void {
   if (backing && dataFile?.raw) {
     throw new Qcow2Error("INVALID_ARGUMENT", "an image whose data file is a raw disk by itself cannot have a backing");
   }
-  const layout = initialLayout(format, virtualSizeBytes, { mapped: dataFile?.raw === true });
+  if (luks && (format.version !== 3 || dataFile)) {
+    throw new Qcow2Error("INVALID_ARGUMENT", "an encrypted image has version 3 and no external data file");
+  }
+  const keyBytes = luks?.length ?? 0;
+  const layout = initialLayout(format, virtualSizeBytes, { mapped: dataFile?.raw === true, keyBytes });
   const reference = dataFile === undefined ? undefined : { name: dataFile.path, raw: dataFile.raw === true };
 
   const layer = options.fileLayer ?? nodeFileLayer;
@@ -46,7 +62,7 @@ export function createImageSync(options: CreateImageOptions): void {
   try {
     try {
       if (dataFile) removeDataFile = makeDataFile(layer, dataFile, options);
-      writeInitialLayout(file, layout, { backing, dataFile: reference });
+      writeInitialLayout(file, layout, { backing, dataFile: reference }, luks);
       if (durable) file.syncSync();
     } finally {
       file.closeSync();
@@ -61,11 +77,6 @@ export function createImageSync(options: CreateImageOptions): void {
     }
     throw toQcow2Error(error, `cannot create '${path}'`);
   }
-}
-
-/** As `createImageSync`. */
-export async function createImage(options: CreateImageOptions): Promise<void> {
-  createImageSync(options);
 }
 
 /** Makes or takes the data file. Returns what removes it again when the image cannot be created. */

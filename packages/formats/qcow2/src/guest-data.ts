@@ -1,5 +1,6 @@
 import type { Allocation } from "./allocator.ts";
 import { type ImageCore, type ImageWriter, markCorrupt } from "./image-core.ts";
+import { writeEncrypted } from "./luks-data.ts";
 import { Qcow2Error, toQcow2Error } from "./qcow2-error.ts";
 import { readImage } from "./read-path.ts";
 
@@ -19,7 +20,8 @@ export function writeData(core: ImageCore, writer: ImageWriter, data: Uint8Array
   }
   writer.barrier.noteDataWritten();
   try {
-    core.file.writeSync(data, hostOffset);
+    if (core.cipher === undefined) core.file.writeSync(data, hostOffset);
+    else writeEncrypted({ file: core.file, cipher: core.cipher }, data, hostOffset);
   } catch (error) {
     throw toQcow2Error(error, `cannot write '${core.file.path}'`);
   }
@@ -43,7 +45,9 @@ function writeExternal(core: ImageCore, writer: ImageWriter, data: Uint8Array, o
 export function allocateData(core: ImageCore, writer: ImageWriter, offset: number, maximum: number): Allocation {
   if (core.data !== core.file) return { offset, clusters: maximum, zeroed: false };
   try {
-    return writer.allocator.allocate(maximum);
+    const allocation = writer.allocator.allocate(maximum);
+    // Zeroes in the file are none once they are decrypted.
+    return core.cipher === undefined ? allocation : { ...allocation, zeroed: false };
   } catch (error) {
     throw toQcow2Error(error, `cannot allocate in '${core.file.path}'`);
   }

@@ -5,9 +5,11 @@ import {
   type DataFileReference,
   EXTENSION_BACKING_FORMAT,
   EXTENSION_DATA_FILE,
+  EXTENSION_ENCRYPTION,
   type HeaderExtension,
   MAGIC,
 } from "./header.ts";
+import type { EncryptionHeaderPlace } from "./luks-header.ts";
 import { Qcow2Error } from "./qcow2-error.ts";
 
 /** A backing reference to be written: both parts are explicit, so that no reader has to guess. */
@@ -29,6 +31,8 @@ export interface HeaderLayout {
   readonly lazyRefcounts: boolean;
   /** The name of the external data file, as it is stored. */
   readonly dataFile: DataFileReference | undefined;
+  /** Where the keys of an encrypted image are. */
+  readonly encryption: EncryptionHeaderPlace | undefined;
 }
 
 /** What may follow the fixed header: extensions, then the backing name. Offsets count from the start of the file. */
@@ -79,6 +83,13 @@ export function layoutHeader(layout: HeaderLayout): Buffer {
   const names: HeaderExtension = { type: EXTENSION_FEATURE_NAMES, data: featureNameTable() };
   const needed: HeaderExtension[] =
     dataFile?.name === undefined ? [] : [{ type: EXTENSION_DATA_FILE, data: Buffer.from(dataFile.name) }];
+  const { encryption } = layout;
+  if (encryption) {
+    const data = Buffer.alloc(16);
+    writeUint64(data, encryption.offset, 0);
+    writeUint64(data, encryption.length, 8);
+    needed.push({ type: EXTENSION_ENCRYPTION, data });
+  }
   let tail = headerTail(length, version === 3 ? [...needed, names] : needed, layout.backing);
   if (length + tail.bytes.length > geometry.clusterSize) tail = headerTail(length, needed, layout.backing);
   if (length + tail.bytes.length > geometry.clusterSize) {
@@ -91,6 +102,7 @@ export function layoutHeader(layout: HeaderLayout): Buffer {
   header.writeUInt32BE(tail.nameLength, 16);
   header.writeUInt32BE(geometry.clusterBits, 20);
   writeUint64(header, layout.virtualSizeBytes, 24);
+  header.writeUInt32BE(encryption ? 2 : 0, 32);
   header.writeUInt32BE(layout.l1Entries, 36);
   writeUint64(header, layout.l1Offset, 40);
   writeUint64(header, layout.refcountTableOffset, 48);

@@ -12,6 +12,7 @@ import {
   MIN_EXTENDED_CLUSTER_BITS,
   MIN_CLUSTER_BITS,
 } from "./geometry.ts";
+import type { EncryptionHeaderPlace } from "./luks-header.ts";
 import { Qcow2Error } from "./qcow2-error.ts";
 
 /** A header extension, kept byte for byte. */
@@ -41,6 +42,8 @@ export interface Header {
   readonly geometry: Geometry;
   readonly virtualSizeBytes: number;
   readonly encryption: "none" | "aes" | "luks";
+  /** Where the keys of an image that is encrypted with LUKS are; `undefined` when it does not say, so that nothing opens it. */
+  readonly encryptionHeader: EncryptionHeaderPlace | undefined;
   readonly backing: BackingReference | undefined;
   readonly l1Entries: number;
   readonly l1Offset: number;
@@ -58,6 +61,7 @@ export interface Header {
 
 export const EXTENSION_BACKING_FORMAT = 0xe279_2aca;
 export const EXTENSION_BITMAPS = 0x2385_2875;
+export const EXTENSION_ENCRYPTION = 0x0537_be77;
 export const EXTENSION_DATA_FILE = 0x4441_5441;
 
 export const MAGIC = 0x5146_49fb;
@@ -162,6 +166,7 @@ export function readHeader(file: ImageFile): Header {
     geometry,
     virtualSizeBytes,
     encryption: crypt === 0 ? "none" : crypt === 1 ? "aes" : "luks",
+    encryptionHeader: crypt === 2 ? readEncryptionPlace(extensions, { path, clusterSize, fileSize }) : undefined,
     backing: name === undefined ? undefined : { path: name, format },
     l1Entries,
     l1Offset,
@@ -205,6 +210,22 @@ function readExtensions(cluster: Buffer, start: number, end: number, path: strin
   return extensions;
 }
 
+/** The format's "full disk encryption header pointer": where the keys are, and how long they are. */
+function readEncryptionPlace(
+  extensions: readonly HeaderExtension[],
+  image: { readonly path: string; readonly clusterSize: number; readonly fileSize: number },
+): EncryptionHeaderPlace | undefined {
+  const data = extensions.find((extension) => extension.type === EXTENSION_ENCRYPTION)?.data;
+  if (data === undefined) return undefined;
+  const offset = data.length < 16 ? undefined : readUint64(data, 0);
+  const length = data.length < 16 ? undefined : readUint64(data, 8);
+  if (offset === undefined || length === undefined || offset < image.clusterSize || offset % image.clusterSize !== 0) {
+    throw invalid(image.path, "the pointer to its encryption header is not possible");
+  }
+  if (offset + length > image.fileSize) throw invalid(image.path, "its encryption header lies outside the file");
+  return { offset, length };
+}
+
 function readDataFile(
   features: readonly HeaderFeature[],
   extensions: readonly HeaderExtension[],
@@ -229,13 +250,15 @@ export function unsupportedFeatures(header: Header): string[] {
 
 /** Refuses, by name, what this engine cannot serve. Errors: `ENCRYPTED`, `UNSUPPORTED_FEATURE`. */
 export function assertSupported(header: Header, path: string): void {
-  if (header.encryption !== "none") {
-    const method = header.encryption === "aes" ? "AES (crypt_method 1)" : "LUKS (crypt_method 2)";
-    throw new Qcow2Error("ENCRYPTED", `'${path}' is encrypted with ${method}, which is not supported`, {
+  if (header.encryption === "aes") {
+    throw new Qcow2Error("ENCRYPTED", `'${path}' is encrypted with AES (crypt_method 1), which is not supported`, {
       details: { encryption: header.encryption },
     });
   }
   const reasons = unsupportedFeatures(header);
+  if (header.encryption === "luks" && header.dataFile !== undefined) {
+    reasons.push("an external data file that is encrypted");
+  }
   if (reasons.length > 0) {
     throw new Qcow2Error("UNSUPPORTED_FEATURE", `'${path}' needs what is not supported: ${reasons.join(", ")}`, {
       details: { features: reasons },

@@ -10,6 +10,7 @@ import type { Geometry } from "./geometry.ts";
 import { type Header, readHeader, readTable } from "./header.ts";
 import { CORRUPT_BIT, writeIncompatibleBits } from "./header-word.ts";
 import { clearDirty, hasLazyRefcounts, setDirty } from "./lazy-refcounts.ts";
+import type { LuksCipher } from "./luks-cipher.ts";
 import { Mapping } from "./mapping.ts";
 import { MetadataGuard } from "./metadata-guard.ts";
 import { Qcow2Error } from "./qcow2-error.ts";
@@ -21,6 +22,8 @@ export interface ImageCore {
   readonly file: ImageFile;
   /** Where the guest's data lies: `file`, unless the image has an external data file. */
   readonly data: ImageFile;
+  /** Encrypts the guest's data, and nothing else, where the image is encrypted. */
+  readonly cipher: LuksCipher | undefined;
   header: Header;
   readonly geometry: Geometry;
   readonly version: 2 | 3;
@@ -53,6 +56,7 @@ export interface ImageCoreOptions {
   readonly header: Header;
   readonly write: boolean;
   readonly backing: BlockSource | undefined;
+  readonly cipher?: LuksCipher | undefined;
   /** For L2 tables and refcount blocks each. */
   readonly cacheBytes: number;
 }
@@ -92,6 +96,8 @@ export function loadImageCore(options: ImageCoreOptions): ImageCore {
     const guard = new MetadataGuard(file.path, clusterSize);
     guard.claim(0, clusterSize, "header");
     guard.claim(header.l1Offset, l1.length, "L1 table");
+    const keys = header.encryptionHeader;
+    if (keys) guard.claim(keys.offset, keys.length, "encryption header");
     const table = readTable(file, header.refcountTableOffset, header.refcountTableClusters * clusterSize);
     guard.claim(header.refcountTableOffset, table.length, "refcount table");
     if (header.snapshotCount > 0) {
@@ -125,6 +131,7 @@ export function loadImageCore(options: ImageCoreOptions): ImageCore {
   return {
     file,
     data: dataFile ?? file,
+    cipher: options.cipher,
     header,
     geometry,
     version: header.version,

@@ -20,6 +20,7 @@ export interface ImageInfo {
   readonly compression: "zlib" | "zstd";
   readonly dataFile: DataFileReference | undefined;
   readonly lazyRefcounts: boolean;
+  readonly encrypted: boolean;
 }
 
 export function imageInfo(core: ImageCore): ImageInfo {
@@ -39,6 +40,7 @@ export function imageInfo(core: ImageCore): ImageInfo {
     compression: header.compression,
     dataFile: header.dataFile,
     lazyRefcounts: hasLazyRefcounts(header),
+    encrypted: core.cipher !== undefined,
   };
 }
 

@@ -4,11 +4,12 @@ import { l1EntriesFor, MAX_REFCOUNT_TABLE_BYTES } from "./geometry.ts";
 import { layoutHeader, type NewBacking } from "./header-layout.ts";
 import type { DataFileReference } from "./header.ts";
 import type { CheckedFormat } from "./image-format.ts";
+import type { LuksDraft } from "./luks-unlock.ts";
 import { Qcow2Error } from "./qcow2-error.ts";
 import { writeCount } from "./refcount-entry.ts";
 import { ALL_SUBCLUSTERS, writeSubclusterBits } from "./subcluster.ts";
 
-/** Where the parts of a new image lie, in clusters: header, refcount table, refcount blocks, L1 table, L2 tables. */
+/** Where the parts of a new image lie, in clusters: header, refcount table, refcount blocks, L1 table, L2 tables, encryption header. */
 export interface InitialLayout {
   readonly format: CheckedFormat;
   readonly virtualSizeBytes: number;
@@ -18,6 +19,7 @@ export interface InitialLayout {
   readonly l1Clusters: number;
   /** One for every L1 entry, or none. */
   readonly l2Tables: number;
+  readonly keyClusters: number;
   readonly used: number;
 }
 
@@ -25,18 +27,19 @@ export interface InitialLayout {
 export function initialLayout(
   format: CheckedFormat,
   virtualSizeBytes: number,
-  options: { readonly mapped: boolean },
+  options: { readonly mapped: boolean; readonly keyBytes: number },
 ): InitialLayout {
   const { geometry } = format;
   const { clusterSize } = geometry;
   const l1Entries = l1EntriesFor(virtualSizeBytes, geometry);
   const l1Clusters = Math.ceil((l1Entries * 8) / clusterSize);
   const l2Tables = options.mapped ? l1Entries : 0;
+  const keyClusters = Math.ceil(options.keyBytes / clusterSize);
   // The blocks also count themselves and the table, so find the fixed point.
   let blocks = 1;
   let tableClusters = 1;
   for (;;) {
-    const total = 1 + tableClusters + blocks + l1Clusters + l2Tables;
+    const total = 1 + tableClusters + blocks + l1Clusters + l2Tables + keyClusters;
     const neededBlocks = Math.ceil(total / geometry.blockEntries);
     const neededTable = Math.ceil((neededBlocks * 8) / clusterSize);
     if (neededBlocks === blocks && neededTable === tableClusters) break;
@@ -46,8 +49,8 @@ export function initialLayout(
   if (tableClusters * clusterSize > MAX_REFCOUNT_TABLE_BYTES) {
     throw new Qcow2Error("TOO_LARGE", `a disk of ${virtualSizeBytes} bytes needs a larger cluster size`);
   }
-  const used = 1 + tableClusters + blocks + l1Clusters + l2Tables;
-  return { format, virtualSizeBytes, l1Entries, tableClusters, blocks, l1Clusters, l2Tables, used };
+  const used = 1 + tableClusters + blocks + l1Clusters + l2Tables + keyClusters;
+  return { format, virtualSizeBytes, l1Entries, tableClusters, blocks, l1Clusters, l2Tables, keyClusters, used };
 }
 
 /** Writes a new image into an empty file: nothing but what is not zero, so that an empty image takes a few file system blocks. */
@@ -55,14 +58,18 @@ export function writeInitialLayout(
   file: ImageFile,
   layout: InitialLayout,
   names: { readonly backing: NewBacking | undefined; readonly dataFile: DataFileReference | undefined },
+  luks: LuksDraft | undefined,
 ): void {
-  const { format, virtualSizeBytes, l1Entries, tableClusters, blocks, l1Clusters, l2Tables, used } = layout;
+  const { format, virtualSizeBytes, l1Entries, tableClusters, blocks, l1Clusters, l2Tables, keyClusters, used } =
+    layout;
   const { geometry } = format;
   const { clusterSize, refcountBits } = geometry;
   const firstBlock = 1 + tableClusters;
   const l1Offset = l1Clusters === 0 ? 0 : (firstBlock + blocks) * clusterSize;
+  const keysOffset = (used - keyClusters) * clusterSize;
   const header = layoutHeader({
     ...format,
+    encryption: luks && { offset: keysOffset, length: luks.length },
     ...names,
     virtualSizeBytes,
     l1Entries,
@@ -79,6 +86,7 @@ export function writeInitialLayout(
   file.writeSync(header, 0);
   file.writeSync(table, clusterSize);
   file.writeSync(counts, firstBlock * clusterSize);
+  if (luks) file.writeSync(luks.bytes, keysOffset);
   if (l2Tables === 0) return;
   const l1 = Buffer.alloc(l1Entries * 8);
   const l2 = Buffer.alloc(clusterSize);

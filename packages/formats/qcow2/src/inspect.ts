@@ -19,6 +19,7 @@ export interface ImageInspection {
   /** The external file that holds the guest's data, as the header names it. */
   readonly dataFile: DataFileReference | undefined;
   readonly compression: "zlib" | "zstd";
+  /** `"luks"` needs a passphrase to be opened. */
   readonly encryption: "none" | "aes" | "luks";
   readonly internalSnapshots: number;
   readonly isDirty: boolean;
@@ -42,7 +43,7 @@ export async function inspect(path: string, options: InspectOptions = {}): Promi
     const header = readHeader(file);
     const { sizeBytes, diskBytes } = file.status();
     const unsupported = unsupportedFeatures(header);
-    if (header.encryption !== "none") unsupported.push(`encryption (${header.encryption})`);
+    if (header.encryption === "aes") unsupported.push(`encryption (${header.encryption})`);
     return {
       version: header.version,
       virtualSizeBytes: header.virtualSizeBytes,

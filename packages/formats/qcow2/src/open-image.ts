@@ -4,6 +4,7 @@ import { type DataFile, type DataFileResolver, openDataFile } from "./data-file.
 import { type FileLayer, type ImageFile, nodeFileLayer } from "./file-layer.ts";
 import { assertOpenable, type Header, readHeader } from "./header.ts";
 import { type ImageLock, isLockedForWriting, lockForWriting } from "./image-lock.ts";
+import { type ImagePassphrase, passphraseFor } from "./luks-unlock.ts";
 import { shareWithQemu } from "./qemu-locks.ts";
 import { Qcow2Error } from "./qcow2-error.ts";
 import { RawSource } from "./raw-source.ts";
@@ -18,6 +19,11 @@ export interface OpenImageOptions {
   readonly resolveBacking?: BackingResolver;
   /** Which file an external data file is. Without it, an image that has one is refused (`DATA_FILE_REFUSED`). */
   readonly resolveDataFile?: DataFileResolver;
+  /**
+   * The passphrase of an encrypted image and of those below it, or what knows them by their paths. Without it, an encrypted image is refused
+   * (`ENCRYPTED`). It is asked for again when `setBackingReference` opens another image.
+   */
+  readonly passphrase?: ImagePassphrase;
   /** Memory for L2 tables, and as much again for refcounts, per image of the chain. Defaults to 16 MiB. */
   readonly cacheBytes?: number;
   /**
@@ -58,6 +64,7 @@ export function openImageFile(path: string, write: boolean, options: OpenImageOp
   try {
     const header = readHeader(file);
     assertOpenable(header, path, write);
+    if (header.encryption === "luks") passphraseFor(file, options.passphrase);
     if (locking) {
       shareWithQemu(file, write);
       if (write) lock = lockForWriting(path);
@@ -87,15 +94,15 @@ export function releaseOpened(opened: OpenedFile): void {
 }
 
 /** Opens one qcow2 image of a chain; given in, since an image opens its backing and a backing is an image. */
-export type OpenLayer = (path: string, context: ChainContext) => BlockSource;
+export type OpenLayer = (path: string, context: ChainContext) => Promise<BlockSource>;
 
 /** Opens what an image's header names as its backing, if it names any. Errors: `BACKING_*`, and those of opening. */
-export function openBacking(
+export async function openBacking(
   opened: { readonly file: ImageFile; readonly header: Header },
   options: OpenImageOptions,
   context: ChainContext,
   openLayer: OpenLayer,
-): BlockSource | undefined {
+): Promise<BlockSource | undefined> {
   const { file, header } = opened;
   const reference = header.backing;
   if (reference === undefined) return undefined;

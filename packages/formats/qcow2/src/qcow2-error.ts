@@ -1,12 +1,13 @@
 /**
  * What went wrong, as a stable word. Test an error by its code, never by its class or its text.
  *
- * - `NOT_QCOW2`, `HEADER_INVALID`, `UNSUPPORTED_VERSION`, `UNSUPPORTED_FEATURE`, `ENCRYPTED`: the file cannot be opened as it is.
+ * - `NOT_QCOW2`, `HEADER_INVALID`, `UNSUPPORTED_VERSION`, `UNSUPPORTED_FEATURE`, `ENCRYPTED` (also: no passphrase was given): the file cannot be opened as it is.
  * - `CORRUPT`: the metadata contradicts itself; writing stops, reading elsewhere goes on.
  * - `BITMAP_INCONSISTENT`: a dirty bitmap was not stored by its last writer; it can only be deleted.
  * - `BACKING_*`: the chain below an image is refused, missing, a loop, or too long.
  * - `DATA_FILE_*`: the external data file that an image names is refused or missing.
  * - `REFCOUNT_LIMIT`: the image's refcounts are too narrow for one more reference to a cluster; nothing has changed.
+ * - `WRONG_PASSPHRASE`: the passphrase that was given opens none of an encrypted image's key slots.
  * - `IN_USE`: another process holds the image. `FAILED`: an earlier sync failed, so only reopening helps.
  * - `NO_SPACE`: the file system is full; nothing acknowledged is lost, and the operation may be repeated.
  */
@@ -37,7 +38,8 @@ export type Qcow2ErrorCode =
   | "REFCOUNT_LIMIT"
   | "TOO_LARGE"
   | "UNSUPPORTED_FEATURE"
-  | "UNSUPPORTED_VERSION";
+  | "UNSUPPORTED_VERSION"
+  | "WRONG_PASSPHRASE";
 
 export interface Qcow2ErrorOptions {
   readonly cause?: unknown;

@@ -8,7 +8,10 @@ import { ImageBitmaps } from "./image-bitmaps.ts";
 import { finishWriting, type ImageCore, loadImageCore, prepareWriter, recordChange } from "./image-core.ts";
 import { allocatedBytes, type ImageInfo, imageInfo } from "./image-info.ts";
 import type { ImageLock } from "./image-lock.ts";
+import { ImageKeys } from "./image-keys.ts";
 import { ImageSnapshots } from "./image-snapshots.ts";
+import type { LuksCipher } from "./luks-cipher.ts";
+import { unlock } from "./luks-unlock.ts";
 import { checkLive, repairLive } from "./live-check.ts";
 import {
   type ChainContext,
@@ -49,6 +52,8 @@ export class Qcow2Image implements BlockSource {
   readonly snapshots: ImageSnapshots = new ImageSnapshots(() => this.#use());
   /** Persistent dirty bitmaps. */
   readonly bitmaps: ImageBitmaps = new ImageBitmaps(() => this.#use());
+  /** The passphrases of an encrypted image. */
+  readonly keys: ImageKeys = new ImageKeys(() => this.#use());
   #closed = false;
   #closing: Promise<void> | undefined;
 
@@ -66,26 +71,49 @@ export class Qcow2Image implements BlockSource {
    *
    * An image whose dirty bit is set, and one whose last writer crashed, are repaired first.
    * Errors: `NOT_FOUND`, `NOT_REGULAR_FILE`, `NOT_QCOW2`, `HEADER_INVALID`, `UNSUPPORTED_VERSION`, `UNSUPPORTED_FEATURE`, `ENCRYPTED`,
-   * `CORRUPT`, `IN_USE`, `BACKING_REFUSED`, `BACKING_MISSING`, `BACKING_LOOP`, `BACKING_TOO_DEEP`.
+   * `WRONG_PASSPHRASE`, `CORRUPT`, `IN_USE`, `BACKING_REFUSED`, `BACKING_MISSING`, `BACKING_LOOP`, `BACKING_TOO_DEEP`.
    */
   static async open(path: string, options: OpenImageOptions = {}): Promise<Qcow2Image> {
     const opened = openImageFile(path, options.readOnly !== true, options);
+    // Nothing is repaired in an image that can't be opened.
+    const cipher = await Qcow2Image.#unlock(opened, options);
     const header = await repairOnOpening(opened, options);
-    return Qcow2Image.#load({ ...opened, header }, options, { identities: new Set(), depth: 0 });
+    return Qcow2Image.#load({ ...opened, header, cipher }, options, { identities: new Set(), depth: 0 });
   }
 
-  static #openLayer(path: string, options: OpenImageOptions, context: ChainContext): Qcow2Image {
-    return Qcow2Image.#load(openImageFile(path, options.readOnly !== true, options), options, context);
+  static async #openLayer(path: string, options: OpenImageOptions, context: ChainContext): Promise<Qcow2Image> {
+    const opened = openImageFile(path, options.readOnly !== true, options);
+    const cipher = await Qcow2Image.#unlock(opened, options);
+    return Qcow2Image.#load({ ...opened, cipher }, options, context);
   }
 
-  static #load(opened: OpenedFile, options: OpenImageOptions, context: ChainContext): Qcow2Image {
+  /** Leaves nothing open when it throws. */
+  static async #unlock(opened: OpenedFile, options: OpenImageOptions): Promise<LuksCipher | undefined> {
+    const { file, header } = opened;
+    if (header.encryption !== "luks") return undefined;
+    try {
+      return await unlock(file, header.encryptionHeader, options.passphrase);
+    } catch (error) {
+      releaseOpened(opened);
+      throw error;
+    }
+  }
+
+  static async #load(
+    opened: OpenedFile & { readonly cipher: LuksCipher | undefined },
+    options: OpenImageOptions,
+    context: ChainContext,
+  ): Promise<Qcow2Image> {
     let backing: BlockSource | undefined;
     try {
       const below: OpenImageOptions = { ...options, readOnly: true };
-      backing = openBacking(opened, options, context, (lower, deeper) => Qcow2Image.#openLayer(lower, below, deeper));
+      backing = await openBacking(opened, options, context, (lower, deeper) =>
+        Qcow2Image.#openLayer(lower, below, deeper),
+      );
       const { cacheBytes = 16 * 1024 * 1024 } = options;
-      const { file, dataFile, header } = opened;
-      const core = loadImageCore({ file, dataFile, header, write: options.readOnly !== true, backing, cacheBytes });
+      const { file, dataFile, header, cipher } = opened;
+      const write = options.readOnly !== true;
+      const core = loadImageCore({ file, dataFile, header, cipher, write, backing, cacheBytes });
       return new Qcow2Image(core, opened.lock, options, context);
     } catch (error) {
       void backing?.close();
@@ -241,11 +269,12 @@ export class Qcow2Image implements BlockSource {
     prepareWriter(core);
     const header = { ...core.header, backing };
     const below: OpenImageOptions = { ...this.#options, readOnly: true };
-    const opened = openBacking({ file: core.file, header }, this.#options, this.#context, (lower, deeper) =>
+    const opened = await openBacking({ file: core.file, header }, this.#options, this.#context, (lower, deeper) =>
       Qcow2Image.#openLayer(lower, below, deeper),
     );
     const old = core.backing;
     try {
+      this.#assertOpen();
       writeBackingReference(core, backing);
     } catch (error) {
       await opened?.close();

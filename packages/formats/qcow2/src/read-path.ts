@@ -2,6 +2,7 @@ import { type Extent, pushExtent } from "./block-source.ts";
 import { decompressCluster } from "./compression.ts";
 import type { ImageCore } from "./image-core.ts";
 import type { Run } from "./l2-reader.ts";
+import { readEncrypted } from "./luks-data.ts";
 import { Qcow2Error } from "./qcow2-error.ts";
 
 /** Throws `OUT_OF_RANGE` unless the range lies inside the disk. */
@@ -28,7 +29,11 @@ export function readBacking(core: ImageCore, buffer: Uint8Array, offset: number)
 export function readRun(core: ImageCore, run: Run, buffer: Uint8Array, offset: number): void {
   switch (run.kind) {
     case "data": {
-      const count = core.data.readSync(buffer, run.hostOffset);
+      const { data: file, cipher } = core;
+      const count =
+        cipher === undefined
+          ? file.readSync(buffer, run.hostOffset)
+          : readEncrypted({ file, cipher }, buffer, run.hostOffset);
       // A cluster may end past the end of the file: the rest was never written.
       if (count < buffer.length) buffer.fill(0, count);
       break;

@@ -3,6 +3,7 @@ import { Qcow2Error } from "./qcow2-error.ts";
 /** What a host cluster serves as. */
 export type ClusterUse =
   | "header"
+  | "encryption header"
   | "refcount table"
   | "refcount block"
   | "L1 table"
@@ -16,6 +17,7 @@ export type ClusterUse =
 
 const USES: readonly ClusterUse[] = [
   "header",
+  "encryption header",
   "refcount table",
   "refcount block",
   "L1 table",

@@ -99,6 +99,8 @@ export async function surveyImage(file: ImageFile, header: Header, options: Surv
   const fileBytes = file.status().sizeBytes;
   const survey = new Survey(new ReferenceCount(clusterSize, fileBytes));
   survey.reference(0, clusterSize, "header");
+  const keys = header.encryptionHeader;
+  if (keys) survey.reference(keys.offset, keys.length, "encryption header");
   const tables = new Map<number, L2Use>();
   surveyL1(survey, file, header, { offset: header.l1Offset, entries: header.l1Entries, active: true }, tables);
   surveySnapshots(survey, file, header, tables);
