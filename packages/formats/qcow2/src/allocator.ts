@@ -62,6 +62,7 @@ export class Allocator {
   /** Clusters from here on were never written since the file was extended over them. */
   #virginCluster: number;
   #pendingFrees: number[] = [];
+  #freed = 0;
   /** Where the last compressed data ends, inside a host cluster that has room for more. */
   #packedEnd: number | undefined;
 
@@ -74,6 +75,11 @@ export class Allocator {
 
   get hasPendingFrees(): boolean {
     return this.#pendingFrees.length > 0;
+  }
+
+  /** Rises whenever a cluster becomes free, which may then hold anything else. */
+  get freedClusters(): number {
+    return this.#freed;
   }
 
   /** One to `maximum` neighbouring clusters, counted once each. */
@@ -220,6 +226,7 @@ export class Allocator {
       throw new Qcow2Error("CORRUPT", `host cluster ${cluster} is freed although its refcount is already zero`);
     }
     this.#refcounts.set(cluster, count - 1);
+    if (count === 1) this.#freed++;
     if (count === 1 && cluster < this.#hint) this.#hint = cluster;
     // What is free may become anything, so nothing more is packed into it.
     if (

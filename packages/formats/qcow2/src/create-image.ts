@@ -20,6 +20,11 @@ export interface CreateImageOptions extends ImageFormat {
   readonly encryption?: NewEncryption;
   /** Whether the image survives a power loss once this returns. Defaults to true. */
   readonly durable?: boolean;
+  /**
+   * Whether nobody looks for the image under its name yet, as in a folder that appears later as a whole: it is then written in place, and an incomplete
+   * one may be left by a crash. Defaults to false.
+   */
+  readonly isHidden?: boolean;
   /** Defaults to the real file system. */
   readonly fileLayer?: FileLayer;
 }
@@ -56,7 +61,8 @@ function writeImageFile(options: CreateImageOptions, luks: LuksDraft | undefined
   const reference = dataFile === undefined ? undefined : { name: dataFile.path, raw: dataFile.raw === true };
 
   const layer = options.fileLayer ?? nodeFileLayer;
-  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString("hex")}.tmp`);
+  const isHidden = options.isHidden === true;
+  const temporary = isHidden ? path : join(dirname(path), `.${basename(path)}.${randomBytes(6).toString("hex")}.tmp`);
   let removeDataFile: (() => void) | undefined;
   const file = layer.openSync(temporary, { write: true, create: true });
   try {
@@ -67,7 +73,7 @@ function writeImageFile(options: CreateImageOptions, luks: LuksDraft | undefined
     } finally {
       file.closeSync();
     }
-    layer.publishSync(temporary, path, { durable });
+    if (!isHidden) layer.publishSync(temporary, path, { durable });
   } catch (error) {
     removeDataFile?.();
     try {

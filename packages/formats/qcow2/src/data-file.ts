@@ -110,6 +110,14 @@ export class DataFile implements ImageFile {
     return this.#file.readSync(buffer, position);
   }
 
+  readCachedSync(buffer: Uint8Array, position: number): number {
+    return this.#file.readCachedSync?.(buffer, position) ?? this.#file.readSync(buffer, position);
+  }
+
+  async read(buffer: Uint8Array, position: number): Promise<number> {
+    return this.#file.read?.(buffer, position) ?? this.#file.readSync(buffer, position);
+  }
+
   writeSync(buffer: Uint8Array, position: number): void {
     this.#dirty = true;
     this.#file.writeSync(buffer, position);

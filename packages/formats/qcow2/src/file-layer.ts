@@ -8,11 +8,13 @@ import {
   ftruncateSync,
   linkSync,
   openSync,
+  read,
   readSync,
   unlinkSync,
   writeSync,
 } from "node:fs";
 import { dirname } from "node:path";
+import { Admission } from "./admission.ts";
 import { type NativeFileCalls, nativeFileCalls } from "./native-file-calls.ts";
 import { Qcow2Error, toQcow2Error } from "./qcow2-error.ts";
 
@@ -21,6 +23,8 @@ export interface FileStatus {
   readonly sizeBytes: number;
   readonly diskBytes: number;
   readonly identity: string;
+  /** Differs whenever the content may differ. Absent where that can't be told, as of a file that was changed just now. */
+  readonly version?: string | undefined;
 }
 
 /**
@@ -32,6 +36,12 @@ export interface ImageFile {
   status(): FileStatus;
   /** Fills `buffer` from `position`; returns fewer bytes only at the end of the file. */
   readSync(buffer: Uint8Array, position: number): number;
+  /**
+   * As `readSync` for as much as is in memory: returns fewer bytes where the disk would have to be waited for. Absent where that can't be asked.
+   */
+  readCachedSync?(buffer: Uint8Array, position: number): number;
+  /** As `readSync`, off the main thread. Absent where nothing ever waits. */
+  read?(buffer: Uint8Array, position: number): Promise<number>;
   /** Writes all of `buffer`, or throws. */
   writeSync(buffer: Uint8Array, position: number): void;
   truncateSync(sizeBytes: number): void;
@@ -69,20 +79,32 @@ export interface FileLayer {
   removeSync(path: string): void;
 }
 
+/** How long a file is left alone before its time stamps tell its contents apart, in milliseconds. */
+const SETTLED_MS = 50;
+
 /** The longest write that is given to the kernel at once. */
 const MAX_WRITE_BYTES: number = 64 * 1024;
+
+/** Reads that wait for the disk take half of the thread pool at most: a sync must not wait behind them. */
+const waitingReads: Admission = new Admission(() => Math.max(2, (Number(process.env.UV_THREADPOOL_SIZE) || 4) / 2));
 
 class NodeFile implements ImageFile {
   readonly path: string;
   readonly punchSync?: (position: number, length: number) => void;
   readonly seekSync?: (position: number, what: "data" | "hole") => number;
   readonly byteLocks?: ByteLocks;
+  readonly readCachedSync?: (buffer: Uint8Array, position: number) => number;
   readonly #fd: number;
+  /** Reads on the thread pool; the descriptor stays open until they have ended, since its number is given out again at once. */
+  #reading = 0;
+  #closed = false;
 
   constructor(path: string, fd: number, native: NativeFileCalls | undefined) {
     this.path = path;
     this.#fd = fd;
     if (native === undefined) return;
+    this.readCachedSync = (buffer, position) =>
+      native.readCached(fd, buffer, position) ?? this.readSync(buffer, position);
     this.punchSync = (position, length) => {
       native.punchHole(fd, position, length);
     };
@@ -95,14 +117,41 @@ class NodeFile implements ImageFile {
 
   status(): FileStatus {
     const stat = fstatSync(this.#fd, { bigint: true });
+    // A change within one tick of the clock would not show: only a file that was left alone for some ticks has a version.
+    const isSettled = Date.now() - Number(stat.ctimeMs) > SETTLED_MS;
     return {
       sizeBytes: Number(stat.size),
       diskBytes: Number(stat.blocks) * 512,
       identity: `${stat.dev}:${stat.ino}`,
+      version: isSettled ? `${stat.mtimeNs}:${stat.ctimeNs}:${stat.size}` : undefined,
     };
   }
 
+  async read(buffer: Uint8Array, position: number): Promise<number> {
+    this.#reading++;
+    await waitingReads.enter();
+    try {
+      let done = 0;
+      while (done < buffer.length) {
+        const count = await new Promise<number>((resolve, reject) => {
+          read(this.#fd, buffer, done, buffer.length - done, position + done, (error, bytes) =>
+            error ? reject(error) : resolve(bytes),
+          );
+        });
+        if (count === 0) break;
+        done += count;
+      }
+      return done;
+    } finally {
+      waitingReads.leave();
+      this.#reading--;
+      if (this.#closed && this.#reading === 0) closeSync(this.#fd);
+    }
+  }
+
   readSync(buffer: Uint8Array, position: number): number {
+    // A read that waited may come back to a file that was closed meanwhile, whose descriptor may be another file's.
+    if (this.#closed) throw new Qcow2Error("CLOSED", `'${this.path}' is closed`);
     let done = 0;
     while (done < buffer.length) {
       const count = readSync(this.#fd, buffer, done, buffer.length - done, position + done);
@@ -137,7 +186,8 @@ class NodeFile implements ImageFile {
   }
 
   closeSync(): void {
-    closeSync(this.#fd);
+    this.#closed = true;
+    if (this.#reading === 0) closeSync(this.#fd);
   }
 }
 

@@ -4,7 +4,8 @@ import { type DataFile, type DataFileResolver, openDataFile } from "./data-file.
 import { type FileLayer, type ImageFile, nodeFileLayer } from "./file-layer.ts";
 import { assertOpenable, type Header, readHeader } from "./header.ts";
 import { type ImageLock, isLockedForWriting, lockForWriting } from "./image-lock.ts";
-import { type ImagePassphrase, passphraseFor } from "./luks-unlock.ts";
+import type { LuksCipher } from "./luks-cipher.ts";
+import { type ImagePassphrase, passphraseFor, unlock } from "./luks-unlock.ts";
 import { shareWithQemu } from "./qemu-locks.ts";
 import { Qcow2Error } from "./qcow2-error.ts";
 import { RawSource } from "./raw-source.ts";
@@ -26,11 +27,6 @@ export interface OpenImageOptions {
   readonly passphrase?: ImagePassphrase;
   /** Memory for L2 tables, and as much again for refcounts, per image of the chain. Defaults to 16 MiB. */
   readonly cacheBytes?: number;
-  /**
-   * Whether what was written survives the end of this process also when it was not flushed, as it does with a file that is written directly: a journal beside
-   * the image keeps it, which the next opening for writing applies. A power loss ends it. Linux only. Defaults to false.
-   */
-  readonly journal?: boolean;
   /**
    * Whether a claim is taken against other processes, and QEMU's respected. Defaults to true; give false only where the file system layer
    * is not the real one or the caller fences otherwise.
@@ -96,6 +92,18 @@ export function releaseOpened(opened: OpenedFile): void {
   opened.dataFile?.closeSync();
   // A crash of the last writer must not be forgotten because this opening failed.
   opened.lock?.release(!opened.lock.previousOwnerCrashed);
+}
+
+/** What decrypts an opened file, where it is encrypted. Closes it when it throws. */
+export async function unlockImage(opened: OpenedFile, options: OpenImageOptions): Promise<LuksCipher | undefined> {
+  const { file, header } = opened;
+  if (header.encryption !== "luks") return undefined;
+  try {
+    return await unlock(file, header.encryptionHeader, options.passphrase);
+  } catch (error) {
+    releaseOpened(opened);
+    throw error;
+  }
 }
 
 /** Opens one qcow2 image of a chain; given in, since an image opens its backing and a backing is an image. */

@@ -1,3 +1,4 @@
+import { BackingLayer } from "./backing-layer.ts";
 import type { BlockSource, Extent } from "./block-source.ts";
 import type { CheckResult, LiveCheckOptions } from "./check.ts";
 import { writeCompressed } from "./compressed-write.ts";
@@ -11,7 +12,6 @@ import type { ImageLock } from "./image-lock.ts";
 import { ImageKeys } from "./image-keys.ts";
 import { ImageSnapshots } from "./image-snapshots.ts";
 import type { LuksCipher } from "./luks-cipher.ts";
-import { unlock } from "./luks-unlock.ts";
 import { checkLive, repairLive } from "./live-check.ts";
 import {
   type ChainContext,
@@ -20,13 +20,13 @@ import {
   openBacking,
   openImageFile,
   releaseOpened,
+  unlockImage,
 } from "./open-image.ts";
 import { Qcow2Error } from "./qcow2-error.ts";
 import { assertRange, mapImage, readImage } from "./read-path.ts";
+import { readWithoutWaiting } from "./read-without-waiting.ts";
 import { writeBackingReference } from "./rebase.ts";
 import type { RepairMode } from "./repair.ts";
-import { hasJournal, journalSubjectOf, MappingJournal, readJournal, removeJournal } from "./mapping-journal.ts";
-import { replayJournal } from "./replay-journal.ts";
 import { repairOnOpening } from "./repair-on-opening.ts";
 import { type ResizeOptions, resizeImage } from "./resize.ts";
 import { writeImage } from "./write-path.ts";
@@ -78,45 +78,9 @@ export class Qcow2Image implements BlockSource {
   static async open(path: string, options: OpenImageOptions = {}): Promise<Qcow2Image> {
     const opened = openImageFile(path, options.readOnly !== true, options);
     // Nothing is repaired in an image that can't be opened.
-    const cipher = await Qcow2Image.#unlock(opened, options);
-    const context = { identities: new Set<string>(), depth: 0 };
-    const mayHaveJournal = options.readOnly !== true && options.fileLayer === undefined && hasJournal(path);
-    const records = mayHaveJournal ? readJournal(journalSubjectOf(opened.file, opened.header.geometry)) : [];
-    if (records.length > 0) {
-      // What the journal points to is not counted yet: a repair that came first would take it for free.
-      const image = await Qcow2Image.#load({ ...opened, cipher }, { ...options, journal: false }, context);
-      try {
-        replayJournal(image.#core, records);
-        await image.repair("all");
-      } catch (error) {
-        await image.#abandon();
-        throw error;
-      }
-      await image.close();
-      removeJournal(path);
-      return Qcow2Image.open(path, options);
-    }
+    const cipher = await unlockImage(opened, options);
     const header = await repairOnOpening(opened, options);
-    if (mayHaveJournal) removeJournal(path);
-    return Qcow2Image.#load({ ...opened, header, cipher }, options, context);
-  }
-
-  static async #openLayer(path: string, options: OpenImageOptions, context: ChainContext): Promise<Qcow2Image> {
-    const opened = openImageFile(path, options.readOnly !== true, options);
-    const cipher = await Qcow2Image.#unlock(opened, options);
-    return Qcow2Image.#load({ ...opened, cipher }, options, context);
-  }
-
-  /** Leaves nothing open when it throws. */
-  static async #unlock(opened: OpenedFile, options: OpenImageOptions): Promise<LuksCipher | undefined> {
-    const { file, header } = opened;
-    if (header.encryption !== "luks") return undefined;
-    try {
-      return await unlock(file, header.encryptionHeader, options.passphrase);
-    } catch (error) {
-      releaseOpened(opened);
-      throw error;
-    }
+    return Qcow2Image.#load({ ...opened, header, cipher }, options, { identities: new Set(), depth: 0 });
   }
 
   static async #load(
@@ -126,16 +90,13 @@ export class Qcow2Image implements BlockSource {
   ): Promise<Qcow2Image> {
     let backing: BlockSource | undefined;
     try {
-      const below: OpenImageOptions = { ...options, readOnly: true };
       backing = await openBacking(opened, options, context, (lower, deeper) =>
-        Qcow2Image.#openLayer(lower, below, deeper),
+        BackingLayer.open(lower, options, deeper),
       );
       const { cacheBytes = 16 * 1024 * 1024 } = options;
       const { file, dataFile, header, cipher } = opened;
       const write = options.readOnly !== true;
-      const journal =
-        write && options.journal ? MappingJournal.begin(journalSubjectOf(file, header.geometry)) : undefined;
-      const core = loadImageCore({ file, dataFile, header, cipher, write, backing, cacheBytes, journal });
+      const core = loadImageCore({ file, dataFile, header, cipher, write, backing, cacheBytes });
       return new Qcow2Image(core, opened.lock, options, context);
     } catch (error) {
       void backing?.close();
@@ -169,8 +130,18 @@ export class Qcow2Image implements BlockSource {
     readImage(this.#core, buffer, offset);
   }
 
+  /**
+   * As `readSync` for what is in memory: returns nothing, and all is done. What is not there is read off the main thread, and a promise tells when;
+   * until then `buffer` must be left alone. Where the system can't tell (see `readCachedSync` of a file), this is `readSync`.
+   */
+  readWithoutWaiting(buffer: Uint8Array, offset: number): Promise<void> | undefined {
+    this.#assertOpen();
+    assertRange(this.#core, offset, buffer.length);
+    return readWithoutWaiting(this.#core, buffer, offset);
+  }
+
   async read(buffer: Uint8Array, offset: number): Promise<void> {
-    this.readSync(buffer, offset);
+    await this.readWithoutWaiting(buffer, offset);
   }
 
   writeSync(buffer: Uint8Array, offset: number): void {
@@ -178,7 +149,6 @@ export class Qcow2Image implements BlockSource {
     assertRange(this.#core, offset, buffer.length);
     recordChange(this.#core, offset, buffer.length);
     writeImage(this.#core, buffer, offset);
-    this.#core.options.journal?.commit();
   }
 
   async write(buffer: Uint8Array, offset: number): Promise<void> {
@@ -199,7 +169,6 @@ export class Qcow2Image implements BlockSource {
     };
     begin();
     await writeCompressed(this.#core, buffer, offset, begin);
-    this.#core.options.journal?.commit();
   }
 
   /** Makes a range read as zeros, giving the space of whole clusters back. */
@@ -208,7 +177,6 @@ export class Qcow2Image implements BlockSource {
     assertRange(this.#core, offset, length);
     recordChange(this.#core, offset, length);
     writeZeroes(this.#core, offset, length);
-    this.#core.options.journal?.commit();
   }
 
   async writeZeroes(offset: number, length: number): Promise<void> {
@@ -221,7 +189,6 @@ export class Qcow2Image implements BlockSource {
     assertRange(this.#core, offset, length);
     recordChange(this.#core, offset, length);
     discard(this.#core, offset, length);
-    this.#core.options.journal?.commit();
   }
 
   async discard(offset: number, length: number): Promise<void> {
@@ -294,9 +261,8 @@ export class Qcow2Image implements BlockSource {
     const core = this.#core;
     prepareWriter(core);
     const header = { ...core.header, backing };
-    const below: OpenImageOptions = { ...this.#options, readOnly: true };
     const opened = await openBacking({ file: core.file, header }, this.#options, this.#context, (lower, deeper) =>
-      Qcow2Image.#openLayer(lower, below, deeper),
+      BackingLayer.open(lower, this.#options, deeper),
     );
     const old = core.backing;
     try {
@@ -326,7 +292,6 @@ export class Qcow2Image implements BlockSource {
       await this.#core.writer?.barrier.flush();
       // From here on synchronously, so that no write can come between.
       if (!this.#closed) finishWriting(this.#core);
-      this.#core.options.journal?.close();
       clean = true;
     } finally {
       await this.#abandon(clean);
@@ -336,7 +301,6 @@ export class Qcow2Image implements BlockSource {
   async #abandon(clean = false): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    this.#core.options.journal?.abandon();
     this.#core.file.closeSync();
     if (this.#core.data !== this.#core.file) this.#core.data.closeSync();
     this.#lock?.release(clean);

@@ -13,6 +13,11 @@ export class RawSource implements BlockSource {
     this.sizeBytes = file.status().sizeBytes;
   }
 
+  /** The file itself, where every byte lies at its own offset. */
+  get file(): ImageFile {
+    return this.#file;
+  }
+
   readSync(buffer: Uint8Array, offset: number): void {
     if (this.#closed) throw new Qcow2Error("CLOSED", `raw image '${this.#file.path}' is closed`);
     if (offset < 0 || offset + buffer.length > this.sizeBytes) {

@@ -9,6 +9,11 @@ export interface PendingWrite {
   readonly data: Buffer;
 }
 
+/** How many tables of a cache are changed. */
+export interface DirtyCount {
+  tables: number;
+}
+
 /** One cluster of metadata in memory, with the slices of it that the file does not have yet. */
 export class Table {
   readonly offset: number;
@@ -19,11 +24,13 @@ export class Table {
   referenced = true;
   readonly #dirty: Uint8Array;
   readonly #sliceBytes: number;
+  readonly #total: DirtyCount;
   #dirtyCount = 0;
 
-  constructor(offset: number, data: Buffer) {
+  constructor(offset: number, data: Buffer, total: DirtyCount) {
     this.offset = offset;
     this.data = data;
+    this.#total = total;
     this.#sliceBytes = Math.min(SLICE_BYTES, data.length);
     this.#dirty = new Uint8Array(data.length / this.#sliceBytes);
   }
@@ -35,12 +42,14 @@ export class Table {
   markDirty(at: number): void {
     const slice = Math.floor(at / this.#sliceBytes);
     if (this.#dirty[slice] === 0) {
+      if (this.#dirtyCount === 0) this.#total.tables++;
       this.#dirty[slice] = 1;
       this.#dirtyCount++;
     }
   }
 
   markAllDirty(): void {
+    if (this.#dirtyCount === 0) this.#total.tables++;
     this.#dirty.fill(1);
     this.#dirtyCount = this.#dirty.length;
   }
@@ -60,6 +69,7 @@ export class Table {
   }
 
   markClean(): void {
+    if (this.#dirtyCount > 0) this.#total.tables--;
     this.#dirty.fill(0);
     this.#dirtyCount = 0;
   }
@@ -78,10 +88,15 @@ export class TableCache {
   readonly #options: TableCacheOptions;
   readonly #tables = new Map<number, Table>();
   readonly #capacity: number;
+  readonly #dirty: DirtyCount = { tables: 0 };
 
   constructor(options: TableCacheOptions) {
     this.#options = options;
     this.#capacity = Math.max(4, Math.floor(options.capacityBytes / options.tableBytes));
+  }
+
+  has(offset: number): boolean {
+    return this.#tables.has(offset);
   }
 
   /** The table at `offset`, read from the file when it is not here. */
@@ -95,7 +110,7 @@ export class TableCache {
     const data = Buffer.allocUnsafe(this.#options.tableBytes);
     const count = this.#options.file.readSync(data, offset);
     if (count < data.length) data.fill(0, count);
-    return this.#insert(new Table(offset, data));
+    return this.#insert(new Table(offset, data, this.#dirty));
   }
 
   /** A new table, which the file does not have: all of it is dirty. */
@@ -103,23 +118,24 @@ export class TableCache {
     this.#makeRoom();
     const data = Buffer.alloc(this.#options.tableBytes);
     content?.copy(data);
-    const table = new Table(offset, data);
+    const table = new Table(offset, data, this.#dirty);
     table.markAllDirty();
     return this.#insert(table);
   }
 
   /** Forgets a table whose cluster is given back. */
   forget(offset: number): void {
+    this.#tables.get(offset)?.markClean();
     this.#tables.delete(offset);
   }
 
   clear(): void {
     this.#tables.clear();
+    this.#dirty.tables = 0;
   }
 
   get hasDirty(): boolean {
-    for (const table of this.#tables.values()) if (table.isDirty) return true;
-    return false;
+    return this.#dirty.tables > 0;
   }
 
   /** In ascending order of offset, so that write-back moves in one direction. */

@@ -9,11 +9,11 @@ import type {
   Volume,
   VolumeHealth,
 } from "@vdc-os/core/storage/v1";
-import { syncDirectory } from "@vdc-os/core/local";
 import { createImageSync } from "@vdc-os/qcow2";
 import { assertNotCancelled } from "./assert-not-cancelled.ts";
 import { childrenOf } from "./attachments.ts";
 import { emptyVolumeRequest } from "./create-request.ts";
+import { syncPath } from "./durable-file.ts";
 import { describePool } from "./describe-pool.ts";
 import { ChangedBlocks } from "./changed-blocks.ts";
 import { GroupSnapshots } from "./group-snapshots.ts";
@@ -79,10 +79,11 @@ export class ThinStorageProvider implements StorageProvider {
           pool.assertCanPromise(input.capacityBytes);
           return input.capacityBytes;
         },
+        isQuick: true,
         write: async (path, virtualSizeBytes) => {
           const clusterSizeBytes = clusterBytesOf({ request });
-          createImageSync({ path, virtualSizeBytes, clusterSizeBytes, durable: false });
-          await syncDirectory(path);
+          createImageSync({ path, virtualSizeBytes, clusterSizeBytes, durable: false, isHidden: true });
+          await syncPath(path);
         },
       });
       return volumeOf(pool, entry);

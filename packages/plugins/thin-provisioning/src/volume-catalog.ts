@@ -1,10 +1,10 @@
-import { mkdirSync, readdirSync, rmSync } from "node:fs";
-import { mkdir, rename, rm } from "node:fs/promises";
+import { mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { rename, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { type Logger, VdcError } from "@vdc-os/core";
 import { removeUnfinishedWrites, syncDirectory, writeFileAtomic } from "@vdc-os/core/local";
 import { inspect, removeAbandonedClaims } from "@vdc-os/qcow2";
-import { FolderSync, writeNewFile } from "./durable-file.ts";
+import { FolderSync, syncPath, writeNewFile } from "./durable-file.ts";
 import { lowestLayerOf } from "./layer-tree.ts";
 import { imageName, incomingPrefix, isVolumeId, layerName, type PoolLayout, recordName } from "./pool-layout.ts";
 import { VolumeEntry } from "./volume-entry.ts";
@@ -23,6 +23,8 @@ export interface NewVolume {
   measure(): number | Promise<number>;
   /** Makes the image at a path, and makes its content durable. */
   write(imagePath: string, capacityBytes: number): Promise<void>;
+  /** Whether `write` has made the file, under its name, when it returns its promise. Defaults to false. */
+  readonly isQuick?: boolean;
 }
 
 /**
@@ -201,15 +203,14 @@ export class VolumeCatalog {
         parentSnapshotId,
         highWater: 0,
       };
-      await mkdir(folder, { mode: 0o700 });
-      // Both have ended when one has failed: the folder could not be removed under the other.
-      const written = await Promise.allSettled([
-        volume.write(join(folder, imageName), capacityBytes),
-        writeNewFile(join(folder, recordName), formatRecord(record)),
-      ]);
-      for (const result of written) if (result.status === "rejected") throw result.reason;
-      await syncDirectory(folder);
-      await rename(folder, this.layout.volume(volumeId));
+      mkdirSync(folder, { mode: 0o700 });
+      // Both have ended when one has failed: the folder could not be removed under the other. All at once, since a file system makes what is asked for together durable together. The name that counts comes after all of them.
+      const written = volume.write(join(folder, imageName), capacityBytes);
+      const recorded = writeNewFile(join(folder, recordName), formatRecord(record));
+      const settled = await Promise.allSettled([written, recorded, volume.isQuick ? syncPath(folder) : undefined]);
+      for (const result of settled) if (result.status === "rejected") throw result.reason;
+      if (!volume.isQuick) await syncPath(folder);
+      renameSync(folder, this.layout.volume(volumeId));
       try {
         await this.#volumesFolder.sync();
       } catch (error) {

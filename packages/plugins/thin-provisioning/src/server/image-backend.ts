@@ -4,6 +4,7 @@ import type { ChangeBitmap } from "../change-bitmap.ts";
 import { IoGate } from "./io-gate.ts";
 import { isOutOfSpace, OutOfSpaceError, ParkedWrites } from "./parked-writes.ts";
 import type { SpaceGuard } from "./space-guard.ts";
+import type { UnflushedMark } from "./unflushed-mark.ts";
 
 const zeroes = Buffer.alloc(1024 * 1024);
 const smallestDetectedBytes = 4096;
@@ -17,6 +18,7 @@ export interface ImageBackendOptions {
   readonly outOfSpace: "pause" | "fail";
   /** Writes of zeroes take no space. */
   readonly detectZeroes: boolean;
+  readonly unflushed: UnflushedMark;
 }
 
 /**
@@ -30,8 +32,10 @@ export class ImageBackend implements BlockBackend {
   trackers: readonly ChangeBitmap[] = [];
   readonly readOnly: boolean;
   readonly sharedFlush = true;
+  readonly sparseReads = true;
   readonly gate: IoGate = new IoGate();
   readonly parked: ParkedWrites = new ParkedWrites();
+  readonly unflushed: UnflushedMark;
   readonly #space: SpaceGuard | undefined;
   readonly #pauses: boolean;
   readonly #detectZeroes: boolean;
@@ -39,6 +43,7 @@ export class ImageBackend implements BlockBackend {
   constructor(options: ImageBackendOptions) {
     this.image = options.image;
     this.readOnly = options.image.readOnly;
+    this.unflushed = options.unflushed;
     this.#space = options.space;
     this.#pauses = options.outOfSpace === "pause";
     this.#detectZeroes = options.detectZeroes;
@@ -55,7 +60,15 @@ export class ImageBackend implements BlockBackend {
 
   read(target: Buffer, offset: number): BlockResult {
     if (this.gate.stopsReads) return this.gate.changed().then(() => this.read(target, offset));
-    this.image.readSync(target, offset);
+    const { image } = this;
+    return image.readWithoutWaiting(target, offset)?.catch((error: unknown) => {
+      // It waited for the disk while the image was exchanged.
+      const isExchanged = this.gate.stopsReads || this.image !== image;
+      if (isExchanged && (error as { readonly code?: unknown } | undefined)?.code === "CLOSED") {
+        return this.read(target, offset);
+      }
+      throw error;
+    });
   }
 
   write(source: Buffer, offset: number): BlockResult {
@@ -69,7 +82,7 @@ export class ImageBackend implements BlockBackend {
 
   flush(): BlockResult {
     if (this.gate.stopsReads) return this.gate.changed().then(() => this.flush());
-    return this.image.flush().catch((error) => this.#noSpace(error, () => this.#retry(() => this.image.flush())));
+    return this.#flush().catch((error) => this.#noSpace(error, () => this.#retry(() => this.#flush())));
   }
 
   trim(offset: number, length: number): BlockResult {
@@ -123,8 +136,15 @@ export class ImageBackend implements BlockBackend {
     }
   }
 
+  async #flush(): Promise<void> {
+    const flushed = this.unflushed.beginFlush();
+    await this.image.flush();
+    flushed();
+  }
+
   /** Before the change, always: a change that is not noted would be missed by a backup. */
   #mark(offset: number, length: number): void {
+    this.unflushed.noteWrite();
     for (const bitmap of this.trackers) bitmap.mark(offset, length);
   }
 

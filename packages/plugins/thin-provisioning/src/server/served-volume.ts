@@ -12,6 +12,7 @@ import { ChangeTracking } from "./change-tracking.ts";
 import { FencedError, GenerationFence } from "./generation-fence.ts";
 import { ImageBackend } from "./image-backend.ts";
 import type { SpaceGuard } from "./space-guard.ts";
+import type { UnflushedMark } from "./unflushed-mark.ts";
 
 /** Options of {@link ServedVolume.open}. */
 export interface ServedVolumeOptions {
@@ -20,6 +21,7 @@ export interface ServedVolumeOptions {
   readonly resolveBacking: BackingResolver;
   readonly space: SpaceGuard | undefined;
   readonly outOfSpace: "pause" | "fail";
+  readonly unflushed: UnflushedMark;
 }
 
 /** Caches are per image of a chain, and a host serves many. */
@@ -53,8 +55,8 @@ export class ServedVolume {
     this.#files = new LayerFiles(layout.volume(record.volumeId));
     this.#tracking = new ChangeTracking(layout, record.volumeId);
     const detectZeroes = record.request.parameters?.detectZeroes === "true";
-    const { space, outOfSpace } = options;
-    this.backend = new ImageBackend({ image, detectZeroes, space, outOfSpace });
+    const { space, outOfSpace, unflushed } = options;
+    this.backend = new ImageBackend({ image, detectZeroes, space, outOfSpace, unflushed });
     this.#forgetRoom = options.space?.onRoom(() => this.backend.parked.wake());
   }
 
@@ -207,6 +209,7 @@ export class ServedVolume {
     await this.#job?.done.catch(() => {});
     this.#tracking.close();
     await this.image.close();
+    this.backend.unflushed.clear();
   }
 
   /** Closes the image, changes the files, and opens what is there then. Nobody else uses the image meanwhile. */
@@ -258,6 +261,5 @@ export class ServedVolume {
 
 function openImage({ layout, record, resolveBacking }: ServedVolumeOptions): Promise<Qcow2Image> {
   const readOnly = record.attachment?.access === "readOnly";
-  // The guest does not hear of it when this process is killed: what it was told is written must be there all the same.
-  return Qcow2Image.open(layout.image(record.volumeId), { readOnly, resolveBacking, cacheBytes, journal: true });
+  return Qcow2Image.open(layout.image(record.volumeId), { readOnly, resolveBacking, cacheBytes });
 }

@@ -14,6 +14,8 @@ const serverConfig: z.ZodType<StorageServerConfig> = z.object({
 });
 
 async function main(): Promise<void> {
+  // Flushes and reads of slow disks wait on these threads. The pool takes the number when it is first used.
+  process.env.UV_THREADPOOL_SIZE ??= "16";
   const server = await StorageServer.open(serverConfig.parse(dataPlaneEnvironment().config));
   await serveDataPlane({ methods: storageMethods(server), stop: () => server.close() });
 }

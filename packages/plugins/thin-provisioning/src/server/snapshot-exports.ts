@@ -49,7 +49,8 @@ export class SnapshotExports {
         sizeBytes: image.sizeBytes,
         readOnly: true,
         sharedFlush: true,
-        read: (target, offset) => image.readSync(target, offset),
+        sparseReads: true,
+        read: (target, offset) => image.readWithoutWaiting(target, offset),
         write: () => {
           throw Object.assign(new Error("a snapshot does not change"), { code: "EPERM" });
         },
