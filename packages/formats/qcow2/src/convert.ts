@@ -2,12 +2,13 @@ import { randomBytes } from "node:crypto";
 import { basename, dirname, join } from "node:path";
 import type { BlockSource } from "./block-source.ts";
 import { copyCompressed } from "./copy-compressed.ts";
-import { createImageSync } from "./create-image.ts";
+import { createImage } from "./create-image.ts";
 import { type FileLayer, type ImageFile, nodeFileLayer } from "./file-layer.ts";
 import { type CopyOptions, copyBlocks } from "./flatten.ts";
 import { roundUp } from "./geometry.ts";
 import type { ImageFormat } from "./image-format.ts";
-import { toQcow2Error } from "./qcow2-error.ts";
+import type { NewEncryption } from "./luks-unlock.ts";
+import { Qcow2Error, toQcow2Error } from "./qcow2-error.ts";
 import { Qcow2Image } from "./qcow2-image.ts";
 
 /** A new file, and how it is to be written. */
@@ -18,6 +19,8 @@ export type ConvertTarget =
       readonly path: string;
       /** Stores clusters compressed, by `compression`. Defaults to false. */
       readonly compressed?: boolean;
+      /** Encrypts the copy, which then can't be compressed. */
+      readonly encryption?: NewEncryption;
     } & ImageFormat);
 
 /** Options of {@link convert}. */
@@ -46,9 +49,14 @@ export async function convert(source: BlockSource, target: ConvertTarget, option
     } else {
       // A disk of qcow2 is made of whole sectors.
       const virtualSizeBytes = roundUp(source.sizeBytes, 512);
-      createImageSync({ ...target, path: temporary, virtualSizeBytes, durable: false, fileLayer });
+      const { encryption } = target;
+      if (encryption && target.compressed) {
+        throw new Qcow2Error("INVALID_ARGUMENT", "the format has no encryption for what is compressed");
+      }
+      await createImage({ ...target, path: temporary, virtualSizeBytes, durable: false, fileLayer });
       made = true;
-      await using image = await Qcow2Image.open(temporary, { lock: false, fileLayer });
+      const open = { lock: false, fileLayer, ...(encryption && { passphrase: encryption.passphrase }) };
+      await using image = await Qcow2Image.open(temporary, open);
       if (target.compressed) await copyCompressed(padded(source, virtualSizeBytes), image, options);
       else await copyBlocks(source, image, options);
       if (durable) await image.flush();

@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { backingFolder, check, createImage, createImageSync, inspect, Qcow2Image } from "../src/index.ts";
+import { backingFolder, check, convert, createImage, createImageSync, inspect, Qcow2Image } from "../src/index.ts";
 import { mergeKey, splitKey } from "../src/luks-anti-forensic.ts";
 import { LuksCipher } from "../src/luks-cipher.ts";
 import { hasQemuImg, temporaryFolder } from "./qemu-tools.ts";
@@ -224,6 +224,71 @@ describe("an encrypted image", () => {
       }),
       { seed: 11, numRuns: process.env.VDC_DEEP ? 300 : 15 },
     );
+  });
+
+  test("is made from a plain disk and made one, larger and smaller", async () => {
+    const plain = folder.file("plain.qcow2");
+    createImageSync({ path: plain, virtualSizeBytes: 300_032, durable: false });
+    const data = pattern(300_032, 6);
+    const path = folder.file("a.qcow2");
+    {
+      await using image = await Qcow2Image.open(plain);
+      image.writeSync(data, 0);
+      await convert(image, { format: "qcow2", path, encryption });
+      const target = { format: "qcow2", path: folder.file("b.qcow2"), encryption, compressed: true } as const;
+      expect(await codeOf(convert(image, target))).toBe("INVALID_ARGUMENT");
+    }
+    {
+      await using image = await Qcow2Image.open(path, { passphrase: SECRET });
+      await image.resize(1 << 20);
+    }
+    expect((await readAll(path, SECRET)).equals(Buffer.concat([data, Buffer.alloc((1 << 20) - 300_032)]))).toBe(true);
+    {
+      await using image = await Qcow2Image.open(path, { passphrase: SECRET });
+      await image.resize(1024, { allowShrink: true });
+      await image.resize(300_032);
+      await convert(image, { format: "raw", path: folder.file("a.raw") });
+    }
+    const expected = Buffer.concat([data.subarray(0, 1024), Buffer.alloc(300_032 - 1024)]);
+    expect(readFileSync(folder.file("a.raw")).equals(expected)).toBe(true);
+    expect(await check(path)).toMatchObject({ corruptions: 0, leaks: 0 });
+  });
+
+  test("is copied up from encrypted and plain images below it", async () => {
+    const data = pattern(200_000, 8);
+    const below = [await newImage("encrypted.qcow2"), folder.file("plain.qcow2")];
+    createImageSync({ path: folder.file("plain.qcow2"), virtualSizeBytes: 1 << 20, durable: false });
+    for (const base of below) {
+      {
+        await using image = await Qcow2Image.open(base, { passphrase: SECRET });
+        image.writeSync(data, 70_001);
+      }
+      const name = base.slice(folder.path.length + 1);
+      const path = await newImage(`over-${name}`, 1 << 20, {
+        backing: { path: name, format: "qcow2" },
+        encryption: { passphrase: NEXT, iterations },
+      });
+      const passphrase = (of: string): Buffer => (of === path ? NEXT : SECRET);
+      {
+        const resolveBacking = backingFolder(folder.path);
+        await using image = await Qcow2Image.open(path, { passphrase, resolveBacking });
+        image.writeSync(data.subarray(0, 100), 100_000);
+        await image.flatten();
+      }
+      {
+        // A repair counts the clusters of the keys as used.
+        await using image = await Qcow2Image.open(path, { passphrase, repairLeaks: "always" });
+        expect(await image.repair("all")).toMatchObject({ corruptions: 0, leaks: 0 });
+        await image.snapshots.create({ name: "kept" });
+        image.writeSync(Buffer.alloc(150_000, 1), 50_000);
+        await image.snapshots.apply("1");
+      }
+      const expected = Buffer.alloc(1 << 20);
+      data.copy(expected, 70_001);
+      data.copy(expected, 100_000, 0, 100);
+      expect((await readAll(path, NEXT)).equals(expected)).toBe(true);
+      expect(await check(path)).toMatchObject({ corruptions: 0, leaks: 0 });
+    }
   });
 
   test("a hostile encryption header is refused by a code, soon", async () => {

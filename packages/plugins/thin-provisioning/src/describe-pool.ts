@@ -12,7 +12,7 @@ export const packageVersion = "0.1.0";
 const absent: Readonly<Record<string, string>> = {
   clones: "put '@vdc-os/plugin-linked-clones' on top of this provider",
   lineage: "put '@vdc-os/plugin-linked-clones' on top of this provider",
-  encryption: "images are not encrypted",
+  encryption: "volumes are not encrypted: the image engine can do it, but keys do not reach the storage processes",
   epochs: "the data path holds no write back",
   replicate: "there is no replication",
   migrate: "there is one pool, on one folder",
