@@ -17,6 +17,7 @@ const tasks = {
   start: { script: "examples/virtual-datacenter/src/main.ts", machine: "start" },
   test: { script: "scripts/tasks/test.mjs", machine: "test" },
   "test:deep": { script: "scripts/tasks/test.mjs", machine: "test", env: { VDC_DEEP: "1" } },
+  "conformance:storage": { script: "tests/storage/conformance.ts", machine: "test" },
   build: { script: "scripts/tasks/build.mjs" },
   docs: { script: "node_modules/typedoc/bin/typedoc" },
   lint: { script: "node_modules/@biomejs/biome/bin/biome", args: ["ci", "."] },

@@ -1,6 +1,7 @@
 import type { Allocator } from "./allocator.ts";
 import type { ImageFile } from "./file-layer.ts";
 import type { Mapping } from "./mapping.ts";
+import type { MappingJournal } from "./mapping-journal.ts";
 import { Qcow2Error, toQcow2Error } from "./qcow2-error.ts";
 import type { RefcountTable } from "./refcount-table.ts";
 import type { PendingWrite, Table } from "./table-cache.ts";
@@ -21,6 +22,8 @@ export interface BarrierOptions {
   readonly allocator: Allocator;
   /** Whether flushes leave refcounts in memory; `flushAllSync` never does. */
   readonly lazyCounts: boolean;
+  /** Is told what is about to become durable, and what is. */
+  readonly journal: MappingJournal | undefined;
 }
 
 /**
@@ -83,6 +86,7 @@ export class Barrier {
       this.#begin(true);
       this.settleSync();
     }
+    this.#options.journal?.reset();
   }
 
   /** Completes a flush that is under way, and begins no other. */
@@ -162,6 +166,7 @@ export class Barrier {
       throw toQcow2Error(error, `cannot flush '${this.#options.file.path}'`);
     }
     this.#dataWritten = false;
+    this.#options.journal?.rotate();
     const table = withCounts ? refcounts.takeTableWrites() : [];
     const l2 = mapping.takeL2Writes();
     const l1 = mapping.takeL1Writes();

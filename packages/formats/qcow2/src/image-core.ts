@@ -12,6 +12,7 @@ import { CORRUPT_BIT, writeIncompatibleBits } from "./header-word.ts";
 import { clearDirty, hasLazyRefcounts, setDirty } from "./lazy-refcounts.ts";
 import type { LuksCipher } from "./luks-cipher.ts";
 import { Mapping } from "./mapping.ts";
+import type { MappingJournal } from "./mapping-journal.ts";
 import { MetadataGuard } from "./metadata-guard.ts";
 import { Qcow2Error } from "./qcow2-error.ts";
 import { RefcountTable } from "./refcount-table.ts";
@@ -59,6 +60,8 @@ export interface ImageCoreOptions {
   readonly cipher?: LuksCipher | undefined;
   /** For L2 tables and refcount blocks each. */
   readonly cacheBytes: number;
+  /** Keeps what the tables in the file do not have yet. */
+  readonly journal?: MappingJournal | undefined;
 }
 
 /** Loads the tables of an image. Errors: `CORRUPT` when, opened for writing, its metadata overlaps itself. */
@@ -82,6 +85,7 @@ export function loadImageCore(options: ImageCoreOptions): ImageCore {
     externalData: dataFile !== undefined,
     cacheBytes,
     barrier: () => needWriter().barrier.flushSync(),
+    journal: options.journal,
     allocateTable: () => {
       const { offset } = needWriter().allocator.allocate(1);
       needWriter().guard.claim(offset, clusterSize, "L2 table");
@@ -125,6 +129,7 @@ export function loadImageCore(options: ImageCoreOptions): ImageCore {
       mapping,
       allocator,
       lazyCounts: hasLazyRefcounts(header),
+      journal: options.journal,
     });
     writer = { guard, refcounts, allocator, barrier, prepared: false };
   }

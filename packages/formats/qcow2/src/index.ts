@@ -36,6 +36,7 @@ export {
   repair,
 } from "./check.ts";
 export { lockPathOf, removeAbandonedClaims } from "./image-lock.ts";
+export { hasJournal } from "./mapping-journal.ts";
 export { type ImageInspection, type InspectOptions, inspect } from "./inspect.ts";
 export { type MappedRange, mapRanges } from "./map-ranges.ts";
 export { type MeasuredSize, type MeasureOptions, measure } from "./measure.ts";

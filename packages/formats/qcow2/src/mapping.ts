@@ -10,6 +10,7 @@ import {
 import type { ImageFile } from "./file-layer.ts";
 import type { Geometry } from "./geometry.ts";
 import { L2Reader, type Run, type SubclusterState } from "./l2-reader.ts";
+import type { MappingJournal } from "./mapping-journal.ts";
 import { Qcow2Error } from "./qcow2-error.ts";
 import { ALL_SUBCLUSTERS, writeSubclusterBits } from "./subcluster.ts";
 import { type PendingWrite, type Table, TableCache } from "./table-cache.ts";
@@ -33,6 +34,8 @@ export interface MappingOptions {
   readonly barrier: () => void;
   readonly allocateTable: () => number;
   readonly freeTable: (offset: number) => void;
+  /** Hears of every entry that changes. */
+  readonly journal?: MappingJournal | undefined;
 }
 
 /** Guest offsets to host offsets: the L1 table in memory, L2 tables in a bounded cache, both write-back. */
@@ -42,6 +45,8 @@ export class Mapping {
   readonly #cache: TableCache;
   readonly #reader: L2Reader;
   readonly #dirtyL1 = new Set<number>();
+  /** Guest offsets at which the tables that are written begin, by the tables' own; for the journal. */
+  readonly #guestStarts = new Map<number, number>();
   #l1: Buffer;
   #l1Offset: number;
 
@@ -100,10 +105,14 @@ export class Mapping {
     const { l2Entries, l2EntryBytes } = this.#geometry;
     const at = (Math.floor(offset / clusterSize) % l2Entries) * l2EntryBytes;
     const tableOffset = this.#tableOffset(l1At);
-    if (tableOffset !== 0 && entryIsCopied(this.#l1, l1At)) return { table: this.#cache.load(tableOffset), at };
+    if (tableOffset !== 0 && entryIsCopied(this.#l1, l1At)) {
+      this.#noteStart(tableOffset, l1At);
+      return { table: this.#cache.load(tableOffset), at };
+    }
     const shared = tableOffset === 0 ? undefined : Buffer.from(this.#cache.load(tableOffset).data);
     const newOffset = this.#options.allocateTable();
     const table = this.#cache.create(newOffset, shared);
+    this.#noteStart(newOffset, l1At);
     writeEntry(this.#l1, l1At, newOffset);
     this.#dirtyL1.add(l1At);
     if (tableOffset !== 0) this.#options.freeTable(tableOffset);
@@ -125,14 +134,14 @@ export class Mapping {
   setData(slot: L2Slot, hostOffset: number): void {
     writeEntry(slot.table.data, slot.at, hostOffset);
     if (this.#geometry.extendedL2) writeSubclusterBits(slot.table.data, slot.at, ALL_SUBCLUSTERS, 0);
-    slot.table.markDirty(slot.at);
+    this.#changed(slot);
   }
 
   setCompressed(slot: L2Slot, offset: number, length: number): void {
     const { extendedL2, clusterBits } = this.#geometry;
     writeCompressedEntry(slot.table.data, slot.at, { offset, length, clusterBits });
     if (extendedL2) writeSubclusterBits(slot.table.data, slot.at, 0, 0);
-    slot.table.markDirty(slot.at);
+    this.#changed(slot);
   }
 
   /** The state of an extended entry. Errors: `CORRUPT`. */
@@ -151,13 +160,19 @@ export class Mapping {
   /** Replaces the bitmaps of an extended entry and leaves its host cluster. */
   setSubclusterBits(slot: L2Slot, allocated: number, zero: number): void {
     writeSubclusterBits(slot.table.data, slot.at, allocated, zero);
-    slot.table.markDirty(slot.at);
+    this.#changed(slot);
   }
 
   setEmpty(slot: L2Slot, zero: boolean): void {
     const { extendedL2 } = this.#geometry;
     clearEntry(slot.table.data, slot.at, zero && !extendedL2);
     if (extendedL2) writeSubclusterBits(slot.table.data, slot.at, 0, zero ? ALL_SUBCLUSTERS : 0);
+    this.#changed(slot);
+  }
+
+  /** Puts an entry back as a journal has it. */
+  restore(slot: L2Slot, entry: Buffer): void {
+    entry.copy(slot.table.data, slot.at);
     slot.table.markDirty(slot.at);
   }
 
@@ -192,6 +207,19 @@ export class Mapping {
     }));
     this.#dirtyL1.clear();
     return writes;
+  }
+
+  #noteStart(tableOffset: number, l1At: number): void {
+    if (this.#options.journal) this.#guestStarts.set(tableOffset, (l1At / 8) * this.#geometry.l2Coverage);
+  }
+
+  #changed(slot: L2Slot): void {
+    slot.table.markDirty(slot.at);
+    const { journal } = this.#options;
+    if (journal === undefined) return;
+    const { l2EntryBytes, clusterSize } = this.#geometry;
+    const start = this.#guestStarts.get(slot.table.offset) ?? 0;
+    journal.note(start + (slot.at / l2EntryBytes) * clusterSize, slot.table.data, slot.at);
   }
 
   #find(offset: number): L2Slot | undefined {

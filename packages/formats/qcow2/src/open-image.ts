@@ -28,6 +28,11 @@ export interface OpenImageOptions {
   /** Memory for L2 tables, and as much again for refcounts, per image of the chain. Defaults to 16 MiB. */
   readonly cacheBytes?: number;
   /**
+   * Whether what was written survives the end of this process also when it was not flushed, as it does with a file that is written directly: a journal beside
+   * the image keeps it, which the next opening for writing applies. A power loss ends it. Linux only. Defaults to false.
+   */
+  readonly journal?: boolean;
+  /**
    * Whether a claim is taken against other processes, and QEMU's respected. Defaults to true; give false only where the file system layer
    * is not the real one or the caller fences otherwise.
    */

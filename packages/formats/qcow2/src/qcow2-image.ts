@@ -27,6 +27,8 @@ import { assertRange, mapImage, readImage } from "./read-path.ts";
 import { readWithoutWaiting } from "./read-without-waiting.ts";
 import { writeBackingReference } from "./rebase.ts";
 import type { RepairMode } from "./repair.ts";
+import { hasJournal, journalSubjectOf, MappingJournal, readJournal, removeJournal } from "./mapping-journal.ts";
+import { replayJournal } from "./replay-journal.ts";
 import { repairOnOpening } from "./repair-on-opening.ts";
 import { type ResizeOptions, resizeImage } from "./resize.ts";
 import { writeImage } from "./write-path.ts";
@@ -79,8 +81,26 @@ export class Qcow2Image implements BlockSource {
     const opened = openImageFile(path, options.readOnly !== true, options);
     // Nothing is repaired in an image that can't be opened.
     const cipher = await unlockImage(opened, options);
+    const context = { identities: new Set<string>(), depth: 0 };
+    const mayHaveJournal = options.readOnly !== true && options.fileLayer === undefined && hasJournal(path);
+    const records = mayHaveJournal ? readJournal(journalSubjectOf(opened.file, opened.header.geometry)) : [];
+    if (records.length > 0) {
+      // What the journal points to is not counted yet: a repair that came first would take it for free.
+      const image = await Qcow2Image.#load({ ...opened, cipher }, { ...options, journal: false }, context);
+      try {
+        replayJournal(image.#core, records);
+        await image.repair("all");
+      } catch (error) {
+        await image.#abandon();
+        throw error;
+      }
+      await image.close();
+      removeJournal(path);
+      return Qcow2Image.open(path, options);
+    }
     const header = await repairOnOpening(opened, options);
-    return Qcow2Image.#load({ ...opened, header, cipher }, options, { identities: new Set(), depth: 0 });
+    if (mayHaveJournal) removeJournal(path);
+    return Qcow2Image.#load({ ...opened, header, cipher }, options, context);
   }
 
   static async #load(
@@ -96,7 +116,9 @@ export class Qcow2Image implements BlockSource {
       const { cacheBytes = 16 * 1024 * 1024 } = options;
       const { file, dataFile, header, cipher } = opened;
       const write = options.readOnly !== true;
-      const core = loadImageCore({ file, dataFile, header, cipher, write, backing, cacheBytes });
+      const journal =
+        write && options.journal ? MappingJournal.begin(journalSubjectOf(file, header.geometry)) : undefined;
+      const core = loadImageCore({ file, dataFile, header, cipher, write, backing, cacheBytes, journal });
       return new Qcow2Image(core, opened.lock, options, context);
     } catch (error) {
       void backing?.close();
@@ -149,6 +171,7 @@ export class Qcow2Image implements BlockSource {
     assertRange(this.#core, offset, buffer.length);
     recordChange(this.#core, offset, buffer.length);
     writeImage(this.#core, buffer, offset);
+    this.#core.options.journal?.commit();
   }
 
   async write(buffer: Uint8Array, offset: number): Promise<void> {
@@ -169,6 +192,7 @@ export class Qcow2Image implements BlockSource {
     };
     begin();
     await writeCompressed(this.#core, buffer, offset, begin);
+    this.#core.options.journal?.commit();
   }
 
   /** Makes a range read as zeros, giving the space of whole clusters back. */
@@ -177,6 +201,7 @@ export class Qcow2Image implements BlockSource {
     assertRange(this.#core, offset, length);
     recordChange(this.#core, offset, length);
     writeZeroes(this.#core, offset, length);
+    this.#core.options.journal?.commit();
   }
 
   async writeZeroes(offset: number, length: number): Promise<void> {
@@ -189,6 +214,7 @@ export class Qcow2Image implements BlockSource {
     assertRange(this.#core, offset, length);
     recordChange(this.#core, offset, length);
     discard(this.#core, offset, length);
+    this.#core.options.journal?.commit();
   }
 
   async discard(offset: number, length: number): Promise<void> {
@@ -292,6 +318,7 @@ export class Qcow2Image implements BlockSource {
       await this.#core.writer?.barrier.flush();
       // From here on synchronously, so that no write can come between.
       if (!this.#closed) finishWriting(this.#core);
+      this.#core.options.journal?.close();
       clean = true;
     } finally {
       await this.#abandon(clean);
@@ -301,6 +328,7 @@ export class Qcow2Image implements BlockSource {
   async #abandon(clean = false): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#core.options.journal?.abandon();
     this.#core.file.closeSync();
     if (this.#core.data !== this.#core.file) this.#core.data.closeSync();
     this.#lock?.release(clean);

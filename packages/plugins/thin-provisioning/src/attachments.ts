@@ -1,6 +1,6 @@
-import { isRetryableCode, isVdcError, type OperationContext, VdcError } from "@vdc-os/core";
+import { isRetryableCode, isVdcError, type Logger, type OperationContext, VdcError } from "@vdc-os/core";
 import type { Attachment, AttachVolume } from "@vdc-os/core/storage/v1";
-import { Qcow2Image, removeAbandonedClaims } from "@vdc-os/qcow2";
+import { backingFolder, hasJournal, Qcow2Image, removeAbandonedClaims } from "@vdc-os/qcow2";
 import { exportNameOf } from "./export-name.ts";
 import { breakTracking } from "./break-tracking.ts";
 import type { StorageProcesses } from "./storage-processes.ts";
@@ -22,6 +22,7 @@ const lostDirectly: Readonly<Record<string, string>> = Object.fromEntries(
 export interface AttachmentsOptions {
   readonly catalog: VolumeCatalog;
   readonly processes: StorageProcesses;
+  readonly logger: Logger;
   /** Finishes or undoes a change of the volume's layers that was cut short. */
   readonly settle: (entry: VolumeEntry, context: OperationContext) => Promise<void>;
   /** The hosts that see the pool's folder. `undefined` for all. */
@@ -155,12 +156,31 @@ export class Attachments {
     const owner = { volumeId: entry.volumeId, generation: attachment.generation };
     if (attachment.mode === "served") await processes.cutOff(attachment.host, owner, context);
     else if (attachment.access === "readWrite") await this.#assertNotOpen(entry, attachment.host);
-    // A storage process that was killed while it claimed the image, and is not needed again, has nobody else to tidy up after it.
-    removeAbandonedClaims(catalog.layout.image(entry.volumeId));
+    await this.#tidyUpAfter(entry);
     await catalog.update(entry, ({ attachment: _, ...record }) => ({
       ...record,
       highWater: Math.max(record.highWater, generation),
     }));
+  }
+
+  /** What a storage process that was killed has left, and no other will take up: claims, and writes that its tables in the file do not know yet. */
+  async #tidyUpAfter({ volumeId }: VolumeEntry): Promise<void> {
+    const { catalog, logger } = this.#options;
+    const { layout } = catalog;
+    const path = layout.image(volumeId);
+    if (hasJournal(path)) {
+      try {
+        const image = await Qcow2Image.open(path, { resolveBacking: backingFolder(layout.volumes) });
+        await image.close();
+      } catch (error) {
+        // The owner has gone all the same; whoever opens the image for writing tries again.
+        logger.error("what a killed storage process had written could not be taken up", {
+          volumeId,
+          error: String(error),
+        });
+      }
+    }
+    removeAbandonedClaims(path);
   }
 
   /** A file can't be taken away from a VM monitor; but QEMU locks what it has open, and on Linux that can be seen. */

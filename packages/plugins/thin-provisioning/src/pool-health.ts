@@ -48,16 +48,11 @@ export async function volumeHealth(
     const message = `the volume '${parentVolumeId}' that it reads from is gone`;
     return notWell("abnormal", [{ code: "parentMissing", message }]);
   }
-  const { waitingWrites, mayHaveLostWrites } = await statusOf(pool, entry, context);
+  const { waitingWrites } = await statusOf(pool, entry, context);
   const reasons: HealthReason[] = [];
   if (waitingWrites > 0) {
     const message = `the pool is out of space: ${waitingWrites} writes wait until there is some`;
     reasons.push({ code: "outOfSpace", message });
-  }
-  if (mayHaveLostWrites) {
-    const message =
-      "its storage process was killed: what the guest had written and not flushed may be lost, until the VM is started again";
-    reasons.push({ code: "other", message });
   }
   if (reasons.length > 0) return notWell("degraded", reasons);
   return { condition: "healthy", message: "its image can be read" };
@@ -67,7 +62,6 @@ export async function volumeHealth(
 interface ServedStatus {
   readonly volumeId: string;
   readonly waitingWrites: number;
-  readonly mayHaveLostWrites: boolean;
 }
 
 /** What the process that serves a volume says of it. One that does not answer says nothing: that is its host's own trouble. */
@@ -75,9 +69,9 @@ async function statusOf(
   pool: ThinPool,
   entry: VolumeEntry,
   context: OperationContext,
-): Promise<Pick<ServedStatus, "waitingWrites" | "mayHaveLostWrites">> {
+): Promise<Pick<ServedStatus, "waitingWrites">> {
   const served = servedOwner(entry.record);
-  const well = { waitingWrites: 0, mayHaveLostWrites: false };
+  const well = { waitingWrites: 0 };
   if (served === undefined) return well;
   try {
     const { volumes } = (await pool.processes.request(served.host, "status", {}, context)) as unknown as {

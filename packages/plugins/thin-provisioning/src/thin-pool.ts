@@ -109,6 +109,7 @@ export class ThinPool {
     this.attachments = new Attachments({
       catalog,
       processes,
+      logger: options.logger ?? silentLogger,
       settle: (entry, context) => this.layers.settle(entry, context),
       accessibleHosts: options.accessibleHosts,
     });

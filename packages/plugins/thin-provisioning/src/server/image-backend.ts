@@ -4,7 +4,6 @@ import type { ChangeBitmap } from "../change-bitmap.ts";
 import { IoGate } from "./io-gate.ts";
 import { isOutOfSpace, OutOfSpaceError, ParkedWrites } from "./parked-writes.ts";
 import type { SpaceGuard } from "./space-guard.ts";
-import type { UnflushedMark } from "./unflushed-mark.ts";
 
 const zeroes = Buffer.alloc(1024 * 1024);
 const smallestDetectedBytes = 4096;
@@ -18,7 +17,6 @@ export interface ImageBackendOptions {
   readonly outOfSpace: "pause" | "fail";
   /** Writes of zeroes take no space. */
   readonly detectZeroes: boolean;
-  readonly unflushed: UnflushedMark;
 }
 
 /**
@@ -35,7 +33,6 @@ export class ImageBackend implements BlockBackend {
   readonly sparseReads = true;
   readonly gate: IoGate = new IoGate();
   readonly parked: ParkedWrites = new ParkedWrites();
-  readonly unflushed: UnflushedMark;
   readonly #space: SpaceGuard | undefined;
   readonly #pauses: boolean;
   readonly #detectZeroes: boolean;
@@ -43,7 +40,6 @@ export class ImageBackend implements BlockBackend {
   constructor(options: ImageBackendOptions) {
     this.image = options.image;
     this.readOnly = options.image.readOnly;
-    this.unflushed = options.unflushed;
     this.#space = options.space;
     this.#pauses = options.outOfSpace === "pause";
     this.#detectZeroes = options.detectZeroes;
@@ -82,7 +78,7 @@ export class ImageBackend implements BlockBackend {
 
   flush(): BlockResult {
     if (this.gate.stopsReads) return this.gate.changed().then(() => this.flush());
-    return this.#flush().catch((error) => this.#noSpace(error, () => this.#retry(() => this.#flush())));
+    return this.image.flush().catch((error) => this.#noSpace(error, () => this.#retry(() => this.image.flush())));
   }
 
   trim(offset: number, length: number): BlockResult {
@@ -136,15 +132,8 @@ export class ImageBackend implements BlockBackend {
     }
   }
 
-  async #flush(): Promise<void> {
-    const flushed = this.unflushed.beginFlush();
-    await this.image.flush();
-    flushed();
-  }
-
   /** Before the change, always: a change that is not noted would be missed by a backup. */
   #mark(offset: number, length: number): void {
-    this.unflushed.noteWrite();
     for (const bitmap of this.trackers) bitmap.mark(offset, length);
   }
 

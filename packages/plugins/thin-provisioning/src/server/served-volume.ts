@@ -12,7 +12,6 @@ import { ChangeTracking } from "./change-tracking.ts";
 import { FencedError, GenerationFence } from "./generation-fence.ts";
 import { ImageBackend } from "./image-backend.ts";
 import type { SpaceGuard } from "./space-guard.ts";
-import type { UnflushedMark } from "./unflushed-mark.ts";
 
 /** Options of {@link ServedVolume.open}. */
 export interface ServedVolumeOptions {
@@ -21,7 +20,6 @@ export interface ServedVolumeOptions {
   readonly resolveBacking: BackingResolver;
   readonly space: SpaceGuard | undefined;
   readonly outOfSpace: "pause" | "fail";
-  readonly unflushed: UnflushedMark;
 }
 
 /** Caches are per image of a chain, and a host serves many. */
@@ -55,8 +53,8 @@ export class ServedVolume {
     this.#files = new LayerFiles(layout.volume(record.volumeId));
     this.#tracking = new ChangeTracking(layout, record.volumeId);
     const detectZeroes = record.request.parameters?.detectZeroes === "true";
-    const { space, outOfSpace, unflushed } = options;
-    this.backend = new ImageBackend({ image, detectZeroes, space, outOfSpace, unflushed });
+    const { space, outOfSpace } = options;
+    this.backend = new ImageBackend({ image, detectZeroes, space, outOfSpace });
     this.#forgetRoom = options.space?.onRoom(() => this.backend.parked.wake());
   }
 
@@ -209,7 +207,6 @@ export class ServedVolume {
     await this.#job?.done.catch(() => {});
     this.#tracking.close();
     await this.image.close();
-    this.backend.unflushed.clear();
   }
 
   /** Closes the image, changes the files, and opens what is there then. Nobody else uses the image meanwhile. */
@@ -261,5 +258,6 @@ export class ServedVolume {
 
 function openImage({ layout, record, resolveBacking }: ServedVolumeOptions): Promise<Qcow2Image> {
   const readOnly = record.attachment?.access === "readOnly";
-  return Qcow2Image.open(layout.image(record.volumeId), { readOnly, resolveBacking, cacheBytes });
+  // The guest does not hear of it when this process is killed: what it was told is written must be there all the same.
+  return Qcow2Image.open(layout.image(record.volumeId), { readOnly, resolveBacking, cacheBytes, journal: true });
 }

@@ -9,7 +9,6 @@ import { ServedVolume } from "./served-volume.ts";
 import { ServingMarks } from "./serving-marks.ts";
 import { SnapshotExports } from "./snapshot-exports.ts";
 import { SpaceGuard } from "./space-guard.ts";
-import { sweepUnflushedMarks, UnflushedMark } from "./unflushed-mark.ts";
 
 /** Config of a storage process. */
 export interface StorageServerConfig {
@@ -86,7 +85,6 @@ export class StorageServer {
         process.stderr.write(`volume ${volumeId} cannot be served: ${String(error)}\n`);
       }
     }
-    sweepUnflushedMarks(server.#layout.serving(config.host), server.#nbd.exportNames);
     await server.#nbd.listenUnix(config.socket);
     return server;
   }
@@ -177,7 +175,6 @@ export class StorageServer {
         generation,
         exportName,
         waitingWrites: backend.waitingWrites,
-        mayHaveLostWrites: backend.unflushed.mayHaveLost,
         ...(jobFraction === undefined ? {} : { copyUpFraction: jobFraction }),
       })),
       connections: this.#nbd.connections.length,
@@ -221,7 +218,6 @@ export class StorageServer {
       resolveBacking: this.#resolveBacking,
       space: this.#space,
       outOfSpace: this.#outOfSpace,
-      unflushed: new UnflushedMark(this.#layout.serving(this.#host), exportName),
     });
     this.#marks.set({ volumeId });
     this.#nbd.addExport({ name: exportName, backend: served.backend, interceptor: served.fence });
@@ -242,7 +238,6 @@ export class StorageServer {
       // The owner is cut off all the same; what it had flushed is on disk.
       process.stderr.write(`volume ${volumeId} was not closed in order: ${String(error)}\n`);
     }
-    served.backend.unflushed.forget();
   }
 
   #inTurn<T>(volumeId: string, run: () => Promise<T>): Promise<T> {
