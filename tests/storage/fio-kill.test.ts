@@ -78,10 +78,11 @@ test.skipIf(missing)(
           "--fsync=64",
           "--verify=crc32c",
           "--verify_fatal=1",
+          "--verify_state_save=0",
           "--randseed=5",
           "--output-format=json",
         ],
-        { maxBuffer: 1 << 24 },
+        { cwd: base, maxBuffer: 1 << 24 },
       ).finally(() => {
         isDone = true;
       });

@@ -32,11 +32,12 @@ export function mountLoop(kind: keyof typeof sizes): LoopFileSystem | undefined 
     console.warn(text);
     return undefined;
   }
-  return {
-    directory,
-    remove() {
-      spawnSync("umount", ["-l", directory]);
-      rmSync(folder, { recursive: true, force: true });
-    },
+  const remove = (): void => {
+    process.off("exit", remove);
+    spawnSync("umount", ["-l", directory]);
+    rmSync(folder, { recursive: true, force: true });
   };
+  // Where a filter leaves no test of a file, what comes after its tests does not run.
+  process.once("exit", remove);
+  return { directory, remove };
 }
