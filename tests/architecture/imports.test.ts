@@ -18,7 +18,7 @@ const allowed: Readonly<Record<PackageKind, readonly PackageKind[] | "anything">
   "api-client": ["core"],
   api: ["core", "sdk", "api-client", "plugin"],
   plugin: ["core", "format", "protocol", "api-client"],
-  cli: ["core", "sdk", "host", "api", "api-client", "plugin"],
+  cli: ["core", "sdk", "host", "api", "api-client", "plugin", "format", "protocol"],
   consumer: "anything",
 };
 

@@ -1,4 +1,4 @@
-import { copyFile, readdir, readFile } from "node:fs/promises";
+import { copyFile, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
@@ -12,8 +12,9 @@ const timeout = 300_000;
 /** Node.js 22 says of its SQLite that it is experimental. */
 const quiet = "--disable-warning=ExperimentalWarning";
 
-/** What is started as a process and not imported: the consumer's datacenter starts each of them. */
+/** What is started as a process and not imported: the consumer's datacenter starts each of them, and a test below the command. */
 const processes = new Set([
+  "@vdc-os/cli/main",
   "@vdc-os/core/remote/child",
   "@vdc-os/host/runtime",
   "@vdc-os/plugin-distributed-switch/dataplane",
@@ -138,5 +139,27 @@ describe.each(["this", "the oldest"])("on %s Node.js", (which) => {
       "closed: nothing is left",
       "",
     ]);
+  });
+
+  it("the command 'vdc' runs: from nothing to a verified recovery point", { timeout }, async ({ skip }) => {
+    const vdc = (...args: readonly string[]) =>
+      stranger.run(node(skip), [join(stranger.directory, "node_modules/.bin/vdc"), ...args]);
+    const stdout: string[] = [];
+    for (const line of [
+      "--version",
+      "init --js",
+      "storage volume create disk --size 64M --storage thin",
+      "backup run --volumes disk",
+      "backup verify",
+      "destroy --yes",
+    ]) {
+      const ended = await vdc(...line.split(" "));
+      expect({ line, code: ended.code, stderr: ended.stderr }).toEqual({ line, code: 0, stderr: "" });
+      stdout.push(...ended.stdout.trim().split("\n"));
+    }
+    expect(stdout).toContain("Volume 'disk': 64 MiB on 'thin'.");
+    expect(stdout).toContain("1 recovery point: 0 chunks, 0 B. All of it is well.");
+    await rm(join(stranger.directory, "vdc.config.mjs"));
+    await rm(join(stranger.directory, ".vdc"), { recursive: true });
   });
 });

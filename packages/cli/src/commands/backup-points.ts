@@ -31,7 +31,7 @@ export const addBackupPointCommands: AddCommands = (parent, bind) => {
       bind<{ repository?: string }>((context, { repository: named }, args) =>
         withDatacenter(context, async (dc) => {
           const { terminal, signal } = context;
-          const recovery = recoveryOf(dc, named);
+          const recovery = await recoveryOf(dc, named);
           const all = await listPoints(recovery, signal);
           const points = all.filter((point) => typeof args[0] !== "string" || isOf(point, args[0]));
           const repository = await recovery.repository.status({}, { signal });
@@ -52,7 +52,7 @@ export const addBackupPointCommands: AddCommands = (parent, bind) => {
       bind<{ repository?: string }>((context, { repository: named }, args) =>
         withDatacenter(context, async (dc) => {
           const { terminal, signal } = context;
-          const recovery = recoveryOf(dc, named);
+          const recovery = await recoveryOf(dc, named);
           const wanted = typeof args[0] === "string" ? args[0] : undefined;
           const point = wanted === undefined ? undefined : choosePoint(await listPoints(recovery, signal), wanted);
           const report = await terminal.progress("Verifying", ({ update }) =>
@@ -103,7 +103,7 @@ export const addBackupPointCommands: AddCommands = (parent, bind) => {
         return withDatacenter(context, async (dc) => {
           const { terminal, signal } = context;
           const { dryRun = false, of } = options;
-          const recovery = recoveryOf(dc, options.repository);
+          const recovery = await recoveryOf(dc, options.repository);
           const points = await listPoints(recovery, signal);
           const chosen =
             of === undefined

@@ -46,7 +46,7 @@ export const addBackupRestoreCommand: AddCommands = (parent, bind) => {
       bind<RestoreOptions>((context, options, args) =>
         withDatacenter(context, async (dc) => {
           const { terminal, signal } = context;
-          const recovery = recoveryOf(dc, options.repository);
+          const recovery = await recoveryOf(dc, options.repository);
           const point = choosePoint(await listPoints(recovery, signal), textArgument(args, 0));
           const plans = plansOf(point, options);
           const restored: (RestoredDisk & { readonly volume: string })[] = [];

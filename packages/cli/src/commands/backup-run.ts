@@ -52,7 +52,7 @@ export const addBackupRunCommand: AddCommands = (parent, bind) => {
         }
         return withDatacenter(context, async (dc) => {
           const { signal, terminal } = context;
-          const recovery = recoveryOf(dc, options.repository);
+          const recovery = await recoveryOf(dc, options.repository);
           const outcomes: BackupOutcome[] = [];
           for (const of of await subjectsOf(dc, named, options, signal)) {
             outcomes.push(await backUp(context, dc, recovery, of, options));

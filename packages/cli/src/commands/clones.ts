@@ -1,8 +1,8 @@
 import type { Datacenter, VolumeContent } from "@vdc-os/sdk";
-import { storageNameOf } from "@vdc-os/sdk";
 import { VdcError } from "@vdc-os/core";
 import { finishTask } from "../datacenter/finish-task.ts";
-import { facetOf, presentVolume, type VolumeObject } from "../datacenter/storage-access.ts";
+import { facetOf, presentVolume } from "../datacenter/storage-access.ts";
+import { storageNameOf, type VolumeObject } from "../datacenter/volume-object.ts";
 import { withDatacenter } from "../datacenter/with-datacenter.ts";
 import { usageError } from "../failure/failure.ts";
 import { formatDuration } from "../terminal/duration.ts";

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
-import { type ServeCsiOptions, serveCsi } from "@vdc-os/plugin-csi";
+import type { ServeCsiOptions } from "@vdc-os/plugin-csi";
 import { chosenStorage, storageOf } from "../datacenter/storage-access.ts";
 import { withDatacenter } from "../datacenter/with-datacenter.ts";
 import { type AddCommands, examples } from "./command-context.ts";
@@ -44,6 +44,7 @@ export const addCsiCommand: AddCommands = (parent, bind) => {
             ...(options.nodeId === undefined ? {} : { nodeIds: options.nodeId }),
             ...(options.driverName === undefined ? {} : { driverName: options.driverName }),
           };
+          const { serveCsi } = await import("@vdc-os/plugin-csi");
           await using server = await serveCsi(serve);
           terminal.result(
             { serving: { storage, socket: server.socket } },

@@ -1,6 +1,5 @@
 import { resolve } from "node:path";
-import { type ConvertTarget, convert } from "@vdc-os/qcow2";
-import { createVmdk } from "@vdc-os/vmdk";
+import type { ConvertTarget } from "@vdc-os/qcow2";
 import { stat } from "node:fs/promises";
 import { openDisk } from "../disk/open-disk.ts";
 import { formatOf, statedFormat } from "../disk/recognise-format.ts";
@@ -44,6 +43,7 @@ export const addDiskConvertCommand: AddCommands = (parent, bind) => {
         const to = statedFormat(options.to, "--to");
         const variant = variantOf(options, to);
         const format = await formatOf(path, options.format);
+        const [{ convert }, { createVmdk }] = await Promise.all([import("@vdc-os/qcow2"), import("@vdc-os/vmdk")]);
         const disk = await openDisk(path, { format, filesIn: options.filesIn, cwd });
         try {
           const { sizeBytes } = disk;

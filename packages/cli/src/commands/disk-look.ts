@@ -1,10 +1,8 @@
 import { stat } from "node:fs/promises";
 import { basename, resolve } from "node:path";
-import { check, inspect, mapRanges, measure, repair } from "@vdc-os/qcow2";
 import type { CheckResult } from "@vdc-os/qcow2";
 import { VdcError } from "@vdc-os/core";
 import type { Extent } from "@vdc-os/core/storage/v1";
-import { VmdkDisk } from "@vdc-os/vmdk";
 import { compareDisks } from "../disk/compare-disks.ts";
 import { openDisk } from "../disk/open-disk.ts";
 import { type DiskFormat, formatOf, formatOfMagic, statedFormat } from "../disk/recognise-format.ts";
@@ -60,6 +58,7 @@ export const addDiskHealthCommands: AddCommands = (parent, bind) => {
         const format = await formatOf(path, stated);
         if (format === "raw") throw new VdcError("UNIMPLEMENTED", "a raw disk has no tables that could be checked");
         if (format === "vmdk") return checkVmdk(context, path);
+        const { check } = await import("@vdc-os/qcow2");
         const result = await terminal.progress("Checking", ({ update }) =>
           check(path, {
             signal,
@@ -82,6 +81,7 @@ export const addDiskHealthCommands: AddCommands = (parent, bind) => {
         const { terminal, signal, cwd } = context;
         const path = resolve(cwd, textArgument(args, 0));
         if ((await formatOf(path, stated)) !== "qcow2") throw usageError("only qcow2 images are repaired");
+        const { repair } = await import("@vdc-os/qcow2");
         const what = leaksOnly ? "leaks" : "all";
         const result = await terminal.progress("Repairing", () => repair(path, { what, signal }));
         terminal.result({ repair: result }, () => `${result.repaired} repaired. Found: ${checkText(result)}`);
@@ -104,6 +104,7 @@ export const addDiskContentCommands: AddCommands = (parent, bind) => {
         const path = resolve(cwd, textArgument(args, 0));
         const disk = await openDisk(path, { format: await formatOf(path, stated), filesIn, cwd });
         try {
+          const { mapRanges } = await import("@vdc-os/qcow2");
           const extents: Extent[] = [];
           for (const { offset, length, present, data } of mapRanges(disk)) {
             signal.throwIfAborted();
@@ -137,6 +138,7 @@ export const addDiskContentCommands: AddCommands = (parent, bind) => {
         const variant = clusterSize === undefined ? {} : { clusterSizeBytes: sizeOption(clusterSize) };
         const file = typeof args[0] === "string" ? resolve(cwd, args[0]) : undefined;
         if ((file === undefined) === (size === undefined)) throw usageError("say a file, or '--size SIZE'");
+        const { measure } = await import("@vdc-os/qcow2");
         let measured: { readonly requiredBytes: number; readonly fullyAllocatedBytes: number };
         if (file === undefined) measured = measure({ virtualSizeBytes: sizeOption(size ?? ""), ...variant });
         else {
@@ -213,9 +215,10 @@ export const addDiskContentCommands: AddCommands = (parent, bind) => {
 async function infoOf(path: string, format: DiskFormat, guessed: boolean): Promise<Readonly<Record<string, unknown>>> {
   const file = await stat(path);
   const about = { file: path, format, ...(guessed ? { formatIsGuessed: true } : {}) };
-  if (format === "qcow2") return { ...about, ...(await inspect(path)) };
+  if (format === "qcow2") return { ...about, ...(await (await import("@vdc-os/qcow2")).inspect(path)) };
   const sizes = { fileSizeBytes: file.size, diskBytes: file.blocks * 512 };
   if (format === "raw") return { ...about, virtualSizeBytes: file.size, ...sizes };
+  const { VmdkDisk } = await import("@vdc-os/vmdk");
   const disk = await VmdkDisk.open(path);
   try {
     return { ...about, virtualSizeBytes: disk.sizeBytes, ...sizes, createType: disk.descriptor.createType };
@@ -248,6 +251,7 @@ function factText(name: string, value: unknown): string | undefined {
 }
 
 async function checkVmdk({ terminal, signal }: CommandContext, path: string): Promise<void> {
+  const { VmdkDisk } = await import("@vdc-os/vmdk");
   const disk = await VmdkDisk.open(path);
   try {
     const { sizeBytes } = disk;

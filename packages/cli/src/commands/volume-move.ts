@@ -1,7 +1,9 @@
+import { VdcError } from "@vdc-os/core";
+import { hypervisor } from "@vdc-os/core/compute/v1";
 import type { Datacenter } from "@vdc-os/sdk";
-import { storageNameOf } from "@vdc-os/sdk";
 import { finishTask } from "../datacenter/finish-task.ts";
 import { presentVolume, storageOf } from "../datacenter/storage-access.ts";
+import { storageNameOf } from "../datacenter/volume-object.ts";
 import { withDatacenter } from "../datacenter/with-datacenter.ts";
 import { formatByteSize } from "../terminal/byte-size.ts";
 import { formatDuration } from "../terminal/duration.ts";
@@ -28,6 +30,12 @@ ${examples([["vdc storage volume move disk --to fast", "to pool 'fast'"]])}`,
           const { terminal, signal } = context;
           const { object, storage, volumeId } = await presentVolume(dc, name, signal);
           storageOf(dc, to);
+          if (dc.kernel.all(hypervisor).names().length === 0) {
+            throw new VdcError(
+              "FAILED_PRECONDITION",
+              "no host of the datacenter has a hypervisor, which would copy the volume: add '@vdc-os/plugin-qemu' to a host's plugins",
+            );
+          }
           const from = storageNameOf(object);
           const began = performance.now();
           const { capacityBytes } = await storage.getVolume({ volumeId }, { signal });
@@ -38,6 +46,7 @@ ${examples([["vdc storage volume move disk --to fast", "to pool 'fast'"]])}`,
           const moved = await finishTask(context, task, {
             label: `Moving '${name}' to '${to}'`,
             totalBytes: capacityBytes,
+            about: { dc, name },
             afterCancel: (undoing) => moveIsOver(dc, name, undoing),
           });
           const durationMs = Math.round(performance.now() - began);

@@ -1,5 +1,5 @@
-import { type Condition, findCondition, isConditionTrue, readyCondition, storageNameOf } from "@vdc-os/sdk";
-import type { VolumeObject } from "../datacenter/storage-access.ts";
+import type { Condition } from "@vdc-os/sdk";
+import { conditionOf, storageNameOf, type VolumeObject } from "../datacenter/volume-object.ts";
 import { formatByteSize } from "../terminal/byte-size.ts";
 import { formatTime } from "../terminal/duration.ts";
 import { printable } from "../terminal/printable.ts";
@@ -46,12 +46,14 @@ export function volumeView(
 }
 
 /** What a volume is doing, in a word or two. */
-export function stateOf({ metadata, status, conditions }: VolumeObject): string {
+export function stateOf(object: VolumeObject): string {
+  const { metadata, status } = object;
   if (metadata.deletionRequestedAt !== undefined) return "being removed";
   if (status.move !== undefined) return `moving to '${status.move.to.storage}'`;
-  const failed = findCondition(conditions, "Failed");
+  const failed = conditionOf(object, "Failed");
   if (failed?.status === "True") return `failed: ${printable(failed.message ?? failed.reason)}`;
-  return isConditionTrue(conditions, readyCondition, metadata.generation) ? "ready" : "being made";
+  const ready = conditionOf(object, "Ready");
+  return ready?.status === "True" && ready.observedGeneration >= metadata.generation ? "ready" : "being made";
 }
 
 /** A size, or what stands for one that is not known. */

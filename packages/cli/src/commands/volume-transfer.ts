@@ -34,7 +34,7 @@ export const addTransferCommands: AddCommands = (parent, bind) => {
           const { task } = await dc.volumes.create({ name, spec: { storage, content, ...size } });
           const afterCancel = (signal: AbortSignal) => dc.volumes.deleteAndWait(name, { signal });
           const volume = volumeView(
-            await finishTask(context, task, { label: `Importing '${name}'`, afterCancel }),
+            await finishTask(context, task, { label: `Importing '${name}'`, about: { dc, name }, afterCancel }),
             undefined,
           );
           terminal.result({ volume }, () => `Volume '${name}': ${sizeText(volume.capacityBytes)} on '${storage}'.`);

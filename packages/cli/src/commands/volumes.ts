@@ -1,13 +1,13 @@
 import { assertRemovable } from "../datacenter/assert-removable.ts";
 import { finishTask } from "../datacenter/finish-task.ts";
 import { chosenStorage, currentVolumes, presentVolume } from "../datacenter/storage-access.ts";
+import { storageNameOf } from "../datacenter/volume-object.ts";
 import { withDatacenter } from "../datacenter/with-datacenter.ts";
 import { usageError } from "../failure/failure.ts";
 import { formatByteSize, parseByteSize } from "../terminal/byte-size.ts";
 import { formatTable } from "../terminal/table.ts";
 import { type AddCommands, examples, textArgument } from "./command-context.ts";
 import { sizeText, volumeFacts, volumeView } from "./volume-text.ts";
-import { storageNameOf } from "@vdc-os/sdk";
 
 /** `vdc storage volumes`. */
 export const addVolumesCommand: AddCommands = (parent, bind) => {
@@ -79,7 +79,11 @@ export const addVolumeCommands: AddCommands = (parent, bind) => {
           const where = policy === undefined ? { storage: chosenStorage(dc, storage) } : { policy };
           const { task } = await dc.volumes.create({ name, spec: { ...where, capacityBytes } });
           const afterCancel = (signal: AbortSignal) => dc.volumes.deleteAndWait(name, { signal });
-          const made = await finishTask(context, task, { label: `Creating '${name}'`, afterCancel });
+          const made = await finishTask(context, task, {
+            label: `Creating '${name}'`,
+            about: { dc, name },
+            afterCancel,
+          });
           const volume = volumeView(made, undefined);
           terminal.result(
             { volume },
@@ -122,7 +126,10 @@ export const addVolumeCommands: AddCommands = (parent, bind) => {
           const before = (await storage.getVolume({ volumeId }, { signal })).capacityBytes;
           const capacityBytes = size.startsWith("+") ? before + wanted : wanted;
           const { task } = await dc.volumes.apply(object.metadata.name, { capacityBytes });
-          const volume = volumeView(await finishTask(context, task, { label: `Resizing '${name}'` }), undefined);
+          const volume = volumeView(
+            await finishTask(context, task, { label: `Resizing '${name}'`, about: { dc, name } }),
+            undefined,
+          );
           terminal.result(
             { volume },
             () => `Volume '${name}': ${formatByteSize(before)} -> ${sizeText(volume.capacityBytes)}.`,
@@ -141,7 +148,7 @@ export const addVolumeCommands: AddCommands = (parent, bind) => {
           const { terminal, signal } = context;
           await assertRemovable(dc, name, signal);
           const task = await dc.volumes.delete(name);
-          await finishTask(context, task, { label: `Removing '${name}'` });
+          await finishTask(context, task, { label: `Removing '${name}'`, about: { dc, name } });
           terminal.result({ removed: name }, () => `Volume '${name}' is removed.`);
         });
       }),

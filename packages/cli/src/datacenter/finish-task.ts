@@ -1,5 +1,5 @@
 import { isVdcError } from "@vdc-os/core";
-import type { TaskHandle } from "@vdc-os/sdk";
+import type { Datacenter, TaskHandle } from "@vdc-os/sdk";
 import type { CommandContext } from "../commands/command-context.ts";
 
 /** Options of {@link finishTask}. */
@@ -8,11 +8,22 @@ export interface FinishTaskOptions {
   readonly label: string;
   /** What the whole of it moves, where that is known. */
   readonly totalBytes?: number | undefined;
+  /** The object that it is about, so that it can be said what it waits for. */
+  readonly about?: { readonly dc: Datacenter; readonly name: string };
   /** Waits until what the cancelled task had begun is undone. It has half a minute; the datacenter undoes the rest when it is opened again. */
   readonly afterCancel?: (signal: AbortSignal) => Promise<unknown>;
 }
 
 const undoingMs = 30_000;
+
+/** How often it is looked what a task waits for, in milliseconds. */
+const lookEveryMs = 500;
+
+/** Why the datacenter could not do it yet, when it was last tried: it is tried again and again. */
+function whyNotYet({ dc, name }: { readonly dc: Datacenter; readonly name: string }): string | undefined {
+  const failures = dc.status().controllers.flatMap((controller) => controller.failures);
+  return failures.find(({ key }) => key === `default/${name}`)?.error.message;
+}
 
 /** Waits for a task, and shows how far it is. When the user interrupts, the task is cancelled, and what it had begun is undone first. */
 export async function finishTask<Result>(
@@ -20,10 +31,14 @@ export async function finishTask<Result>(
   task: TaskHandle<Result>,
   options: FinishTaskOptions,
 ): Promise<Result> {
-  const { label, totalBytes, afterCancel } = options;
+  const { label, totalBytes, about, afterCancel } = options;
   return terminal.progress(
     label,
     async (shown) => {
+      const looking = setInterval(() => {
+        const why = about === undefined ? undefined : whyNotYet(about);
+        if (why !== undefined) shown.update({ message: `it is tried again: ${why}` });
+      }, lookEveryMs);
       try {
         return await task.wait({ signal, onProgress: (progress) => shown.update(progress) });
       } catch (error) {
@@ -36,6 +51,8 @@ export async function finishTask<Result>(
         });
         await afterCancel?.(undoing).catch(() => {});
         throw error;
+      } finally {
+        clearInterval(looking);
       }
     },
     { totalBytes },

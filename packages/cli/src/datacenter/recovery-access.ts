@@ -1,12 +1,12 @@
 import { VdcError } from "@vdc-os/core";
 import { type BackupDisk, backupRepository, type RecoveryPoint } from "@vdc-os/core/backup/v1";
-import { DatacenterRecovery } from "@vdc-os/plugin-data-recovery";
+import type { DatacenterRecovery } from "@vdc-os/plugin-data-recovery";
 import type { Datacenter } from "@vdc-os/sdk";
 import { usageError } from "../failure/failure.ts";
 import { presentVolume } from "./storage-access.ts";
 
 /** The repository that was named, or the only one; in the terms of the datacenter. */
-export function recoveryOf(dc: Datacenter, named: string | undefined): DatacenterRecovery {
+export async function recoveryOf(dc: Datacenter, named: string | undefined): Promise<DatacenterRecovery> {
   const names = dc.kernel.all(backupRepository).names();
   if (names.length === 0) {
     throw new VdcError(
@@ -17,6 +17,7 @@ export function recoveryOf(dc: Datacenter, named: string | undefined): Datacente
   if (named === undefined && names.length > 1) {
     throw usageError(`say which repository with '--repository': ${names.map((name) => `'${name}'`).join(", ")}`);
   }
+  const { DatacenterRecovery } = await import("@vdc-os/plugin-data-recovery");
   return new DatacenterRecovery(dc, dc.kernel.all(backupRepository).get(named ?? names[0] ?? ""));
 }
 

@@ -1,11 +1,9 @@
 import { isVdcError, VdcError } from "@vdc-os/core";
 import type { Calls, FacetName, FacetOf, Handle } from "@vdc-os/core";
 import { type StorageProvider, storageProvider, type Volume } from "@vdc-os/core/storage/v1";
-import { type Datacenter, type Resource, storageNameOf, type VolumeSpec, type VolumeStatus } from "@vdc-os/sdk";
+import type { Datacenter } from "@vdc-os/sdk";
 import { usageError } from "../failure/failure.ts";
-
-/** A volume of a datacenter. */
-export type VolumeObject = Resource<VolumeSpec, VolumeStatus>;
+import { storageNameOf, type VolumeObject } from "./volume-object.ts";
 
 /** A volume that its provider has. */
 export interface PresentVolume {

@@ -1,7 +1,7 @@
 import { realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { isVdcError, VdcError } from "@vdc-os/core";
-import { createDatacenter, type Datacenter } from "@vdc-os/sdk";
+import type { Datacenter } from "@vdc-os/sdk";
 import type { CommandContext } from "../commands/command-context.ts";
 import { type LoadedConfig, loadConfig } from "../config/load-config.ts";
 import { printable } from "../terminal/printable.ts";
@@ -21,6 +21,8 @@ export async function withDatacenter<T>(context: CommandContext, run: (dc: Datac
 }
 
 async function open({ options }: LoadedConfig, signal: AbortSignal): Promise<Datacenter> {
+  // Loaded here, so that commands that need none of it answer at once.
+  const { createDatacenter } = await import("@vdc-os/sdk");
   try {
     return await createDatacenter({ ...options, mode: "durable", signal });
   } catch (error) {

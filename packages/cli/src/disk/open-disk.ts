@@ -1,6 +1,5 @@
 import { resolve } from "node:path";
-import { backingFolder, type BlockSource, dataFileFolder, openRawSource, Qcow2Image } from "@vdc-os/qcow2";
-import { VmdkDisk } from "@vdc-os/vmdk";
+import type { BlockSource } from "@vdc-os/qcow2";
 import type { DiskFormat } from "./recognise-format.ts";
 
 /** Options of {@link openDisk}. */
@@ -14,6 +13,8 @@ export interface OpenDiskOptions {
 /** Opens a disk image for reading. The caller closes it. */
 export async function openDisk(path: string, options: OpenDiskOptions): Promise<BlockSource> {
   const { format, filesIn, cwd } = options;
+  // Loaded here, so that commands that need none of it answer at once.
+  const { backingFolder, dataFileFolder, openRawSource, Qcow2Image } = await import("@vdc-os/qcow2");
   if (format === "raw") return openRawSource(path);
   if (format === "qcow2") {
     const folder = filesIn === undefined ? undefined : resolve(cwd, filesIn);
@@ -24,6 +25,7 @@ export async function openDisk(path: string, options: OpenDiskOptions): Promise<
         : { resolveBacking: backingFolder(folder), resolveDataFile: dataFileFolder(folder) }),
     });
   }
+  const { VmdkDisk } = await import("@vdc-os/vmdk");
   const disk = await VmdkDisk.open(path);
   return {
     sizeBytes: disk.sizeBytes,

@@ -55,7 +55,8 @@ export function failureOf(error: unknown): Failure {
   if (!isVdcError(error) && error instanceof Error && typeof own === "string") {
     const named = error.name === "Qcow2Error" || error.name === "VmdkError";
     const code = foreignCodes[own] ?? (named ? "INVALID_ARGUMENT" : "UNKNOWN");
-    return withAdvice({ code, reason: own, message: error.message });
+    // What helps with an object of the datacenter helps with no file.
+    return advised({ code, reason: own, message: error.message }, adviceByReason[own]);
   }
   const { code, reason, message, blockers, details } = toVdcError(error);
   return withAdvice({

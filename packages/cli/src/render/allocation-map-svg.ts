@@ -88,7 +88,7 @@ function legend(y: number, cellBytes: number, zeroes: boolean): string {
     [0, "nothing"],
     [1, "up to a quarter"],
     [2, "a half"],
-    [3, "more"],
+    [3, "not all"],
     [4, "all of it"],
     ...(zeroes ? ([["zero", "known zeroes"]] as const) : []),
   ];

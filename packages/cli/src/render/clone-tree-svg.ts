@@ -10,7 +10,7 @@ export interface CloneTreeOptions {
   readonly title?: string;
 }
 
-const boxWidth = 196;
+const boxWidth = 200;
 const boxHeight = 46;
 const columnStep = boxWidth + 44;
 const rowStep = boxHeight + 14;
@@ -86,8 +86,8 @@ function box(placed: PlacedNode): string {
 
 function sizesOf({ capacityBytes, allocatedBytes, tombstoned, depth }: CloneTreeNode): string {
   const sizes = [
-    ...(tombstoned ? ["removed"] : []),
-    ...(capacityBytes === undefined ? [] : [formatByteSize(capacityBytes)]),
+    // There is room for two; all of it is in the words.
+    ...(tombstoned ? ["removed"] : capacityBytes === undefined ? [] : [formatByteSize(capacityBytes)]),
     ...(allocatedBytes === undefined ? [] : [`${formatByteSize(allocatedBytes)} own`]),
   ];
   return sizes.length === 0 ? `depth ${depth}` : sizes.join(" · ");
