@@ -1,6 +1,10 @@
 #!/usr/bin/env node
 // The vdc command.
-import { runCommandLine } from "./run-command-line.ts";
+import { enableCompileCache } from "node:module";
+
+// What was compiled once is kept for the next command, in the system's folder for temporary files: it answers in half the time. The rest is loaded below, so that
+// it is kept too.
+enableCompileCache();
 
 // Node.js says of its SQLite and of configs in TypeScript that they are new; whoever types a command can't do anything about it.
 process.removeAllListeners("warning");
@@ -25,15 +29,18 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   else throw error;
 });
 
-void runCommandLine({
-  args: process.argv.slice(2),
-  cwd: process.cwd(),
-  env: process.env,
-  stdout: process.stdout,
-  stderr: process.stderr,
-  signal: interrupt.signal,
-}).then((code) => {
-  process.exitCode = code;
+async function main(): Promise<void> {
+  const { runCommandLine } = await import("./run-command-line.ts");
+  process.exitCode = await runCommandLine({
+    args: process.argv.slice(2),
+    cwd: process.cwd(),
+    env: process.env,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    signal: interrupt.signal,
+  });
   process.removeListener("SIGINT", onSignal);
   process.removeListener("SIGTERM", onSignal);
-});
+}
+
+void main();

@@ -3,8 +3,11 @@ import { once } from "node:events";
 import { watch } from "node:fs";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { VdcFolder } from "./vdc-folder.ts";
+
+// Some fifteen processes for each test: where others work too, they take their time.
+vi.setConfig({ testTimeout: 240_000 });
 
 let folder: VdcFolder;
 /** What the golden volume holds: 1 MiB at its beginning, and 128 MiB from 256 MiB on. */
@@ -118,7 +121,7 @@ test("an interrupted backup leaves nothing; a whole one is verified and restored
   await folder.text("storage volume export rescued rescued.qcow2 --format qcow2");
   expect(await folder.text("disk compare golden.raw rescued.qcow2 --format raw")).toBe("Both read the same.\n");
   expect(await folder.text("backup prune --keep-last 1")).toMatch(/1 removed, 1 kept/);
-}, 60_000);
+});
 
 test("the manager that has the datacenter open is named; Ctrl-C ends it", async () => {
   const server = folder.start("csi serve --storage thin --socket csi.sock");

@@ -45,7 +45,8 @@ export class VdcFolder {
     const { NODE_OPTIONS, NODE_ENV, VITEST, FORCE_COLOR, ...env } = process.env;
     const child = spawn(process.execPath, [join(packageFolder, "src/main.ts"), ...line.split(" ")], {
       cwd: this.path,
-      env,
+      // It keeps here what it would keep for all users of the machine.
+      env: { ...env, NODE_COMPILE_CACHE: join(this.path, "compiled") },
       stdio: ["ignore", "pipe", "pipe"],
     });
     let stdout = "";

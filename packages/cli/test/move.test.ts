@@ -1,0 +1,64 @@
+import { randomBytes } from "node:crypto";
+import { spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { watch } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { VdcFolder } from "./vdc-folder.ts";
+
+const programs = ["qemu-system-x86_64", "qemu-img"];
+const missing = programs.filter((name) => spawnSync(name, ["--version"]).status !== 0);
+if (missing.length > 0) {
+  const what = `${missing.join(" and ")} not found: that 'vdc storage volume move' moves and is cancelled is not tested`;
+  if (process.env.CI) throw new Error(what);
+  console.warn(`SKIPPED: ${what}`);
+}
+
+let folder: VdcFolder;
+
+beforeAll(async () => {
+  folder = await VdcFolder.make();
+  await folder.text("init");
+  await writeFile(join(folder.path, "disk.raw"), randomBytes(192 * 2 ** 20));
+  await folder.text("storage volume import disk.raw disk --format raw --storage thin");
+});
+
+afterAll(async () => folder?.[Symbol.asyncDispose]());
+
+interface Shown {
+  readonly volume: { readonly storage: string; readonly state: string; readonly status: { readonly move?: object } };
+}
+
+test("without a hypervisor it is said who would copy", async () => {
+  const { code, stderr } = await folder.run("storage volume move disk --to clones");
+  expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining("@vdc-os/plugin-qemu") });
+});
+
+test.skipIf(missing.length > 0)("a move is cancelled without loss, and done", { timeout: 120_000 }, async () => {
+  await folder.run("destroy --yes");
+  const config = join(folder.path, "vdc.config.ts");
+  const plugin = `plugins: ({ name, directory }) => [{ module: "@vdc-os/plugin-qemu", config: { name, directory, accelerator: "tcg" } }]`;
+  const text = await readFile(config, "utf8");
+  await writeFile(config, text.replace('localHost({ name: "local",', `localHost({ name: "local", ${plugin},`));
+  await folder.text("storage volume import disk.raw disk --format raw --storage thin");
+
+  const begun = new AbortController();
+  const watcher = watch(join(folder.path, ".vdc/datacenter/pool/volumes"), () => begun.abort());
+  const { child, ended } = folder.start("storage volume move disk --to clones --json");
+  await Promise.race([once(begun.signal, "abort"), ended]);
+  watcher.close();
+  child.kill("SIGINT");
+  const interrupted = await ended;
+  expect(interrupted.code).toBe(130);
+  expect(JSON.parse(interrupted.stderr)).toMatchObject({ error: { code: "CANCELLED" } });
+  const stayed = await folder.json<Shown>("storage volume show disk");
+  expect(stayed.volume).toMatchObject({ storage: "thin", state: "ready" });
+  expect(stayed.volume.status.move).toBeUndefined();
+
+  expect(await folder.text("storage volume move disk --to clones")).toMatch(
+    /^Volume 'disk' moved from 'thin' to 'clones': 192 MiB in /,
+  );
+  await folder.text("storage volume export disk moved.qcow2 --format qcow2");
+  expect(await folder.text("disk compare disk.raw moved.qcow2 --format raw")).toBe("Both read the same.\n");
+});
