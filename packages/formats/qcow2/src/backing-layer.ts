@@ -2,7 +2,7 @@ import type { BlockSource, Extent } from "./block-source.ts";
 import { type ChainLayer, ChainMap } from "./chain-map.ts";
 import { nodeFileLayer } from "./file-layer.ts";
 import { type ImageCore, loadImageCore } from "./image-core.ts";
-import type { MissingRead } from "./missing-read.ts";
+import type { MissingReads } from "./missing-read.ts";
 import {
   type ChainContext,
   type OpenedFile,
@@ -86,7 +86,7 @@ export class BackingLayer implements BlockSource {
   }
 
   /** As `readSync`; with `missing`, what would have to be waited for is added to that instead. */
-  readOrMiss(buffer: Uint8Array, offset: number, missing: MissingRead[] | undefined): void {
+  readOrMiss(buffer: Uint8Array, offset: number, missing: MissingReads | undefined): void {
     this.#assertOpen();
     assertRange(this.core, offset, buffer.length);
     this.#map().read(buffer, offset, missing);
@@ -127,9 +127,10 @@ function keyOf(opened: OpenedFile, options: OpenImageOptions): string | undefine
   return isShared && version !== undefined ? `${identity}:${version}:${options.lock !== false}` : undefined;
 }
 
-function layersFrom(top: BackingLayer): ChainLayer[] {
+/** A disk and what lies below it, from the top down. */
+export function layersFrom(top: BlockSource | undefined): ChainLayer[] {
   const layers: ChainLayer[] = [];
-  let source: BlockSource | undefined = top;
+  let source = top;
   while (source instanceof BackingLayer) {
     layers.push({ kind: "image", core: source.core });
     source = source.core.backing;

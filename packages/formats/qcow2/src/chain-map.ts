@@ -2,7 +2,7 @@ import type { BlockSource, Extent } from "./block-source.ts";
 import { pushExtent } from "./block-source.ts";
 import type { ImageFile } from "./file-layer.ts";
 import type { ImageCore } from "./image-core.ts";
-import { type MissingRead, plainFileOf, readOrMiss } from "./missing-read.ts";
+import { type MissingReads, plainFileOf, readOrMiss } from "./missing-read.ts";
 import { Qcow2Error } from "./qcow2-error.ts";
 import { readRun } from "./read-path.ts";
 
@@ -63,7 +63,7 @@ export class ChainMap {
   }
 
   /** Fills `buffer` from a range inside the disk; with `missing`, adds to that what would have to be waited for. */
-  read(buffer: Uint8Array, offset: number, missing?: MissingRead[]): void {
+  read(buffer: Uint8Array, offset: number, missing?: MissingReads): void {
     const unit = this.#unit;
     for (let done = 0; done < buffer.length; ) {
       const at = offset + done;

@@ -10,6 +10,7 @@ import type { ImageFormat } from "./image-format.ts";
 import type { NewEncryption } from "./luks-unlock.ts";
 import { Qcow2Error, toQcow2Error } from "./qcow2-error.ts";
 import { Qcow2Image } from "./qcow2-image.ts";
+import { unsyncedFiles } from "./unsynced-files.ts";
 
 /** A new file, and how it is to be written. */
 export type ConvertTarget =
@@ -55,7 +56,9 @@ export async function convert(source: BlockSource, target: ConvertTarget, option
       }
       await createImage({ ...target, path: temporary, virtualSizeBytes, durable: false, fileLayer });
       made = true;
-      const open = { lock: false, fileLayer, ...(encryption && { passphrase: encryption.passphrase }) };
+      // Closing an image syncs it.
+      const written = durable ? fileLayer : unsyncedFiles(fileLayer);
+      const open = { lock: false, fileLayer: written, ...(encryption && { passphrase: encryption.passphrase }) };
       await using image = await Qcow2Image.open(temporary, open);
       if (target.compressed) await copyCompressed(padded(source, virtualSizeBytes), image, options);
       else await copyBlocks(source, image, options);

@@ -76,25 +76,70 @@ export interface BlockTarget {
   writeSync(buffer: Uint8Array, offset: number): void;
 }
 
-/** Copies a disk into an empty one of at least its size, skipping zeros. The caller flushes. Errors: `ABORTED`, and those of both disks. */
+/** After so many milliseconds other work gets a turn, if no read has to be waited for. */
+const MAX_TURN_MS = 5;
+/** So many steps are read ahead while one is written. */
+const READ_AHEAD = 3;
+
+/**
+ * Copies a disk into an empty one of at least its size, skipping zeros. It is read ahead, so nobody may write to it meanwhile. The caller flushes.
+ * Errors: `ABORTED`, and those of both disks.
+ */
 export async function copyBlocks(source: BlockSource, target: BlockTarget, options: CopyOptions = {}): Promise<void> {
   const total = source.sizeBytes;
-  const buffer = Buffer.allocUnsafe(STEP_BYTES);
+  const buffers = Array.from({ length: READ_AHEAD + 1 }, () => Buffer.allocUnsafeSlow(STEP_BYTES));
+  const reading: { readonly part: Buffer; readonly offset: number; readonly done: Promise<Error | undefined> }[] = [];
   let progressed = 0;
-  for (let window = 0; window < total; window += STEP_BYTES * 1024) {
-    for (const extent of source.map(window, Math.min(STEP_BYTES * 1024, total - window))) {
+  const writeFirst = async (): Promise<void> => {
+    const first = reading.shift();
+    if (first === undefined) return;
+    const { part, offset, done } = first;
+    const error = await done;
+    if (error !== undefined) throw error;
+    if (!isZero(part)) target.writeSync(part, offset);
+    progressed = offset + part.length;
+    options.onProgress?.({ doneBytes: progressed, totalBytes: total });
+  };
+  try {
+    let step = 0;
+    let yielded = performance.now();
+    for (const { offset, length } of stepsOf(source)) {
+      throwIfAborted(options.signal, "copying a disk");
+      const part = (buffers[step++ % buffers.length] as Buffer).subarray(0, length);
+      const done = source.read(part, offset).then(
+        () => undefined,
+        (error: Error) => error,
+      );
+      reading.push({ part, offset, done });
+      if (reading.length > READ_AHEAD) {
+        await writeFirst();
+        if (performance.now() - yielded > MAX_TURN_MS) {
+          await yieldToLoop();
+          yielded = performance.now();
+        }
+      }
+    }
+    while (reading.length > 0) {
+      throwIfAborted(options.signal, "copying a disk");
+      await writeFirst();
+    }
+  } finally {
+    // The caller may close the disk now.
+    await Promise.all(reading.map(({ done }) => done));
+  }
+  if (progressed < total) options.onProgress?.({ doneBytes: total, totalBytes: total });
+}
+
+/** The stretches of a disk that hold data, in order, each of a step at most. */
+function* stepsOf(source: BlockSource): Generator<{ readonly offset: number; readonly length: number }> {
+  const window = STEP_BYTES * 1024;
+  for (let start = 0; start < source.sizeBytes; start += window) {
+    for (const extent of source.map(start, Math.min(window, source.sizeBytes - start))) {
       for (let done = 0; extent.kind === "data" && done < extent.length; done += STEP_BYTES) {
-        throwIfAborted(options.signal, "copying a disk");
-        const part = buffer.subarray(0, Math.min(STEP_BYTES, extent.length - done));
-        await source.read(part, extent.offset + done);
-        if (!isZero(part)) target.writeSync(part, extent.offset + done);
-        progressed = extent.offset + done + part.length;
-        options.onProgress?.({ doneBytes: progressed, totalBytes: total });
-        await yieldToLoop();
+        yield { offset: extent.offset + done, length: Math.min(STEP_BYTES, extent.length - done) };
       }
     }
   }
-  if (progressed < total) options.onProgress?.({ doneBytes: total, totalBytes: total });
 }
 
 const ZERO_BLOCK: Buffer = Buffer.alloc(STEP_BYTES);

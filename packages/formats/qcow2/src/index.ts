@@ -45,6 +45,7 @@ export type { CheckProblem, CheckProgress } from "./survey.ts";
 
 // Disks in general: reading, copying, converting.
 
+export { changedBetween, type DiskMap } from "./disk-map.ts";
 export type { BlockSource, Extent, ExtentKind } from "./block-source.ts";
 export { type ConvertOptions, type ConvertTarget, convert } from "./convert.ts";
 export { type CompressingTarget, copyCompressed } from "./copy-compressed.ts";

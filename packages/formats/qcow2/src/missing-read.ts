@@ -8,6 +8,20 @@ export interface MissingRead {
   readonly position: number;
 }
 
+/** From this size on, copying on another thread outweighs the way there and back. */
+export const MIN_POOLED_BYTES: number = 256 * 1024;
+
+/** The parts of a read that are left to the thread pool. */
+export class MissingReads {
+  readonly list: MissingRead[] = [];
+  /** Whether large parts are left to the pool even where they are in memory. */
+  readonly offloads: boolean;
+
+  constructor(offloads: boolean) {
+    this.offloads = offloads;
+  }
+}
+
 /** The file in which an image's data lies as the guest sees it; `undefined` when it must be decoded first. */
 export function plainFileOf(core: ImageCore): ImageFile | undefined {
   return core.cipher === undefined ? core.data : undefined;
@@ -21,13 +35,13 @@ export function readOrMiss(
   file: ImageFile,
   buffer: Uint8Array,
   position: number,
-  missing: MissingRead[] | undefined,
+  missing: MissingReads | undefined,
 ): void {
   if (missing === undefined || file.readCachedSync === undefined || file.read === undefined) {
     const count = file.readSync(buffer, position);
     if (count < buffer.length) buffer.fill(0, count);
     return;
   }
-  const count = file.readCachedSync(buffer, position);
-  if (count < buffer.length) missing.push({ file, buffer: buffer.subarray(count), position: position + count });
+  const count = missing.offloads && buffer.length >= MIN_POOLED_BYTES ? 0 : file.readCachedSync(buffer, position);
+  if (count < buffer.length) missing.list.push({ file, buffer: buffer.subarray(count), position: position + count });
 }

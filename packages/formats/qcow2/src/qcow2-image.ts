@@ -1,7 +1,8 @@
-import { BackingLayer } from "./backing-layer.ts";
+import { BackingLayer, layersFrom } from "./backing-layer.ts";
 import type { BlockSource, Extent } from "./block-source.ts";
 import type { CheckResult, LiveCheckOptions } from "./check.ts";
 import { writeCompressed } from "./compressed-write.ts";
+import { type DiskMap, mapTogether } from "./disk-map.ts";
 import { type CopyOptions, flattenImage } from "./flatten.ts";
 import type { BackingReference } from "./header.ts";
 import type { NewBacking } from "./header-layout.ts";
@@ -163,7 +164,9 @@ export class Qcow2Image implements BlockSource {
   }
 
   async read(buffer: Uint8Array, offset: number): Promise<void> {
-    await this.readWithoutWaiting(buffer, offset);
+    this.#assertOpen();
+    assertRange(this.#core, offset, buffer.length);
+    await readWithoutWaiting(this.#core, buffer, offset, true);
   }
 
   writeSync(buffer: Uint8Array, offset: number): void {
@@ -245,6 +248,16 @@ export class Qcow2Image implements BlockSource {
     this.#assertOpen();
     assertRange(this.#core, offset, length);
     return mapImage(this.#core, offset, length);
+  }
+
+  /**
+   * Maps open images, so that `changedBetween` finds in one pass where they differ: two moments of one disk share the layers below them. As of now; eight bytes
+   * for each cluster.
+   */
+  static mapTogether(images: readonly Qcow2Image[]): DiskMap[] {
+    return mapTogether(
+      images.map((image) => [{ kind: "image", core: image.#use() }, ...layersFrom(image.#core.backing)]),
+    );
   }
 
   info(): ImageInfo {

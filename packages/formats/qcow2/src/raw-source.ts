@@ -1,5 +1,6 @@
 import { type BlockSource, type Extent, pushExtent } from "./block-source.ts";
 import { type ImageFile, nodeFileLayer } from "./file-layer.ts";
+import { MIN_POOLED_BYTES } from "./missing-read.ts";
 import { Qcow2Error } from "./qcow2-error.ts";
 
 /** A raw disk image, read only. Where the holes of its file can't be asked for, all of it counts as data. */
@@ -19,17 +20,20 @@ export class RawSource implements BlockSource {
   }
 
   readSync(buffer: Uint8Array, offset: number): void {
-    if (this.#closed) throw new Qcow2Error("CLOSED", `raw image '${this.#file.path}' is closed`);
-    if (offset < 0 || offset + buffer.length > this.sizeBytes) {
-      throw new Qcow2Error("OUT_OF_RANGE", `range ${offset}+${buffer.length} leaves raw image '${this.#file.path}'`);
-    }
+    this.#assertInside(buffer, offset);
     const count = this.#file.readSync(buffer, offset);
     // The file shrank under us: what is gone reads as zeros, as a hole would.
     if (count < buffer.length) buffer.fill(0, count);
   }
 
   async read(buffer: Uint8Array, offset: number): Promise<void> {
-    this.readSync(buffer, offset);
+    this.#assertInside(buffer, offset);
+    if (this.#file.read === undefined || buffer.length < MIN_POOLED_BYTES) {
+      this.readSync(buffer, offset);
+      return;
+    }
+    const count = await this.#file.read(buffer, offset);
+    if (count < buffer.length) buffer.fill(0, count);
   }
 
   map(offset: number, length: number): Extent[] {
@@ -48,6 +52,13 @@ export class RawSource implements BlockSource {
       at = dataEnd;
     }
     return extents;
+  }
+
+  #assertInside(buffer: Uint8Array, offset: number): void {
+    if (this.#closed) throw new Qcow2Error("CLOSED", `raw image '${this.#file.path}' is closed`);
+    if (offset < 0 || offset + buffer.length > this.sizeBytes) {
+      throw new Qcow2Error("OUT_OF_RANGE", `range ${offset}+${buffer.length} leaves raw image '${this.#file.path}'`);
+    }
   }
 
   async close(): Promise<void> {

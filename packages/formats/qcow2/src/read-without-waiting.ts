@@ -1,6 +1,6 @@
 import { BackingLayer } from "./backing-layer.ts";
 import type { ImageCore } from "./image-core.ts";
-import { type MissingRead, plainFileOf, readOrMiss } from "./missing-read.ts";
+import { type MissingRead, MissingReads, plainFileOf, readOrMiss } from "./missing-read.ts";
 import { readImage, readRun } from "./read-path.ts";
 
 /** For L2 tables, only to have them in the page cache. */
@@ -8,20 +8,26 @@ let scratch: Buffer = Buffer.alloc(0);
 
 /**
  * Fills `buffer` from what is in memory, and reads the rest on the thread pool: one disk that is slow must not stop all others that the process
- * serves. Returns a promise only where there is such a rest.
+ * serves. Returns a promise only where there is such a rest. With `offloads`, large parts count as such even where they are in memory.
  */
-export function readWithoutWaiting(core: ImageCore, buffer: Uint8Array, offset: number): Promise<void> | undefined {
+export function readWithoutWaiting(
+  core: ImageCore,
+  buffer: Uint8Array,
+  offset: number,
+  offloads = false,
+): Promise<void> | undefined {
   if (core.file.readCachedSync === undefined) {
     readImage(core, buffer, offset);
     return undefined;
   }
-  const missing: MissingRead[] = [];
+  const missing = new MissingReads(offloads);
   const { mapping } = core;
   const file = plainFileOf(core);
   for (let done = 0; done < buffer.length; ) {
     const at = offset + done;
     const table = mapping.absentTable(at);
-    if (table !== undefined && !fetchTable(core, table, missing)) return waitAndRepeat(missing, core, buffer, offset);
+    if (table !== undefined && !fetchTable(core, table, missing))
+      return waitAndRepeat(missing.list, core, buffer, offset);
     const run = mapping.lookup(at, buffer.length - done);
     const part = run.length === buffer.length ? buffer : buffer.subarray(done, done + run.length);
     const { backing } = core;
@@ -33,16 +39,16 @@ export function readWithoutWaiting(core: ImageCore, buffer: Uint8Array, offset: 
     } else readRun(core, run, part, at);
     done += run.length;
   }
-  return missing.length === 0 ? undefined : waitForMissing(missing, core, buffer, offset);
+  return missing.list.length === 0 ? undefined : waitForMissing(missing.list, core, buffer, offset);
 }
 
 /** Whether an L2 table is in the page cache; if not, it is added to what is missing. */
-function fetchTable(core: ImageCore, position: number, missing: MissingRead[]): boolean {
+function fetchTable(core: ImageCore, position: number, missing: MissingReads): boolean {
   const { clusterSize } = core.geometry;
   if (scratch.length < clusterSize) scratch = Buffer.allocUnsafeSlow(clusterSize);
-  const before = missing.length;
+  const before = missing.list.length;
   readOrMiss(core.file, scratch.subarray(0, clusterSize), position, missing);
-  return missing.length === before;
+  return missing.list.length === before;
 }
 
 async function waitAndRepeat(

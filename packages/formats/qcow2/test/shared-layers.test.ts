@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync, utimesSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { backingFolder, createImageSync, type OpenImageOptions, Qcow2Image } from "../src/index.ts";
+import { backingFolder, changedBetween, createImageSync, type OpenImageOptions, Qcow2Image } from "../src/index.ts";
 
 const mib = 1024 * 1024;
 const size = 96 * mib;
@@ -148,6 +148,30 @@ describe("a chain of layers", () => {
     await using second = await Qcow2Image.open(pathOf("b"), options);
     second.readSync(byte, 2 * mib);
     expect(byte[0]).toBe(3);
+  });
+
+  test("of another moment is compared by maps: what differs is in the ranges, what lies in shared layers is not", async () => {
+    await make("base", undefined);
+    await write("base", [[0, 8 * mib, 1]]);
+    await make("a", "base");
+    await make("b", "base");
+    await write("a", [[mib, 70_000, 2]]);
+    await write("b", [
+      [4 * mib + 5, 10, 3],
+      [6 * mib, mib, 0],
+      [50 * mib, 4096, 4],
+    ]);
+    await using before = await Qcow2Image.open(pathOf("a"), { ...options, readOnly: true });
+    await using after = await Qcow2Image.open(pathOf("b"), { ...options, readOnly: true });
+    const [from, to] = Qcow2Image.mapTogether([before, after]);
+    if (from === undefined || to === undefined) throw new Error("no maps");
+    expect(changedBetween(from, from)).toEqual([]);
+    expect(changedBetween(from, to)).toEqual([
+      { offset: mib, length: 131072 },
+      { offset: 4 * mib, length: 65536 },
+      { offset: 6 * mib, length: mib },
+      { offset: 50 * mib, length: 65536 },
+    ]);
   });
 
   test("is looked for anew by each opening: a resolver's refusal holds", async () => {
