@@ -48,11 +48,19 @@ export async function runCommandLine(options: RunCommandLineOptions): Promise<nu
     if (debug && error instanceof Error) stderr.write(`${error.stack ?? ""}\n`);
     const failure = failureOf(error instanceof CommanderError ? usageOf(error) : error);
     const interrupted = signal.aborted && failure.code === "CANCELLED";
-    printFailure(interrupted ? advised(failure, failure.advice ?? "What was begun has been undone.") : failure, {
-      stderr,
-      env,
-      json,
-    });
+    printFailure(
+      interrupted
+        ? advised(
+            failure,
+            failure.advice ?? "What was begun is undone, or is finished when the datacenter is opened again.",
+          )
+        : failure,
+      {
+        stderr,
+        env,
+        json,
+      },
+    );
     return exitCodeOf(failure, interrupted);
   }
 }

@@ -108,19 +108,31 @@ async function backUp(
   const mode = full ? ({ mode: "full" } as const) : {};
   const consistency = perDisk ? ({ consistency: "perDisk" } as const) : {};
   try {
-    const point = await terminal.progress(`Backing up ${of.kind} '${of.name}'`, async ({ update }) => {
-      const call = { signal, onProgress: update };
-      if (of.kind === "VM") return recovery.backUpVm(of.name, { ...mode, ...consistency, ...call });
-      const { disk, subject, uid } = await volumeDisk(dc, of.name, signal);
-      const name = new Date().toISOString().toLowerCase().replaceAll(":", ".");
-      const labels = { volume: of.name, volumeUid: uid };
-      return recovery.repository.createRecoveryPoint({ name, subject, disks: [disk], labels, ...mode }, call);
-    });
+    const totalBytes = await sizeOf(dc, of, signal);
+    const point = await terminal.progress(
+      `Backing up ${of.kind} '${of.name}'`,
+      async ({ update }) => {
+        const call = { signal, onProgress: update };
+        if (of.kind === "VM") return recovery.backUpVm(of.name, { ...mode, ...consistency, ...call });
+        const { disk, subject, uid } = await volumeDisk(dc, of.name, signal);
+        const name = new Date().toISOString().toLowerCase().replaceAll(":", ".");
+        const labels = { volume: of.name, volumeUid: uid };
+        return recovery.repository.createRecoveryPoint({ name, subject, disks: [disk], labels, ...mode }, call);
+      },
+      { totalBytes },
+    );
     return { of, point };
   } catch (error) {
     if (signal.aborted) throw error;
     return { of, error: toVdcError(error) };
   }
+}
+
+/** What there is to read at most. */
+async function sizeOf(dc: Datacenter, { kind, name }: BackupOutcome["of"], signal: AbortSignal): Promise<number> {
+  const disks = kind === "VM" ? ((await dc.vms.get(name, { signal })).status.disks ?? []) : [{ volume: name }];
+  const volumes = await Promise.all(disks.map(({ volume }) => dc.volumes.get(volume, { signal })));
+  return volumes.reduce((sum, { status }) => sum + (status.capacityBytes ?? 0), 0);
 }
 
 function outcomesText(
