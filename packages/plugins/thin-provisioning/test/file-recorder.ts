@@ -60,9 +60,12 @@ export class FileRecorder implements Disposable {
       this.#descriptors.delete(fd);
       return call(fd);
     });
-    this.#replace(fs, "writeSync", (call, fd: number, data: Uint8Array, offset: number, length: number, at: number) => {
-      const count = call(fd, data, offset, length, at) as number;
-      this.#written(this.#descriptors.get(fd), Buffer.from(data.subarray(offset, offset + count)), at);
+    this.#replace(fs, "writeSync", (call, fd: number, data: string | Uint8Array, ...rest: (number | undefined)[]) => {
+      const count = call(fd, data, ...rest) as number;
+      const [offset = 0, , at] = rest;
+      // A text is written where the last one ended, and only into new files here.
+      if (typeof data === "string") this.#written(this.#descriptors.get(fd), Buffer.from(data), 0);
+      else this.#written(this.#descriptors.get(fd), Buffer.from(data.subarray(offset, offset + count)), at ?? 0);
       return count;
     });
     this.#replace(fs, "ftruncateSync", (call, fd: number, sizeBytes: number) => {
@@ -76,13 +79,15 @@ export class FileRecorder implements Disposable {
         this.#synced(this.#descriptors.get(fd), this.events.length);
       });
     }
-    this.#replace(fs, "fdatasync", (call, fd: number, done: (error: Error | null) => void) => {
-      const [node, upTo] = [this.#descriptors.get(fd), this.events.length];
-      call(fd, (error: Error | null) => {
-        if (error === null) this.#synced(node, upTo);
-        done(error);
+    for (const name of ["fsync", "fdatasync"]) {
+      this.#replace(fs, name, (call, fd: number, done: (error: Error | null) => void) => {
+        const [node, upTo] = [this.#descriptors.get(fd), this.events.length];
+        call(fd, (error: Error | null) => {
+          if (error === null) this.#synced(node, upTo);
+          done(error);
+        });
       });
-    });
+    }
     this.#replace(fs, "writeFileSync", (call, path: string, text: string, ...rest) => {
       call(path, text, ...rest);
       this.#written(this.#opened(path, "w"), Buffer.from(text), 0);
