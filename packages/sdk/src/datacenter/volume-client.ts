@@ -8,8 +8,9 @@ import { type KindClient, kindClient, keyOf, type ObjectName } from "./kind-clie
 /** The volumes of a datacenter. */
 export interface VolumeClient extends KindClient<VolumeSpec, VolumeStatus, VolumeInput> {
   /**
-   * Takes a volume back to one of its snapshots, content and size; what was written since is lost. The task ends when it is there. Fails with `FAILED_PRECONDITION` while
-   * a VM has the volume, and with `NOT_FOUND` without such a snapshot.
+   * Takes a volume back to one of its snapshots; what was written since is lost. A size that was asked for since is asked for still: the volume grows to it
+   * again, and what is added reads as zeroes. The task ends when it is there. Fails with `FAILED_PRECONDITION` while a VM has the volume, and with `NOT_FOUND`
+   * without such a snapshot.
    */
   revert(
     name: ObjectName,
