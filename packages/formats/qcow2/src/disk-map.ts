@@ -19,7 +19,7 @@ const UNIQUE = -(2 ** 52);
 /** Host offsets are multiples of 512, so that many layers fit in below. */
 const MAX_LAYERS = 512;
 /** Compared by the machine in one go; only where that finds a difference the numbers are looked at. */
-const BLOCK_UNITS = 4096;
+const BLOCK_UNITS = 256;
 
 /** Maps chains of layers, each from the top down, so that they can be compared. A layer that is in several of them is known by its file. */
 export function mapTogether(chains: readonly (readonly ChainLayer[])[]): DiskMap[] {
@@ -71,31 +71,28 @@ export function mapTogether(chains: readonly (readonly ChainLayer[])[]): DiskMap
 export function changedBetween(before: DiskMap, after: DiskMap): DirtyRange[] {
   const { unitBytes, sizeBytes } = after;
   const ranges: DirtyRange[] = [];
-  const shared = Math.min(before.units.length, after.units.length);
-  const [left, right] = [bytesOf(before.units), bytesOf(after.units)];
-  let start = -1;
-  const close = (unit: number): void => {
-    if (start < 0) return;
-    const offset = start * unitBytes;
-    ranges.push({ offset, length: Math.min(unit * unitBytes, sizeBytes) - offset });
-    start = -1;
+  const [old, now] = [before.units, after.units];
+  const shared = Math.min(old.length, now.length);
+  const [left, right] = [bytesOf(old), bytesOf(now)];
+  const add = (first: number, end: number): void => {
+    const offset = first * unitBytes;
+    const last = ranges.at(-1);
+    const length = Math.min(end * unitBytes, sizeBytes) - offset;
+    if (last !== undefined && last.offset + last.length === offset) {
+      ranges[ranges.length - 1] = { offset: last.offset, length: last.length + length };
+    } else ranges.push({ offset, length });
   };
   for (let block = 0; block < shared; block += BLOCK_UNITS) {
     const end = Math.min(shared, block + BLOCK_UNITS);
-    if (left.compare(right, block * 8, end * 8, block * 8, end * 8) === 0) {
-      close(block);
-      continue;
-    }
-    for (let unit = block; unit < end; unit++) {
-      if (before.units[unit] === after.units[unit]) close(unit);
-      else if (start < 0) start = unit;
+    if (left.compare(right, block * 8, end * 8, block * 8, end * 8) === 0) continue;
+    for (let unit = block; unit < end; ) {
+      while (unit < end && old[unit] === now[unit]) unit++;
+      const first = unit;
+      while (unit < end && old[unit] !== now[unit]) unit++;
+      if (first < unit) add(first, unit);
     }
   }
-  for (let unit = shared; unit < after.units.length; unit++) {
-    if (after.units[unit] === ZERO) close(unit);
-    else if (start < 0) start = unit;
-  }
-  close(after.units.length);
+  for (let unit = shared; unit < now.length; unit++) if (now[unit] !== ZERO) add(unit, unit + 1);
   return ranges;
 }
 

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { createOperationContext } from "@vdc-os/core";
 import { createTestPool, type TestPool } from "../test/test-pool.ts";
 
@@ -109,6 +110,7 @@ async function startServer(
   program: string,
   args: readonly string[],
   socket: string,
+  exportName = "",
 ): Promise<DiskServer> {
   const child: ChildProcess = spawn(program, args, { stdio: ["ignore", "ignore", "inherit"] });
   for (let waited = 0; !existsSync(socket); waited += 5) {
@@ -118,7 +120,7 @@ async function startServer(
   const pid = child.pid as number;
   return {
     name,
-    uri: uriOf(socket, ""),
+    uri: uriOf(socket, exportName),
     cpuMicroseconds: () => cpuOf(pid),
     residentBytes: () => residentOf(pid),
     async [Symbol.asyncDispose]() {
@@ -132,10 +134,42 @@ async function startServer(
 
 let sockets = 0;
 
+/** Images of a folder served by one process of ours; the first one's address is the server's. */
+export function ourImages(folder: string, names: readonly string[]): Promise<DiskServer> {
+  const socket = join(folder, `o${sockets++}.sock`);
+  const program = fileURLToPath(new URL("serve-images.ts", import.meta.url));
+  return startServer("ours", process.execPath, [program, socket, folder, ...names], socket, names[0]);
+}
+
+/** The address of another export of the same server. */
+export function exportOf(server: DiskServer, name: string): string {
+  return server.uri.replace(/\/\/\/[^?]*\?/, `///${name}?`);
+}
+
 /** QEMU's NBD server, with its defaults, on a qcow2 image. */
-export function qemuNbd(folder: string, image: string): Promise<DiskServer> {
+export function qemuNbd(
+  folder: string,
+  image: string,
+  access: "readWrite" | "readOnly" = "readWrite",
+): Promise<DiskServer> {
   const socket = join(folder, `q${sockets++}.sock`);
-  return startServer("qemu-nbd", "qemu-nbd", ["-t", "-e", "16", "-f", "qcow2", "-k", socket, "-x", "", image], socket);
+  return startServer(
+    "qemu-nbd",
+    "qemu-nbd",
+    [...(access === "readOnly" ? ["-r"] : []), "-t", "-e", "16", "-f", "qcow2", "-k", socket, "-x", "", image],
+    socket,
+  );
+}
+
+/** QEMU's storage daemon with several images, each an export of its node's name. */
+export function qemuStorageDaemon(folder: string, names: readonly string[]): Promise<DiskServer> {
+  const socket = join(folder, `d${sockets++}.sock`);
+  const args = names.flatMap((name) => [
+    `--blockdev=driver=qcow2,node-name=${name},read-only=on,file.driver=file,file.filename=${join(folder, `${name}.qcow2`)}`,
+  ]);
+  const exports = names.map((name) => `--export=type=nbd,id=e-${name},node-name=${name},name=${name},writable=off`);
+  const listen = `--nbd-server=addr.type=unix,addr.path=${socket}`;
+  return startServer("qemu-storage-daemon", "qemu-storage-daemon", [...args, listen, ...exports], socket, names[0]);
 }
 
 /** nbdkit's plugin for raw files. */

@@ -4,19 +4,28 @@
  * `node bench/storage.ts` prints a line for each goal; `--json` prints data; `--gate` exits with 1 when a goal is missed; `--only=WORD` runs a part;
  * `--rounds=N`. The file system is that of `VDC_BENCH_FOLDER`, or of the system's temporary folder.
  */
+import { throughChains } from "./chains.ts";
+import { linkedClones } from "./clones.ts";
 import { againstNbdkit, againstQemuNbd } from "./data-path.ts";
+import { changedBlocks, images } from "./images.ts";
+import { besideAColdDisk } from "./isolation.ts";
 import { type Goal, judge, lineOf, type Verdict } from "./ratio.ts";
 
 const parts: Readonly<Record<string, (rounds: number, report: (goal: Goal) => void) => Promise<void>>> = {
   "qemu-nbd": againstQemuNbd,
   nbdkit: againstNbdkit,
+  chains: throughChains,
+  isolation: besideAColdDisk,
+  clones: linkedClones,
+  images,
+  "changed-blocks": changedBlocks,
 };
 
 const args = process.argv.slice(2);
 const option = (flag: string): string | undefined =>
   args.find((arg) => arg.startsWith(`--${flag}=`))?.slice(flag.length + 3);
 const only = option("only");
-const rounds = Number(option("rounds") ?? 5);
+const rounds = Number(option("rounds") ?? 3);
 
 const verdicts: Verdict[] = [];
 for (const [name, run] of Object.entries(parts)) {

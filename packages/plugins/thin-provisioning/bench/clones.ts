@@ -1,0 +1,79 @@
+import { execFileSync } from "node:child_process";
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { createOperationContext } from "@vdc-os/core";
+import { type Goal, median } from "./ratio.ts";
+import { benchFolder, OurPool } from "./servers.ts";
+
+const gib = 1024 * 1024 * 1024;
+const sequential = 20;
+const parallel = 160;
+const inFlight = 16;
+const many = 10_000;
+
+/** Durable linked clones as a datacenter makes them, against a process of qemu-img for each, which syncs as well. */
+export async function linkedClones(rounds: number, report: (goal: Goal) => void): Promise<void> {
+  const folder = benchFolder();
+  await using pool = await OurPool.open();
+  try {
+    execFileSync("qemu-img", ["create", "-q", "-f", "qcow2", join(folder, "base.qcow2"), String(10 * gib)]);
+    const volumeId = await pool.create("parent", 10 * gib);
+    let made = 0;
+    const clone = async (): Promise<void> => {
+      const input = { name: `clone-${made++}`, parent: { kind: "volume", volumeId } } as const;
+      await pool.provider.facets.layering.createOverlay(input, createOperationContext());
+    };
+    const timed = async (run: () => unknown): Promise<number> => {
+      const start = performance.now();
+      await run();
+      return performance.now() - start;
+    };
+    const together = async (count: number): Promise<number> => {
+      let left = count;
+      return timed(() =>
+        Promise.all(
+          Array.from({ length: inFlight }, async () => {
+            while (left-- > 0) await clone();
+          }),
+        ),
+      );
+    };
+    for (let warm = 0; warm < 20; warm++) await clone();
+    const runs: { one: number; together: number; theirs: number }[] = [];
+    for (let round = 0; round < rounds; round++) {
+      const [one, theirs]: [number[], number[]] = [[], []];
+      for (let index = 0; index < sequential; index++) {
+        one.push(await timed(clone));
+        const path = join(folder, `${round}-${index}.qcow2`);
+        const args = ["create", "-q", "-f", "qcow2", "-b", "base.qcow2", "-F", "qcow2", path];
+        theirs.push(await timed(() => execFileSync("qemu-img", args)));
+      }
+      runs.push({ one: median(one), theirs: median(theirs), together: (await together(parallel)) / parallel });
+    }
+    const ms = (pick: "one" | "together" | "theirs"): string => `${median(runs.map((run) => run[pick])).toFixed(2)} ms`;
+    report({
+      name: "durable linked clone, one after the other, against qemu-img",
+      bound: { atLeast: 30 },
+      ratios: runs.map((run) => run.theirs / run.one),
+      detail: `${ms("one")} against ${ms("theirs")}`,
+    });
+    report({
+      name: `  with ${inFlight} in flight, for each`,
+      bound: { atLeast: 30 },
+      ratios: runs.map((run) => run.theirs / run.together),
+      detail: `${ms("together")} against ${ms("theirs")}`,
+    });
+    const before = process.memoryUsage().rss;
+    const thousands: number[] = [];
+    for (let done = 0; done < many; done += 1000) thousands.push(await together(1000));
+    const [first = 0, last = 0] = [thousands[0], thousands.at(-1)];
+    report({
+      name: `  the last 1,000 of ${many.toLocaleString("en")} against the first`,
+      bound: { atMost: 1.3 },
+      ratios: [last / first],
+      detail: `${(last / 1000).toFixed(2)} ms against ${(first / 1000).toFixed(2)} ms each; ${((process.memoryUsage().rss - before) / many / 1024).toFixed(1)} KiB of memory each`,
+    });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
