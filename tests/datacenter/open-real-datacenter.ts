@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Logger } from "@vdc-os/core";
 import { use } from "@vdc-os/core/kernel";
 import { localHost } from "@vdc-os/host";
+import dataRecovery from "@vdc-os/plugin-data-recovery";
 import distributedSwitch from "@vdc-os/plugin-distributed-switch";
 import fileSecretStore from "@vdc-os/plugin-file-secret-store";
 import linkedClones from "@vdc-os/plugin-linked-clones";
@@ -20,6 +21,8 @@ export interface OpenRealDatacenterOptions {
   readonly outside: string;
   /** Thin pools beside the first one, by name. Defaults to none. */
   readonly pools?: readonly string[];
+  /** A folder outside for a backup repository, `repository`. Defaults to none. */
+  readonly repository?: string;
   /** Whether the hosts have a hypervisor: QEMU. */
   readonly virtualMachines: boolean;
   /** Defaults to `durable`. */
@@ -37,6 +40,7 @@ export async function openRealDatacenter(options: OpenRealDatacenterOptions): Pr
     outside,
     virtualMachines,
     pools = [],
+    repository,
     mode = "durable",
     hostMemoryBytes = 512 << 20,
     quotas,
@@ -55,6 +59,9 @@ export async function openRealDatacenter(options: OpenRealDatacenterOptions): Pr
       ...pools.map((name) => use(thinProvisioning, { id: name, config: { name, directory: join(directory, name) } })),
       use(linkedClones, { config: { name: "storage", base: "thin" } }),
       use(distributedSwitch, { config: { name: "network" } }),
+      ...(repository === undefined
+        ? []
+        : [use(dataRecovery, { config: { name: "repository", directory: repository, host: hostNames[0] ?? "" } })]),
     ],
     hosts: hostNames.map((name) =>
       localHost({
