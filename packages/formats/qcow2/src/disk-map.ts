@@ -19,7 +19,7 @@ const UNIQUE = -(2 ** 52);
 /** Host offsets are multiples of 512, so that many layers fit in below. */
 const MAX_LAYERS = 512;
 /** Compared by the machine in one go; only where that finds a difference the numbers are looked at. */
-const BLOCK_UNITS = 256;
+const BLOCK_UNITS = 192;
 
 /** Maps chains of layers, each from the top down, so that they can be compared. A layer that is in several of them is known by its file. */
 export function mapTogether(chains: readonly (readonly ChainLayer[])[]): DiskMap[] {

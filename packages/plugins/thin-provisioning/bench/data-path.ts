@@ -55,7 +55,7 @@ const cases: readonly Case[] = [
   },
   {
     name: "4 KiB write and flush each, depth 1",
-    load: { ...small, rw: "randwrite", depth: 1, totalBytes: 2 * mib, flushEvery: 1 },
+    load: { ...small, rw: "randwrite", depth: 1, totalBytes: 8 * mib, flushEvery: 1 },
     fresh: false,
     speed: 1,
   },
