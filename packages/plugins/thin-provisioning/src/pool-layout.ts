@@ -10,6 +10,7 @@ import { join } from "node:path";
  * | `volumes/<id>/disk.qcow2` | a volume's content; an overlay names `../<parent id>/disk.qcow2` |
  * | `volumes/<id>/<snapshot id>.qcow2` | what it held until a snapshot: a layer that `disk.qcow2` or another layer lies on; an overlay of the snapshot names `../<id>/<snapshot id>.qcow2` |
  * | `volumes/<id>/<checkpoint id>.changes` | which of its blocks changed since a checkpoint |
+ * | `volumes/<id>/.disk.qcow2.*` | while it is open for writing: the claim on it, and the journal of what its tables do not have yet |
  * | `volumes/<id>/volume.json` | its record |
  * | `groups/<id>.json` | a group snapshot |
  * | `volumes/.new-<id>` | a volume that is being made; swept at the next opening |

@@ -279,7 +279,10 @@ export class TaskManager {
     if (known !== undefined && (isFinished(known) || known.state === task.state)) return;
     this.#tasks.set(task.id, task);
     if (isFinished(task)) {
-      this.#live.get(task.id)?.timer?.();
+      const live = this.#live.get(task.id);
+      live?.timer?.();
+      // Progress that was held back is told before the end: a short task has shown none else.
+      if (live?.timer !== undefined && known !== undefined) this.#tell(known);
       this.#live.delete(task.id);
     }
     this.#tell(task);

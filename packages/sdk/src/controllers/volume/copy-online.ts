@@ -43,6 +43,8 @@ export async function copyOnline(
   }
   switch (now.state) {
     case "ready":
+      // Also of a move that was through before it was looked at.
+      await showProgress(context, move, now);
       return enter("switching");
     case "done":
       return arrive;
