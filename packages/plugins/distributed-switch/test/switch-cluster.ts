@@ -30,6 +30,7 @@ export function testSpec(hosts: readonly string[], changes: Partial<SwitchSpec> 
     switchId: "sw",
     name: "sw",
     mtu: 1450,
+    transport: "overlay",
     members: hosts.map((host) => ({ host, uplinks: [] })),
     portGroups: [
       group("flat", { kind: "none" }),

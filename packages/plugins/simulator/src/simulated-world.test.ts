@@ -36,7 +36,10 @@ async function applySwitch(world: SimulatedWorld): Promise<void> {
   const members = world.hosts.map((host) => ({ host, uplinks: [] }));
   await world
     .network()
-    .applySwitch({ spec: { switchId: "s", name: "s", mtu: 1400, members, portGroups }, generation: 1 }, context);
+    .applySwitch(
+      { spec: { switchId: "s", name: "s", mtu: 1400, transport: "overlay", members, portGroups }, generation: 1 },
+      context,
+    );
 }
 
 interface Machine {

@@ -6,6 +6,16 @@ interface Frame {
   readonly vlan: number;
 }
 
+/** What a port of the reference switch counts. */
+export interface MemoryCounters {
+  framesIn: number;
+  bytesIn: number;
+  forwarded: number;
+  framesOut: number;
+  bytesOut: number;
+  refused: number;
+}
+
 /** Options of {@link MemoryPort}. */
 export interface MemoryPortOptions {
   readonly portGroup: string;
@@ -30,13 +40,7 @@ export class MemoryPort {
   gate: PortGate = "open";
   nic: SuiteNic | undefined;
   held: Frame[] = [];
-  count: { framesIn: number; bytesIn: number; framesOut: number; bytesOut: number; refused: number } = {
-    framesIn: 0,
-    bytesIn: 0,
-    framesOut: 0,
-    bytesOut: 0,
-    refused: 0,
-  };
+  count: MemoryCounters = { framesIn: 0, bytesIn: 0, forwarded: 0, framesOut: 0, bytesOut: 0, refused: 0 };
 
   constructor(options: MemoryPortOptions) {
     this.portGroup = options.portGroup;
@@ -48,6 +52,7 @@ export class MemoryPort {
   }
 
   disconnect(): void {
+    this.discard();
     this.connected = false;
     this.nic = undefined;
   }
@@ -65,7 +70,14 @@ export class MemoryPort {
   setGate(gate: PortGate, peers: readonly MemoryPort[]): void {
     this.gate = gate;
     if (gate === "open") this.release(this.held.length, peers);
-    if (gate === "drop") this.held = [];
+    if (gate === "drop") this.discard();
+  }
+
+  /** Forgets what is held. Returns how many frames that was. */
+  discard(): number {
+    const discarded = this.held.splice(0).length;
+    this.count.refused += discarded;
+    return discarded;
   }
 
   release(count: number, peers: readonly MemoryPort[]): number {
@@ -88,6 +100,7 @@ export class MemoryPort {
   }
 
   #forward({ bytes, vlan }: Frame, peers: readonly MemoryPort[]): void {
+    this.count.forwarded += 1;
     for (const peer of peers) if (peer !== this) peer.#give(bytes, vlan);
   }
 

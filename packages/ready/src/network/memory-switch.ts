@@ -53,7 +53,7 @@ export class MemorySwitch implements DistributedSwitch {
           released: this.#owned(switchId, portKey, generation).release(frames, this.#peers(switchId)),
         }),
         discardHeld: async ({ switchId, portKey, generation }) => ({
-          discarded: this.#owned(switchId, portKey, generation).held.splice(0).length,
+          discarded: this.#owned(switchId, portKey, generation).discard(),
         }),
       },
       securityPolicy: {
@@ -200,13 +200,16 @@ export class MemorySwitch implements DistributedSwitch {
     const connected = [...this.#switch(switchId).ports].filter(([, port]) => port.connected);
     return connected
       .filter(([portKey]) => portKeys?.includes(portKey) ?? true)
-      .map(([portKey, { count }]) => ({
+      .map(([portKey, { count, held }]) => ({
         portKey,
         framesIn: String(count.framesIn),
         bytesIn: String(count.bytesIn),
+        framesForwarded: String(count.forwarded),
+        framesHeld: String(held.length),
+        dropsIn: { refused: String(count.refused) },
         framesOut: String(count.framesOut),
         bytesOut: String(count.bytesOut),
-        drops: { refused: String(count.refused) },
+        dropsOut: {},
       }));
   }
 

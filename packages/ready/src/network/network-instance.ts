@@ -47,6 +47,7 @@ export function specOf(
     switchId,
     name: switchId,
     mtu: 1400,
+    transport: "overlay",
     members: test.instance.hosts.map((host) => ({ host, uplinks: [] })),
     portGroups: Object.entries(groups).map(([key, setting]) => ({ key, name: key, binding: "ephemeral", setting })),
   };

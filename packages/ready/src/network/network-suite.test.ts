@@ -357,8 +357,8 @@ const mutants: readonly Mutant<DistributedSwitch, NetworkInstance>[] = [
     "network.statistics.counts",
     "does not count what it drops",
     otherStatistics((statistics) => {
-      const refused = Number(statistics.drops.refused ?? 0);
-      return { ...statistics, framesIn: String(Number(statistics.framesIn) - refused), drops: {} };
+      const refused = Number(statistics.dropsIn.refused ?? 0);
+      return { ...statistics, framesIn: String(Number(statistics.framesIn) - refused), dropsIn: {} };
     }),
   ),
   mutant("network.statistics.monotone", "counts each owner anew", (memory) => ({
@@ -367,7 +367,7 @@ const mutants: readonly Mutant<DistributedSwitch, NetworkInstance>[] = [
       const binding = await memory.connectPort(input, context);
       const port = memory.disk.get(input.switchId)?.ports.get(input.portKey);
       if (port !== undefined && port !== before) {
-        port.count = { framesIn: 0, bytesIn: 0, framesOut: 0, bytesOut: 0, refused: 0 };
+        port.count = { framesIn: 0, bytesIn: 0, forwarded: 0, framesOut: 0, bytesOut: 0, refused: 0 };
       }
       return binding;
     },

@@ -10,11 +10,14 @@ const facetSettings: Readonly<Record<string, { readonly setting: PortSetting; re
   shaping: { setting: { ...openSetting, shapingIn: shaping }, where: "shapingIn" },
   pvlan: { setting: inVlan({ kind: "pvlan", primary: 10, secondary: 11, role: "isolated" }), where: "vlan" },
   accessControl: {
-    setting: { ...openSetting, filters: [{ name: "f", direction: "in", match: {}, action: "drop" }] },
+    setting: { ...openSetting, filters: [{ name: "f", direction: "in", match: {}, action: { kind: "drop" } }] },
     where: "filters",
   },
   teaming: {
-    setting: { ...openSetting, teaming: { policy: "sourceMac", active: [], standby: [], failback: false } },
+    setting: {
+      ...openSetting,
+      teaming: { policy: "sourceMac", active: [], standby: [], failback: false, notifySwitches: false },
+    },
     where: "teaming",
   },
 };

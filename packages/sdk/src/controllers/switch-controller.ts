@@ -77,6 +77,7 @@ function switchSpecOf(context: Context, object: SwitchObject): SwitchSpec {
     name: metadata.name,
     owner: context.ownerStamp,
     mtu: spec.mtu,
+    transport: "overlay",
     members: spec.hosts.map((host) => ({ host, uplinks: [] })),
     portGroups: spec.portGroups.map((group) => ({
       key: group.name,

@@ -7,22 +7,16 @@ import { describeOperation } from "../../extension-point/describe-operation.ts";
 import type { DescribeInput, Description } from "../../extension-point/description.ts";
 import { defineExtensionPoint, type ExtensionPoint } from "../../extension-point/extension-point.ts";
 import { unary, watch } from "../../extension-point/operation.ts";
-import {
-  type CaptureFacet,
-  type ConfigArchiveFacet,
-  captureOperations,
-  configArchiveOperations,
-  type EffectiveSettingFacet,
-  type ExplainFacet,
-  effectiveSettingOperations,
-  explainOperations,
-  type GateFacet,
-  gateOperations,
-  type HealthCheckFacet,
-  healthCheckOperations,
-  type PortMigrationFacet,
-  portMigrationOperations,
-} from "./facets.ts";
+import { type CaptureFacet, captureOperations } from "./facets/capture.ts";
+import { type ConfigArchiveFacet, configArchiveOperations } from "./facets/config-archive.ts";
+import { type DiscoveryFacet, discoveryOperations } from "./facets/discovery.ts";
+import { type EffectiveSettingFacet, effectiveSettingOperations } from "./facets/effective-setting.ts";
+import { type ExplainFacet, explainOperations } from "./facets/explain.ts";
+import { type GateFacet, gateOperations } from "./facets/gate.ts";
+import { type HealthCheckFacet, healthCheckOperations } from "./facets/health-check.ts";
+import { type LoadBalancingFacet, loadBalancingOperations } from "./facets/load-balancing.ts";
+import { type PortMigrationFacet, portMigrationOperations } from "./facets/migration.ts";
+import { type TeamingFacet, teamingOperations } from "./facets/teaming.ts";
 import {
   type ConnectPort,
   connectPort,
@@ -37,15 +31,18 @@ import { type SpecProblem, type SwitchSpec, specProblem, switchSpec } from "./sw
 
 /** The optional parts of {@link DistributedSwitch}. */
 export interface NetworkFacets {
-  readonly teaming?: EffectiveSettingFacet;
+  readonly teaming?: TeamingFacet;
   readonly pvlan?: EffectiveSettingFacet;
   readonly shaping?: EffectiveSettingFacet;
   readonly securityPolicy?: EffectiveSettingFacet;
+  readonly macLearning?: EffectiveSettingFacet;
   readonly accessControl?: EffectiveSettingFacet;
   readonly mirroring?: EffectiveSettingFacet;
   readonly flowExport?: EffectiveSettingFacet;
-  readonly discovery?: EffectiveSettingFacet;
   readonly multicastSnooping?: EffectiveSettingFacet;
+  readonly dhcp?: EffectiveSettingFacet;
+  readonly discovery?: DiscoveryFacet;
+  readonly loadBalancing?: LoadBalancingFacet;
   readonly gate?: GateFacet;
   readonly migration?: PortMigrationFacet;
   readonly healthCheck?: HealthCheckFacet;
@@ -63,7 +60,10 @@ export interface NetworkFacets {
  * - A port has one owner, known by its generation; frames of an older owner are refused.
  */
 export interface DistributedSwitch {
-  /** Attributes: `fencing`, `overheadBytes` (what tunnelling takes from the underlay's MTU), `attachments` (kinds of `PortAttachment`). */
+  /**
+   * Facets may differ by host, which is the scope. Attributes: `fencing`, `overheadBytes` (what tunnelling takes from the underlay's MTU), `attachments`
+   * (kinds of `PortAttachment`), `transports` (of `SwitchSpec.transport`), `statefulFilters`.
+   */
   describe(input: DescribeInput, context: OperationContext): Promise<Description>;
   /** Pure: no I/O beyond what the provider knows. Empty when the spec is good. */
   validateSwitch(input: { readonly spec: SwitchSpec }, context: OperationContext): Promise<readonly SpecProblem[]>;
@@ -78,6 +78,10 @@ export interface DistributedSwitch {
     input: PageRequest & { readonly ownerDatacenter?: string },
     context: OperationContext,
   ): Promise<Page<SwitchSpec>>;
+  /**
+   * Joins a NIC to a port. The same key, host and generation again returns the same binding. An older generation than the port's highest fails with
+   * `FAILED_PRECONDITION`; a port beyond its group's `maxPorts` with `RESOURCE_EXHAUSTED`; a host that is no member with `FAILED_PRECONDITION`.
+   */
   connectPort(input: ConnectPort, context: OperationContext): Promise<PortBinding>;
   /** Ends the connection of that generation. An absent or older one is a success and changes nothing. */
   disconnectPort(
@@ -192,15 +196,18 @@ export const distributedSwitch: ExtensionPoint<DistributedSwitch> = defineExtens
     }),
   },
   facets: {
-    teaming: effectiveSettingOperations,
+    teaming: teamingOperations,
     pvlan: effectiveSettingOperations,
     shaping: effectiveSettingOperations,
     securityPolicy: effectiveSettingOperations,
+    macLearning: effectiveSettingOperations,
     accessControl: effectiveSettingOperations,
     mirroring: effectiveSettingOperations,
     flowExport: effectiveSettingOperations,
-    discovery: effectiveSettingOperations,
     multicastSnooping: effectiveSettingOperations,
+    dhcp: effectiveSettingOperations,
+    discovery: discoveryOperations,
+    loadBalancing: loadBalancingOperations,
     gate: gateOperations,
     migration: portMigrationOperations,
     healthCheck: healthCheckOperations,

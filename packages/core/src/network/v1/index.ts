@@ -3,19 +3,18 @@
 export type { DistributedSwitch, NetworkFacets } from "./distributed-switch.ts";
 export { distributedSwitch } from "./distributed-switch.ts";
 // Facets
-export type {
-  CapturedFrame,
-  CaptureFacet,
-  ConfigArchiveFacet,
-  EffectiveSettingFacet,
-  ExplainFacet,
-  GateFacet,
-  HealthCheckFacet,
-  HealthFinding,
-  MigrationTicket,
-  PortMigrationFacet,
-  PortReference,
-} from "./facets.ts";
+export type { CapturedFrame, CaptureFacet } from "./facets/capture.ts";
+export type { ConfigArchive, ConfigArchiveFacet, TrialApply } from "./facets/config-archive.ts";
+export type { DiscoveryFacet, Neighbour } from "./facets/discovery.ts";
+export type { EffectiveSettingFacet } from "./facets/effective-setting.ts";
+export type { ExplainFacet, FrameExplanation } from "./facets/explain.ts";
+export type { GateFacet } from "./facets/gate.ts";
+export type { HealthCheckFacet, HealthCheckKind, HealthFinding } from "./facets/health-check.ts";
+export type { LoadBalancerStatus, LoadBalancingFacet } from "./facets/load-balancing.ts";
+export type { MigrationTicket, PortMigrationFacet } from "./facets/migration.ts";
+export type { PortReference } from "./facets/port-reference.ts";
+export type { TeamingFacet, UplinkState } from "./facets/teaming.ts";
+// Ports and status
 export type {
   ConnectPort,
   MemberState,
@@ -28,31 +27,42 @@ export type {
   PortStatus,
   SwitchStatus,
 } from "./port.ts";
-
-// Ports and status
 export { portAttachment } from "./port.ts";
+// What holds for a port
 export type {
+  DhcpSetting,
+  FilterAction,
+  FilterMatch,
   FilterRule,
-  HostMemberSpec,
-  MirrorSession,
-  PortGroupSpec,
+  MacLearningSetting,
   PortSetting,
   SecuritySetting,
   ShapingSetting,
-  SpecProblem,
-  SwitchSpec,
   TeamingSetting,
   VlanRange,
   VlanSetting,
-} from "./switch-spec.ts";
-// Desired state
+} from "./port-setting.ts";
 export {
+  dhcpSetting,
+  filterRule,
   macAddress,
+  macLearningSetting,
   portSetting,
   securitySetting,
   shapingSetting,
-  switchSpec,
   teamingSetting,
   vlanId,
   vlanSetting,
+} from "./port-setting.ts";
+// Desired state
+export type {
+  FlowExport,
+  HostMemberSpec,
+  LoadBalancer,
+  MirrorSession,
+  PortGroupSpec,
+  SpecProblem,
+  SwitchSpec,
+  UplinkSpec,
 } from "./switch-spec.ts";
+export { switchSpec } from "./switch-spec.ts";

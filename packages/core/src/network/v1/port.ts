@@ -11,7 +11,7 @@ import {
 import { type JsonObject, jsonObject } from "../../schema/json.ts";
 import { type Counter64, counter64 } from "../../schema/quantity.ts";
 import { schemaOf } from "../../schema/schema-of.ts";
-import { macAddress, type PortSetting, portSetting } from "./switch-spec.ts";
+import { macAddress, type PortSetting, portSetting } from "./port-setting.ts";
 
 /** Input of `connectPort`. */
 export interface ConnectPort {
@@ -22,12 +22,16 @@ export interface ConnectPort {
   readonly host: string;
   /** The NIC's address. */
   readonly mac: string;
+  /** The VM's IP addresses, where they are known: for DHCP and for the addresses that a port may send from. */
+  readonly addresses?: readonly string[];
   readonly generation: Generation;
   readonly owner?: OwnerStamp;
   /** The effective setting, when it differs from the port group's. */
   readonly setting?: PortSetting;
   /** `open` by default. `hold` until a migration activates it. */
   readonly gate?: PortGate;
+  /** The vendor's own data; travels with the port. */
+  readonly opaque?: JsonObject;
 }
 
 /** How a VM's NIC is joined to a port on its host. */
@@ -77,6 +81,8 @@ export interface PortStatus {
   /** What is wrong, if anything. */
   readonly problem?: string;
   readonly learnedMacs: readonly string[];
+  /** The vendor's own data of the port, as it was given. */
+  readonly opaque?: JsonObject;
 }
 
 /** The switch as it is. What was asked is in force when every member that is `up` has realised its generation, and no port has a problem. */
@@ -87,26 +93,42 @@ export interface SwitchStatus {
   readonly ports: readonly PortStatus[];
 }
 
-/** A port's counters. They never go back, also across a migration; every frame that came in is forwarded or in one of `drops`. */
+/**
+ * A port's counters. They never go back, also across a migration, and they add up: `framesIn` is `framesForwarded`, `framesHeld` and all of `dropsIn`
+ * together.
+ */
 export interface PortStatistics {
   readonly portKey: string;
   /** From the VM. */
   readonly framesIn: Counter64;
   readonly bytesIn: Counter64;
+  /** Frames from the VM that left the switch somewhere. */
+  readonly framesForwarded: Counter64;
+  /** Frames from the VM that the gate holds now. */
+  readonly framesHeld: Counter64;
+  /** Frames from the VM that went nowhere, by reason: `blocked`, `vlanNotAllowed`, `forgedTransmit`, `gateDrop`, `filtered`, `shaped`, ... */
+  readonly dropsIn: Readonly<Record<string, Counter64>>;
   /** To the VM. */
   readonly framesOut: Counter64;
   readonly bytesOut: Counter64;
-  /** Frames that were not passed on, by reason: `blocked`, `vlanMismatch`, `forgedTransmit`, `queueFull`, `gate`, ... */
-  readonly drops: Readonly<Record<string, Counter64>>;
+  /** Frames that were for the VM and did not leave: `queueFull`, `linkDown`, `shaped`, ... Not part of `framesOut`. */
+  readonly dropsOut: Readonly<Record<string, Counter64>>;
 }
 
 /** What moves with a port. */
 export interface PortState {
   readonly portKey: string;
+  readonly setting: PortSetting;
   readonly statistics: PortStatistics;
   readonly learnedMacs: readonly string[];
+  /** The mirror sessions that the port is a source of. */
+  readonly mirrorSessions: readonly string[];
+  /** The provider's own: multicast memberships, token buckets, sampling, and the vendor's data of the port. */
   readonly opaque: JsonObject;
 }
+
+/** Schema of {@link PortGate}. */
+export const portGate: z.ZodType<PortGate> = z.enum(["open", "hold", "drop"]);
 
 /** Schema of {@link ConnectPort}. */
 export const connectPort: z.ZodType<ConnectPort> = schemaOf<ConnectPort>()(
@@ -116,10 +138,12 @@ export const connectPort: z.ZodType<ConnectPort> = schemaOf<ConnectPort>()(
     portKey: identifier,
     host: z.string(),
     mac: macAddress,
+    addresses: z.array(z.string()).exactOptional(),
     generation,
     owner: ownerStamp.exactOptional(),
     setting: portSetting.exactOptional(),
-    gate: z.enum(["open", "hold", "drop"]).exactOptional(),
+    gate: portGate.exactOptional(),
+    opaque: jsonObject.exactOptional(),
   }),
 );
 
@@ -164,9 +188,10 @@ export const switchStatus: z.ZodType<SwitchStatus> = schemaOf<SwitchStatus>()(
         host: z.string(),
         generation,
         link: z.enum(["up", "down"]),
-        gate: z.enum(["open", "hold", "drop"]),
+        gate: portGate,
         problem: z.string().exactOptional(),
         learnedMacs: z.array(z.string()),
+        opaque: jsonObject.exactOptional(),
       }),
     ),
   }),
@@ -178,13 +203,23 @@ export const portStatistics: z.ZodType<PortStatistics> = schemaOf<PortStatistics
     portKey: identifier,
     framesIn: counter64,
     bytesIn: counter64,
+    framesForwarded: counter64,
+    framesHeld: counter64,
+    dropsIn: z.record(z.string(), counter64),
     framesOut: counter64,
     bytesOut: counter64,
-    drops: z.record(z.string(), counter64),
+    dropsOut: z.record(z.string(), counter64),
   }),
 );
 
 /** Schema of {@link PortState}. */
 export const portState: z.ZodType<PortState> = schemaOf<PortState>()(
-  z.object({ portKey: identifier, statistics: portStatistics, learnedMacs: z.array(z.string()), opaque: jsonObject }),
+  z.object({
+    portKey: identifier,
+    setting: portSetting,
+    statistics: portStatistics,
+    learnedMacs: z.array(z.string()),
+    mirrorSessions: z.array(z.string()),
+    opaque: jsonObject,
+  }),
 );

@@ -1,3 +1,4 @@
+import type { PortStatistics } from "@vdc-os/core/network/v1";
 import type { Gate } from "../dataplane/switch-port.ts";
 import type { UdpAddress } from "../dataplane/vxlan-endpoint.ts";
 
@@ -31,14 +32,8 @@ export interface ProcessStatus {
   readonly ports: readonly ProcessPortStatus[];
 }
 
-/** Counters of one attachment, decimal. `drops` by the contract's reasons. */
-export interface PortCounters {
-  readonly framesIn: string;
-  readonly bytesIn: string;
-  readonly framesOut: string;
-  readonly bytesOut: string;
-  readonly drops: Readonly<Record<string, string>>;
-}
+/** Counters of one attachment, as the contract has them. */
+export type PortCounters = Omit<PortStatistics, "portKey">;
 
 /** Counters of one attachment, also of one that is gone and was not forgotten. */
 export interface AttachmentCounters {

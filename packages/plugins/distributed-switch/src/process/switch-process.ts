@@ -5,7 +5,7 @@ import { type Json, VdcError } from "@vdc-os/core";
 import { DataPlane, type DataPlaneOptions } from "../dataplane/control.ts";
 import { DataPlaneError } from "../dataplane/data-plane-error.ts";
 import { attachmentKey, type HostConfig, type HostPort, hostConfigSchema, toDataPlaneConfig } from "./host-config.ts";
-import { addCounters, noCounters, portCounters } from "./port-counters.ts";
+import { addCounters, finalCounters, noCounters, portCounters } from "./port-counters.ts";
 import type { AttachmentCounters, PortCounters, ProcessStatus, SwitchProcessConfig } from "./process-protocol.ts";
 import { StateFile } from "./state-file.ts";
 
@@ -105,7 +105,9 @@ export class SwitchProcess {
   async #restore(): Promise<void> {
     const counters = await this.#countersFile.read();
     if (typeof counters === "object" && counters !== null) {
-      this.#base = new Map(Object.entries(counters as Record<string, PortCounters>));
+      this.#base = new Map(
+        Object.entries(counters as Record<string, PortCounters>).map(([key, each]) => [key, finalCounters(each)]),
+      );
     }
     const left = hostConfigSchema.safeParse(await this.#configFile.read());
     // A configuration that can't be taken up again waits for the manager, which will say what is wrong with it.
@@ -219,7 +221,7 @@ export class SwitchProcess {
   /** Keeps the counters of the attachments that are no longer there. */
   #retire(before: ReadonlyMap<string, PortCounters>): void {
     const live = new Set(this.#config?.switches.flatMap(({ ports }) => ports.map(attachmentKey)));
-    for (const [key, counters] of before) if (!live.has(key)) this.#base.set(key, counters);
+    for (const [key, counters] of before) if (!live.has(key)) this.#base.set(key, finalCounters(counters));
     const gone = [...this.#base.keys()].filter((key) => !live.has(key));
     for (const key of gone.slice(0, Math.max(0, gone.length - retiredLimit))) this.#base.delete(key);
   }

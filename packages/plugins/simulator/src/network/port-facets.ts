@@ -25,7 +25,7 @@ export function gateFacet(find: FindPort, changed: (fabric: SwitchFabric) => voi
       const { fabric, port } = owned(input);
       port.gate = input.gate;
       if (input.gate === "open") for (const frame of port.held.splice(0)) fabric.forward(port, frame);
-      if (input.gate === "drop") for (const _ of port.held.splice(0)) port.counters.drop("gate");
+      if (input.gate === "drop") for (const _ of port.held.splice(0)) port.counters.dropIn("holdDiscarded");
       changed(fabric);
     },
     heldFrames: async ({ switchId, portKey }) => ({ frames: find(switchId, portKey).port.held.length }),
@@ -38,7 +38,7 @@ export function gateFacet(find: FindPort, changed: (fabric: SwitchFabric) => voi
     async discardHeld(input) {
       const { port } = owned(input);
       const frames = port.held.splice(0);
-      for (const _ of frames) port.counters.drop("gate");
+      for (const _ of frames) port.counters.dropIn("holdDiscarded");
       return { discarded: frames.length };
     },
   };

@@ -207,7 +207,7 @@ export class SimulatedSwitch implements DistributedSwitch {
   }): Promise<readonly PortStatistics[]> {
     const fabric = this.#fabric(input.switchId);
     const keys = input.portKeys ?? fabric.connected.map(({ portKey }) => portKey);
-    return keys.map((portKey) => this.#port(input.switchId, portKey).port.counters.show(portKey));
+    return keys.map((portKey) => this.#port(input.switchId, portKey).port.showCounters());
   }
 
   async collectGarbage(input: {
@@ -313,8 +313,13 @@ function openPort(port: SwitchPort, binding: PortBinding, side: NicSide): Simula
       return isOwner();
     },
     send(frame) {
-      if (isOwner()) side.receive(frame);
-      else port.counters.drop("fenced");
+      if (isOwner()) {
+        side.receive(frame);
+        return;
+      }
+      port.counters.framesIn += 1n;
+      port.counters.bytesIn += BigInt(frame.length);
+      port.counters.dropIn("fenced");
     },
     listen(onFrame) {
       if (!isOwner()) return;

@@ -46,8 +46,8 @@ export class SwitchFabric {
     port.counters.framesIn += 1n;
     port.counters.bytesIn += BigInt(frame.length);
     if (port.gate === "open") this.forward(port, frame);
-    else if (port.gate === "drop") port.counters.drop("gate");
-    else if (port.held.length >= maxWaitingFrames) port.counters.drop("queueFull");
+    else if (port.gate === "drop") port.counters.dropIn("gateDrop");
+    else if (port.held.length >= maxWaitingFrames) port.counters.dropIn("holdFull");
     else port.held.push(new Uint8Array(frame));
   }
 
@@ -55,7 +55,7 @@ export class SwitchFabric {
   forward(port: SwitchPort, frame: Uint8Array): void {
     const admitted = this.#admit(port, frame);
     if (typeof admitted === "string") {
-      port.counters.drop(admitted);
+      port.counters.dropIn(admitted);
       return;
     }
     const { header, segment } = admitted;
@@ -64,6 +64,7 @@ export class SwitchFabric {
     const known = this.#seen.get(`${segment}/${header.destination}`);
     const single =
       isGroupAddress(header.destination) || known === undefined || known.binding === undefined ? undefined : known;
+    let receivers = 0;
     for (const other of this.connected) {
       if (other === port) continue;
       const theirs = this.settingOf(other);
@@ -73,7 +74,10 @@ export class SwitchFabric {
       const forIt = isGroupAddress(header.destination) || accepts(other, theirs, header.destination);
       if (single !== undefined ? other !== single && !theirs.security.promiscuous : !forIt) continue;
       other.deliver(retag(frame, leaves.tag));
+      receivers += 1;
     }
+    if (receivers > 0) port.counters.forwarded += 1n;
+    else port.counters.dropIn("noDestination");
   }
 
   /** Where a frame comes in, or why it does not: the name of its counter. */

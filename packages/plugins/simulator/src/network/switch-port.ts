@@ -1,5 +1,5 @@
 import type { Generation } from "@vdc-os/core";
-import type { ConnectPort, PortBinding, PortGate, PortSetting } from "@vdc-os/core/network/v1";
+import type { ConnectPort, PortBinding, PortGate, PortSetting, PortStatistics } from "@vdc-os/core/network/v1";
 import { PortCounters } from "./port-counters.ts";
 
 /** How many frames a port holds back, and how many wait for a NIC that nobody reads. */
@@ -42,7 +42,7 @@ export class SwitchPort {
 
   deliver(frame: Uint8Array): void {
     if (this.listener === undefined && this.waiting.length >= maxWaitingFrames) {
-      this.counters.drop("queueFull");
+      this.counters.dropOut("queueFull");
       return;
     }
     this.counters.framesOut += 1n;
@@ -51,8 +51,13 @@ export class SwitchPort {
     else this.listener(frame);
   }
 
+  showCounters(): PortStatistics {
+    return this.counters.show(this.portKey, this.held.length);
+  }
+
   disconnect(): void {
     this.binding = undefined;
+    for (const _ of this.held) this.counters.dropIn("holdDiscarded");
     this.held = [];
     this.waiting = [];
     this.listener = undefined;
