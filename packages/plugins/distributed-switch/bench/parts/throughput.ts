@@ -1,0 +1,113 @@
+import { type Goal, median, type Report } from "../goal.ts";
+import { tcpBitsPerSecond } from "../load/iperf.ts";
+import { compileTapStream } from "../load/tap-stream.ts";
+import { kernelVxlan, linuxBridge, twoHosts } from "../peers/linux-bridge.ts";
+import { openVSwitchTaps, openVSwitchVxlan } from "../peers/open-vswitch.ts";
+import { ourSwitch, ourVxlan } from "../peers/our-switch.ts";
+import type { Path } from "../peers/path.ts";
+import { vde } from "../peers/vde.ts";
+import { missing } from "../sandbox/requirements.ts";
+import { eventually } from "../sandbox/readiness.ts";
+import { Sandbox } from "../sandbox/sandbox.ts";
+
+interface Contender {
+  readonly needs: readonly string[];
+  readonly open: (sandbox: Sandbox) => Promise<Path>;
+  readonly bound: Goal["bound"];
+}
+
+export interface ThroughputOptions {
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly report: Report;
+  /** Told what can't be measured here, and why. */
+  readonly skip: (what: string) => void;
+}
+
+const ourNeeds = ["ip", "ethtool", "iperf3", "cc"];
+
+/** TCP at MTU 1500 between two guests of one host: our switch against the Linux bridge, Open vSwitch and VDE. */
+export async function sameHost(options: ThroughputOptions): Promise<void> {
+  await compare("TCP, one host", options, {
+    ours: (sandbox, tapStream) => ourSwitch(sandbox, { tapStream, framesPerWrite: 64, name: "ours" }),
+    others: [
+      { needs: [], open: linuxBridge, bound: { atLeast: 0.5 } },
+      { needs: ["ovs-vswitchd", "ovsdb-server"], open: openVSwitchTaps, bound: { atLeast: 1.5 } },
+      { needs: ["vde_switch", "vde_plug2tap"], open: vde, bound: { atLeast: 3 } },
+    ],
+  });
+}
+
+/** TCP at MTU 1450 between guests of two hosts, over VXLAN on a link of MTU 1500. */
+export async function twoHostsOverVxlan(options: ThroughputOptions): Promise<void> {
+  await compare("TCP, two hosts", options, {
+    ours: async (sandbox, tapStream) =>
+      ourVxlan(sandbox, { tapStream, framesPerWrite: 64, name: "ours" }, await twoHosts(sandbox, "us", true)),
+    others: [
+      {
+        needs: [],
+        open: async (sandbox) => kernelVxlan(sandbox, await twoHosts(sandbox, "kv", true)),
+        bound: { atLeast: 0.3 },
+      },
+      {
+        needs: ["ovs-vswitchd", "ovsdb-server"],
+        open: async (sandbox) => openVSwitchVxlan(sandbox, await twoHosts(sandbox, "ov", false)),
+        bound: { atLeast: 1 },
+      },
+    ],
+  });
+}
+
+interface Comparison {
+  readonly ours: (sandbox: Sandbox, tapStream: string) => Promise<Path>;
+  readonly others: readonly Contender[];
+}
+
+/** Has all the paths up at once, and lets them take turns. */
+async function compare(what: string, options: ThroughputOptions, { ours, others }: Comparison): Promise<void> {
+  const { rounds, seconds, report, skip } = options;
+  if (process.getuid?.() !== 0) return skip(`${what}: network namespaces and taps need root`);
+  const lacking = missing(ourNeeds);
+  if (lacking.length > 0) return skip(`${what}: not installed: ${lacking.join(", ")}`);
+  using sandbox = Sandbox.open();
+  const opened: { readonly path: Path; readonly bound: Goal["bound"] }[] = [];
+  for (const { needs, open, bound } of others) {
+    const absent = missing(needs);
+    if (absent.length > 0) skip(`${what}: a peer isn't installed: ${absent.join(", ")}`);
+    else {
+      try {
+        opened.push({ path: await open(sandbox), bound });
+      } catch (error) {
+        skip(`${what}: a peer didn't come up here: ${(error as Error).message}`);
+      }
+    }
+  }
+  const mine = await ours(sandbox, await compileTapStream(sandbox));
+  const all = [mine, ...opened.map(({ path }) => path)];
+  for (const { guests } of all) {
+    // The first frame over a tunnel is often lost while it looks for its peer; and compilers warm up.
+    await eventually(() => tcpBitsPerSecond(sandbox, guests, 1));
+  }
+  const speeds = new Map<Path, number[]>(all.map((path) => [path, []]));
+  for (let round = 0; round < rounds; round++) {
+    // Everyone is first once: whoever else works on this machine mustn't always meet the same one.
+    for (let turn = 0; turn < all.length; turn++) {
+      const path = all[(turn + round) % all.length] as Path;
+      speeds.get(path)?.push(await tcpBitsPerSecond(sandbox, path.guests, seconds));
+    }
+  }
+  const own = speeds.get(mine) ?? [];
+  for (const { path, bound } of opened) {
+    const theirs = speeds.get(path) ?? [];
+    report({
+      name: `${what}: against ${path.name}`,
+      bound,
+      ratios: own.map((speed, round) => speed / (theirs[round] as number)),
+      detail: `${megabits(own)} against ${megabits(theirs)} Mbit/s`,
+    });
+  }
+}
+
+function megabits(speeds: readonly number[]): string {
+  return (median(speeds) / 1e6).toFixed(0);
+}

@@ -1,0 +1,130 @@
+import { type ChildProcess, execFile, execFileSync, type SpawnOptions, spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+const namespacePrefix = "vdcbench-";
+const folderPrefix = "vdc-bench-network-";
+
+/** A process of the sandbox, which is gone when the sandbox is. */
+export interface SandboxProcess {
+  readonly child: ChildProcess;
+  readonly pid: number;
+}
+
+/**
+ * Network namespaces, processes in them, and a folder, all named after this process. Every process runs in one of the namespaces, so what
+ * belongs to a sandbox can be found by name alone: it is removed when the sandbox closes, when this process ends for any reason that it
+ * hears of, and by the next sandbox where it didn't.
+ */
+export class Sandbox implements Disposable {
+  readonly folder: string;
+  readonly #onExit = (): void => this[Symbol.dispose]();
+  readonly #onSignal = (): void => process.exit(130);
+  #namespaces = 0;
+
+  private constructor() {
+    this.folder = mkdtempSync(join(tmpdir(), `${folderPrefix}${process.pid}-`));
+    process.once("exit", this.#onExit);
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, this.#onSignal);
+  }
+
+  /** Removes what dead benchmarks left, and opens an empty sandbox. */
+  static open(): Sandbox {
+    for (const pid of new Set([...namespaces(), ...folders()].map(ownerOf))) if (!isAlive(pid)) removeAllOf(pid);
+    return new Sandbox();
+  }
+
+  /** Adds a namespace whose loopback is up, and returns its name. */
+  async namespace(label: string): Promise<string> {
+    this.#namespaces += 1;
+    const name = `${namespacePrefix}${process.pid}-${this.#namespaces}${label}`;
+    await run("ip", ["netns", "add", name]);
+    await run("ip", ["-n", name, "link", "set", "lo", "up"]);
+    return name;
+  }
+
+  /** Runs a program to its end in a namespace. Rejects with what it printed when it fails. */
+  async exec(
+    namespace: string,
+    program: string,
+    args: readonly string[],
+    env: NodeJS.ProcessEnv = {},
+  ): Promise<string> {
+    const { stdout } = await run("ip", ["netns", "exec", namespace, program, ...args], {
+      env: { ...process.env, ...env },
+      maxBuffer: 1 << 24,
+    });
+    return stdout;
+  }
+
+  /** `ip` in a namespace, a command a line. */
+  async ip(namespace: string, commands: string): Promise<void> {
+    for (const line of commands.trim().split("\n")) await run("ip", ["-n", namespace, ...line.trim().split(/\s+/)]);
+  }
+
+  /** Switches off all that makes segments larger than the MTU, or leaves their check sums to hardware that isn't there. */
+  async offloadsOff(namespace: string, device: string): Promise<void> {
+    await this.exec(namespace, "ethtool", ["-K", device, "tx", "off", "gro", "off", "gso", "off", "tso", "off"]);
+  }
+
+  /** Starts a program in a namespace. It must stay in the foreground. */
+  start(namespace: string, program: string, args: readonly string[], options: SpawnOptions = {}): SandboxProcess {
+    // `ip netns exec` becomes the program, so that the process id is the program's.
+    const child = spawn("ip", ["netns", "exec", namespace, program, ...args], {
+      stdio: ["ignore", "pipe", "inherit"],
+      ...options,
+      env: { ...process.env, ...options.env },
+    });
+    return { child, pid: child.pid as number };
+  }
+
+  [Symbol.dispose](): void {
+    process.off("exit", this.#onExit);
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.off(signal, this.#onSignal);
+    removeAllOf(process.pid);
+  }
+}
+
+function namespaces(): string[] {
+  const listed = execFileSync("ip", ["netns", "list"], { encoding: "utf8" });
+  return listed
+    .split("\n")
+    .map((line) => line.split(" ")[0] ?? "")
+    .filter((name) => name.startsWith(namespacePrefix));
+}
+
+function folders(): string[] {
+  return readdirSync(tmpdir()).filter((name) => name.startsWith(folderPrefix));
+}
+
+function ownerOf(name: string): number {
+  return Number(/-(\d+)-[^-]*$/.exec(name)?.[1] ?? process.pid);
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+function removeAllOf(pid: number): void {
+  for (const name of namespaces().filter((each) => ownerOf(each) === pid)) {
+    for (const inside of execFileSync("ip", ["netns", "pids", name], { encoding: "utf8" }).split("\n")) {
+      if (inside === "") continue;
+      try {
+        process.kill(Number(inside), "SIGKILL");
+      } catch {
+        // It ended by itself.
+      }
+    }
+    execFileSync("ip", ["netns", "del", name]);
+  }
+  for (const name of folders().filter((each) => ownerOf(each) === pid)) {
+    rmSync(join(tmpdir(), name), { recursive: true, force: true });
+  }
+}
