@@ -2,6 +2,7 @@
 export { Kernel } from "./kernel/kernel.ts";
 export type { KernelApi, PluginStatus, Provided } from "./kernel/kernel-api.ts";
 export type { KernelOptions, ReconfigureOptions, ReplaceOptions } from "./kernel/kernel-options.ts";
+export type { KernelPolicy } from "./kernel/plugin-policy.ts";
 export type { Validation } from "./kernel/provider.ts";
 
 // What it runs

@@ -3,6 +3,7 @@ import type { Logger } from "../context/logger.ts";
 import type { Random } from "../context/operation-context.ts";
 import type { ContractAdapter } from "../extension-point/contract-adapter.ts";
 import type { FailurePolicy, PhaseDeadlines, PluginRegistration } from "./plugin-registration.ts";
+import type { KernelPolicy } from "./plugin-policy.ts";
 import type { Validation } from "./provider.ts";
 
 /** Options of `Kernel`. */
@@ -13,6 +14,8 @@ export interface KernelOptions {
   readonly validation?: Validation;
   /** Adapters between majors of one contract. Defaults to none. */
   readonly adapters?: readonly ContractAdapter[];
+  /** Which plugins are started at all. Defaults to all. */
+  readonly policy?: KernelPolicy;
   /** Defaults to silence. */
   readonly logger?: Logger;
   /** Defaults to the machine's. */

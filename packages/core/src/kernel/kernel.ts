@@ -20,6 +20,7 @@ import type { KernelServices } from "./kernel-services.ts";
 import type { Plan } from "./plan.ts";
 import { type KernelPhase, PluginChanges } from "./plugin-changes.ts";
 import type { PluginInstance } from "./plugin-instance.ts";
+import { PluginPolicy } from "./plugin-policy.ts";
 import type { PluginRegistration } from "./plugin-registration.ts";
 import { PluginTable } from "./plugin-table.ts";
 import { Provider } from "./provider.ts";
@@ -75,6 +76,7 @@ export class Kernel implements KernelApi, AsyncDisposable {
       providers: new ProviderRegistry({ adapters, services: calls, explain }),
       turn: new TurnClock(clock),
       watch: new DeadlineWatch(clock),
+      policy: new PluginPolicy(options.policy),
       onDegraded: (scope, reason) => noteDegradation(this.#plugins.get(scope.id), scope, reason),
     };
     this.#changes = new PluginChanges({

@@ -17,8 +17,8 @@ export interface PluginStartOptions {
 }
 
 /**
- * Brings one plugin up: checks its config, then runs its `setup`, each within its deadline. Written with callbacks: an async function
- * for each of ten thousand plugins costs more than most of their setups.
+ * Brings one plugin up: asks the kernel's policy, checks its config, then runs its `setup`, each within its deadline. Written with
+ * callbacks: an async function for each of ten thousand plugins costs more than most of their setups.
  */
 export class PluginStart implements Watched {
   deadline = 0;
@@ -29,7 +29,7 @@ export class PluginStart implements Watched {
   configMs = 0;
   startMs = 0;
   readonly #options: PluginStartOptions;
-  #phase: "config" | "start" | "over" = "config";
+  #phase: "policy" | "config" | "start" | "over" = "policy";
   #began = 0;
 
   constructor(options: PluginStartOptions) {
@@ -39,6 +39,24 @@ export class PluginStart implements Watched {
   /** Begins. `now` is the clock's monotonic time, read by the caller. Returns the time at which this call returns. */
   run(now: number): number {
     this.#began = now;
+    const permission = this.#options.services.policy.ask(this.#options.registration.plugin);
+    if (permission === undefined) return this.#checkConfig(now);
+    this.#watch(this.#options.registration.deadlines.start);
+    permission.then(
+      () => this.#phase === "policy" && this.#permitted(),
+      (error: unknown) => this.#phase === "policy" && this.#fail(error),
+    );
+    return this.#now();
+  }
+
+  #permitted(): void {
+    this.#options.services.watch.settle(this);
+    this.#began = this.#now();
+    this.#checkConfig(this.#began);
+  }
+
+  #checkConfig(now: number): number {
+    this.#phase = "config";
     const { plugin, config } = this.#options.registration;
     const schema = plugin.manifest.config;
     if (schema === undefined) {
@@ -73,7 +91,8 @@ export class PluginStart implements Watched {
   expire(): void {
     if (this.#phase === "over") return;
     const { id, deadlines } = this.#options.registration;
-    this.#fail(phaseTimeout(id, this.#phase, deadlines[this.#phase]));
+    const phase = this.#phase === "config" ? "config" : "start";
+    this.#fail(phaseTimeout(id, phase, deadlines[phase]));
   }
 
   #now(): number {
@@ -169,7 +188,7 @@ export class PluginStart implements Watched {
     const error = attributeError(cause, this.#options.registration.id);
     const elapsed = this.#now() - this.#began;
     if (this.#phase === "config") this.configMs = elapsed;
-    else this.startMs = elapsed;
+    else if (this.#phase === "start") this.startMs = elapsed;
     this.#phase = "over";
     this.error = error;
     this.#options.services.watch.settle(this);

@@ -11,6 +11,8 @@ export const pluginFormat = 1;
 /** A plugin: its manifest, and the code that sets it up. */
 export interface Plugin {
   readonly manifest: PluginManifest;
+  /** The module that holds its code, when that runs in another process: see `isolated`. A command has none, and is `""`. */
+  readonly module?: string | undefined;
   /** Brings the plugin up. Whatever it acquires through the context is released when the plugin stops, also when `setup` fails half-way. */
   setup(context: PluginContext, config: unknown): void | Promise<void>;
 }
@@ -34,6 +36,8 @@ export interface PluginOptions<Config, R extends Requirements, U extends Require
   readonly after?: readonly string[];
   /** Schema of the config. Defaults to no config. */
   readonly config?: z.ZodType<Config>;
+  /** See {@link Plugin.module}. Defaults to none: it runs where it is defined. */
+  readonly module?: string | undefined;
   setup(context: PluginContext<Required<R>, Used<U>>, config: Config): void | Promise<void>;
 }
 
@@ -75,6 +79,7 @@ export function definePlugin<
       after: options.after ?? [],
       config: options.config,
     }),
+    module: options.module,
     setup: (context, config) => setup(context as PluginContext<Required<R>, Used<U>>, config as Config),
   };
   Object.defineProperty(plugin, brand, { value: pluginFormat });

@@ -45,6 +45,7 @@ export function isolated(source: Plugin | PluginManifest, options: IsolatedOptio
   return definePlugin<unknown>({
     ...rest,
     ...(schema === undefined ? {} : { config: schema }),
+    module: options.module ?? "",
     setup: (context, config) => setUp(context as unknown as PluginContext, { manifest, options, config }),
   });
 }
