@@ -60,7 +60,7 @@ export function dissectFile(file: Buffer, fields: readonly string[], options: Di
 }
 
 function runTshark(args: readonly string[], home: string): SpawnSyncReturns<string> {
-  const env = { ...process.env, HOME: home, XDG_CONFIG_HOME: home };
+  const env = { ...process.env, HOME: home, XDG_CONFIG_HOME: home, TZ: "UTC" };
   return spawnSync("tshark", args, { encoding: "utf8", timeout: 50_000, maxBuffer: 64 * 1024 * 1024, env });
 }
 
