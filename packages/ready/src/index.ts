@@ -3,14 +3,22 @@ export { type RunRequirementOptions, runRequirement } from "./suite/run-requirem
 export { runSuite, type RunSuiteOptions } from "./suite/run-suite.ts";
 export type { Transport } from "./suite/transport.ts";
 
-// The report
+// The report of a suite
 export {
+  countStatuses,
+  type ProfileReport,
+  profilesOf,
   type RequirementResult,
   type RequirementStatus,
+  requirementStatuses,
+  type StatusCounts,
   type SuiteReport,
   type Verdict,
   verdictOf,
 } from "./suite/report.ts";
+
+// Waivers
+export { parseWaivers, type Waiver, waiverFile, type WaiverOutcome, type WaiverReport } from "./suite/waiver.ts";
 
 // Writing a suite
 export { must, mustEqual, mustReject, RequirementFailure, takeUntil } from "./suite/must.ts";

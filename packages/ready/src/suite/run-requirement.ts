@@ -110,7 +110,8 @@ export async function runRequirement<T extends Contract, I extends Instance<T>>(
     }
   }
   const durationMs = Math.round((performance.now() - startedAt) * 10) / 10;
-  return { id: requirement.id, transport, level: requirement.level, durationMs, ...outcome };
+  const { id, title, clause, level, facet } = requirement;
+  return { id, title, clause, transport, level, facet, durationMs, ...outcome };
 }
 
 function textOf(error: unknown): string {

@@ -1,85 +1,9 @@
-import {
-  type DescribeInput,
-  type Description,
-  defineExtensionPoint,
-  describeOperation,
-  type ExtensionPoint,
-  type OperationContext,
-  unary,
-  VdcError,
-} from "@vdc-os/core";
+import { VdcError } from "@vdc-os/core";
 import { describe, expect, it } from "vitest";
-import { z } from "zod";
-import { must, mustEqual } from "./must.ts";
 import { provesSuite } from "./proves-suite.ts";
 import { runSuite } from "./run-suite.ts";
 import { defineSuite, type Instance, type Requirement } from "./suite.ts";
-
-interface Greeter {
-  describe(input: DescribeInput, context: OperationContext): Promise<Description>;
-  greet(input: { readonly name: string }, context: OperationContext): Promise<{ readonly text: string }>;
-  readonly facets?: {
-    readonly farewell?: {
-      leave(input: { readonly name: string }, context: OperationContext): Promise<{ readonly text: string }>;
-    };
-  };
-}
-
-const input = z.object({ name: z.string() });
-const output = z.object({ text: z.string() });
-
-const greeter: ExtensionPoint<Greeter> = defineExtensionPoint<Greeter>()({
-  id: "test.greeter",
-  version: "1.0",
-  summary: "Greets.",
-  operations: {
-    describe: describeOperation,
-    greet: unary({ summary: "Greets.", input, output, idempotent: true, errors: ["NOT_FOUND"] }),
-  },
-  facets: { farewell: { leave: unary({ summary: "Leaves.", input, output, idempotent: true, errors: [] }) } },
-});
-
-const describeAs = (facets: Description["facets"]) => async (): Promise<Description> => ({
-  implementation: { name: "greeter", version: "1.0.0", simulated: true },
-  facets,
-  attributes: {},
-});
-
-const good: Greeter = { describe: describeAs({}), greet: async ({ name }) => ({ text: `hello ${name}` }) };
-
-const greets: Requirement<Greeter> = {
-  id: "greeter.greet.name",
-  title: "a greeting has the name",
-  clause: "greet",
-  level: "core",
-  async run(test) {
-    const { text } = await test.provider.greet({ name: "Ada" }, test.operation());
-    must(text.includes("Ada"), `a greeting must have the name, and is '${text}'`);
-  },
-};
-
-const leaves: Requirement<Greeter> = {
-  id: "greeter.farewell.name",
-  title: "a farewell has the name",
-  clause: "farewell",
-  level: "extended",
-  facet: "farewell",
-  async run(test) {
-    mustEqual(
-      await test.facet("farewell").leave({ name: "Ada" }, test.operation()),
-      { text: "bye Ada" },
-      "the farewell",
-    );
-  },
-};
-
-const suite = defineSuite<Greeter, Instance<Greeter>>({
-  name: "greeter",
-  point: greeter,
-  requirements: [greets, leaves],
-});
-
-const available = { farewell: { status: "available", limits: {}, evidence: "said so" } } as const;
+import { available, describeAs, good, type Greeter, greeter, greets, suite } from "./test/greeter-suite.ts";
 
 async function statuses(implementation: Greeter, transports?: readonly ("direct" | "pipe")[]): Promise<unknown> {
   const { results, verdict } = await runSuite(suite, { create: () => ({ implementation }), transports });

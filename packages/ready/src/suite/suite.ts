@@ -47,7 +47,10 @@ export interface SuiteTest<T extends Contract, I extends Instance<T>> {
   skip(reason: string): never;
 }
 
-/** `core` is what every implementation must do; `extended` is what makes a good one, or belongs to a facet. */
+/**
+ * `core` is what must be met: by every implementation, or, in a facet, by each that has it. `extended` is what makes a good one, and what a
+ * facet adds. Each level of each facet is a profile, with a result of its own in the report.
+ */
 export type RequirementLevel = "core" | "extended";
 
 /** One requirement of a contract. */
