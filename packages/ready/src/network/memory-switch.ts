@@ -11,7 +11,6 @@ import {
 import type {
   ConnectPort,
   DistributedSwitch,
-  NetworkFacets,
   PortBinding,
   PortSetting,
   PortStatistics,
@@ -19,17 +18,13 @@ import type {
   SwitchSpec,
   SwitchStatus,
 } from "@vdc-os/core/network/v1";
+import { MemoryFabric, type MemoryTrial } from "./memory-fabric.ts";
+import { fencedPort, type MemoryFacets, memoryFacets } from "./memory-facets.ts";
 import { MemoryPort } from "./memory-port.ts";
 import type { SuiteNic } from "./suite-nic.ts";
 
-interface MemoryRecord {
-  readonly spec: SwitchSpec;
-  readonly generation: number;
-  readonly ports: Map<string, MemoryPort>;
-}
-
 /** What a switch keeps when its process ends. */
-export type MemorySwitchDisk = Map<string, MemoryRecord>;
+export type MemorySwitchDisk = Map<string, MemoryFabric>;
 
 /**
  * The reference of the network suite: switches in memory, whose hosts are names only. Each frame goes to every port of its VLAN that
@@ -37,37 +32,36 @@ export type MemorySwitchDisk = Map<string, MemoryRecord>;
  */
 export class MemorySwitch implements DistributedSwitch {
   readonly disk: MemorySwitchDisk;
-  readonly facets: Required<Pick<NetworkFacets, "gate" | "securityPolicy">>;
+  readonly facets: MemoryFacets;
   readonly #watchers = new Set<() => void>();
+  readonly #uplinks = new Map<string, (fabric: MemoryFabric) => void>();
 
   constructor(disk: MemorySwitchDisk = new Map()) {
     this.disk = disk;
-    this.facets = {
-      gate: {
-        setGate: async ({ switchId, portKey, gate, generation }) => {
-          this.#owned(switchId, portKey, generation).setGate(gate, this.#peers(switchId));
-          this.#changed();
-        },
-        heldFrames: async ({ switchId, portKey }) => ({ frames: this.#port(switchId, portKey).held.length }),
-        releaseHeld: async ({ switchId, portKey, frames, generation }) => ({
-          released: this.#owned(switchId, portKey, generation).release(frames, this.#peers(switchId)),
-        }),
-        discardHeld: async ({ switchId, portKey, generation }) => ({
-          discarded: this.#owned(switchId, portKey, generation).discard(),
-        }),
-      },
-      securityPolicy: {
-        effectiveSetting: async ({ switchId, portKey }) => this.#port(switchId, portKey).setting,
-      },
-    };
+    this.facets = memoryFacets({
+      fabric: (switchId) => this.#fabric(switchId),
+      fabrics: () => disk.values(),
+      port: (switchId, portKey) => this.#port(switchId, portKey),
+      apply: (spec, generation) => this.#apply(spec, generation),
+      rollback: (fabric, trial) => this.#rollback(fabric, trial),
+      changed: () => this.#changed(),
+    });
+    for (const fabric of disk.values()) {
+      for (const trial of fabric.trials.values()) {
+        setTimeout(() => this.#rollback(fabric, trial), trial.deadline - Date.now()).unref();
+      }
+    }
   }
 
   /** The VM's end of a binding. */
   openNic({ switchId, portKey, generation }: PortBinding): SuiteNic {
-    const port = this.#port(switchId, portKey);
+    const fabric = this.#fabric(switchId);
+    const moving = [...fabric.moves.values()].find((move) => move.ticket.target.generation === generation);
+    const port =
+      moving !== undefined && moving.ticket.portKey === portKey ? moving.port : this.#port(switchId, portKey);
     const nic: SuiteNic = {
       send: (frame) => {
-        if (port.nic === nic && port.generation === generation) port.take(Buffer.from(frame), this.#peers(switchId));
+        if (port.connected && port.nic === nic && port.generation === generation) fabric.take(port, Buffer.from(frame));
       },
       onFrame: () => undefined,
       close: () => undefined,
@@ -77,46 +71,56 @@ export class MemorySwitch implements DistributedSwitch {
     return nic;
   }
 
+  /** The far end of an uplink, of every switch that is there or comes. */
+  openUplink(name: string): SuiteNic {
+    let end: SuiteNic | undefined;
+    const nic: SuiteNic = {
+      send: (frame) => end?.send(frame),
+      onFrame: () => undefined,
+      close: () => {
+        this.#uplinks.delete(name);
+        return end?.close();
+      },
+    };
+    this.#uplinks.set(name, (fabric) => {
+      end = fabric.plugUplink(name);
+      end.onFrame = (bytes) => nic.onFrame(bytes);
+      fabric.advertise();
+    });
+    for (const fabric of this.disk.values()) this.#uplinks.get(name)?.(fabric);
+    return nic;
+  }
+
   async describe(_input: DescribeInput, _context: OperationContext): Promise<Description> {
     const available = { status: "available", limits: {}, evidence: "in memory" } as const;
     return {
       implementation: { name: "memory-switch", version: "1.0.0", simulated: true },
-      facets: { gate: available, securityPolicy: available },
-      attributes: { fencing: "enforced", overheadBytes: 0, attachments: ["qemu-stream"] },
+      facets: Object.fromEntries(Object.keys(this.facets).map((name) => [name, available])),
+      attributes: {
+        fencing: "enforced",
+        overheadBytes: 0,
+        attachments: ["qemu-stream"],
+        transports: ["overlay", "uplinks"],
+      },
     };
   }
 
   async validateSwitch({ spec }: { readonly spec: SwitchSpec }, _context: OperationContext): Promise<SpecProblem[]> {
-    const keys = spec.portGroups.map(({ key }) => key);
-    return spec.portGroups.flatMap(({ key, setting }, at) => [
-      ...(keys.indexOf(key) < at ? [{ path: `portGroups[${at}].key`, message: "is there twice" }] : []),
-      ...(["teaming", "shapingIn", "shapingOut", "filters"] as const).flatMap((name) =>
-        setting[name] === undefined ? [] : [{ path: `portGroups[${at}].setting.${name}`, message: "is not available" }],
-      ),
-      ...(setting.vlan.kind === "pvlan"
-        ? [{ path: `portGroups[${at}].setting.vlan`, message: "private VLANs are not available" }]
-        : []),
-    ]);
+    return validate(spec);
   }
 
   async applySwitch(
     { spec, generation }: { readonly spec: SwitchSpec; readonly generation: number },
-    context: OperationContext,
+    _context: OperationContext,
   ): Promise<{ readonly generation: number }> {
-    const [problem] = await this.validateSwitch({ spec }, context);
-    if (problem !== undefined) throw new VdcError("INVALID_ARGUMENT", `${problem.path} ${problem.message}`);
-    const known = this.disk.get(spec.switchId);
-    if (known !== undefined && generation < known.generation) throw new VdcError("ABORTED", "an older generation");
-    const ports = known?.ports ?? new Map<string, MemoryPort>();
-    this.disk.set(spec.switchId, { spec, generation, ports });
-    for (const port of ports.values()) port.setting = port.own ?? groupOf(spec, port.portGroup);
-    this.#changed();
+    this.#apply(spec, generation);
     return { generation };
   }
 
   async removeSwitch({ switchId }: { readonly switchId: string }, _context: OperationContext): Promise<void> {
-    const ports = [...(this.disk.get(switchId)?.ports.values() ?? [])];
-    if (ports.some(({ connected }) => connected)) throw new VdcError("FAILED_PRECONDITION", "ports are connected");
+    if ((this.disk.get(switchId)?.connected ?? []).length > 0) {
+      throw new VdcError("FAILED_PRECONDITION", "ports are connected");
+    }
     this.disk.delete(switchId);
     this.#changed();
   }
@@ -135,21 +139,23 @@ export class MemorySwitch implements DistributedSwitch {
   }
 
   async connectPort(input: ConnectPort, _context: OperationContext): Promise<PortBinding> {
-    const { switchId, portKey, portGroup, host, mac, generation, setting, gate } = input;
-    const { spec, ports } = this.#switch(switchId);
-    if (!spec.portGroups.some(({ key }) => key === portGroup)) throw new VdcError("NOT_FOUND", "no such port group");
-    const before = ports.get(portKey);
-    if (before !== undefined && generation < before.lowest) throw fenced();
-    if (before?.connected === true && before.generation === generation && before.host !== host) {
-      throw new VdcError("ALREADY_EXISTS", "connected on another host");
+    const { switchId, portKey, portGroup, host, generation } = input;
+    const fabric = this.#fabric(switchId);
+    const group = fabric.spec.portGroups.find(({ key }) => key === portGroup);
+    if (group === undefined) throw new VdcError("NOT_FOUND", "no such port group");
+    const before = fabric.ports.get(portKey);
+    if (before !== undefined && generation < before.lowest) throw fencedPort();
+    const isSame = before?.connected === true && before.generation === generation;
+    if (isSame && before.request.host !== host) throw new VdcError("ALREADY_EXISTS", "connected on another host");
+    const others = fabric.connected.filter((port) => port !== before && port.request.portGroup === portGroup);
+    if (others.length >= (group.maxPorts ?? Number.POSITIVE_INFINITY)) {
+      throw new VdcError("RESOURCE_EXHAUSTED", `port group '${portGroup}' has ${others.length} ports`);
     }
-    if (before?.connected !== true || before.generation !== generation) {
+    if (!isSame) {
+      const port = new MemoryPort(input, input.setting ?? group.setting);
+      if (before !== undefined) port.inherit(before);
       before?.disconnect();
-      const port = new MemoryPort({ portGroup, host, mac, generation, setting: setting ?? groupOf(spec, portGroup) });
-      port.own = setting;
-      port.gate = gate ?? "open";
-      if (before !== undefined) port.count = before.count;
-      ports.set(portKey, port);
+      fabric.ports.set(portKey, port);
     }
     this.#changed();
     const path = `${switchId}/${portKey}/${generation}`;
@@ -197,72 +203,79 @@ export class MemorySwitch implements DistributedSwitch {
     { switchId, portKeys }: { readonly switchId: string; readonly portKeys?: readonly string[] },
     _context: OperationContext,
   ): Promise<PortStatistics[]> {
-    const connected = [...this.#switch(switchId).ports].filter(([, port]) => port.connected);
-    return connected
-      .filter(([portKey]) => portKeys?.includes(portKey) ?? true)
-      .map(([portKey, { count, held }]) => ({
-        portKey,
-        framesIn: String(count.framesIn),
-        bytesIn: String(count.bytesIn),
-        framesForwarded: String(count.forwarded),
-        framesHeld: String(held.length),
-        dropsIn: { refused: String(count.refused) },
-        framesOut: String(count.framesOut),
-        bytesOut: String(count.bytesOut),
-        dropsOut: {},
-      }));
+    return this.#fabric(switchId)
+      .connected.filter(({ request }) => portKeys?.includes(request.portKey) ?? true)
+      .map((port) => port.statistics());
   }
 
   async collectGarbage(
     { switchId, known }: { readonly switchId: string; readonly known: readonly string[] },
     _context: OperationContext,
   ): Promise<string[]> {
-    const gone = [...this.#switch(switchId).ports].filter(([key, port]) => port.connected && !known.includes(key));
-    for (const [, port] of gone) port.disconnect();
+    const gone = this.#fabric(switchId).connected.filter(({ request }) => !known.includes(request.portKey));
+    for (const port of gone) port.disconnect();
     this.#changed();
-    return gone.map(([key]) => key);
+    return gone.map(({ request }) => request.portKey);
+  }
+
+  #apply(spec: SwitchSpec, generation: number): void {
+    const [problem] = validate(spec);
+    if (problem !== undefined) throw new VdcError("INVALID_ARGUMENT", `${problem.path} ${problem.message}`);
+    let fabric = this.disk.get(spec.switchId);
+    if (fabric === undefined) {
+      fabric = new MemoryFabric(spec, generation);
+      this.disk.set(spec.switchId, fabric);
+    }
+    if (generation < fabric.generation || generation <= fabric.spent) {
+      throw new VdcError("ABORTED", "an older generation, or one that was taken back");
+    }
+    this.#take(fabric, spec, generation);
+    for (const plug of this.#uplinks.values()) plug(fabric);
+  }
+
+  #take(fabric: MemoryFabric, spec: SwitchSpec, generation: number): void {
+    fabric.spec = spec;
+    fabric.generation = generation;
+    for (const port of fabric.ports.values()) port.setting = port.request.setting ?? settingOf(spec, port);
+    this.#changed();
+  }
+
+  #rollback(fabric: MemoryFabric, trial: MemoryTrial): void {
+    if (trial.state !== "waits" || this.disk.get(fabric.spec.switchId) !== fabric) return;
+    trial.state = "rolledBack";
+    fabric.spent = trial.generation;
+    this.#take(fabric, trial.previous.spec, trial.previous.generation);
   }
 
   #status(switchId: string): SwitchStatus {
-    const { spec, generation, ports } = this.#switch(switchId);
+    const { spec, generation, connected } = this.#fabric(switchId);
     return {
       switchId,
       desiredGeneration: generation,
       members: spec.members.map(({ host }) => ({ host, state: "up", realizedGeneration: generation, detail: "" })),
-      ports: [...ports]
-        .filter(([, port]) => port.connected)
-        .map(([portKey, port]) => ({
-          portKey,
-          portGroup: port.portGroup,
-          host: port.host,
-          generation: port.generation,
-          link: port.nic === undefined ? "down" : "up",
-          gate: port.gate,
-          learnedMacs: [],
-        })),
+      ports: connected.map(({ request, gate, nic, learned }) => ({
+        portKey: request.portKey,
+        portGroup: request.portGroup,
+        host: request.host,
+        generation: request.generation,
+        link: nic === undefined ? "down" : "up",
+        gate,
+        learnedMacs: [...learned],
+        ...(request.opaque === undefined ? {} : { opaque: request.opaque }),
+      })),
     };
   }
 
-  #switch(switchId: string): MemoryRecord {
-    const record = this.disk.get(switchId);
-    if (record === undefined) throw new VdcError("NOT_FOUND", `there is no switch '${switchId}'`);
-    return record;
+  #fabric(switchId: string): MemoryFabric {
+    const fabric = this.disk.get(switchId);
+    if (fabric === undefined) throw new VdcError("NOT_FOUND", `there is no switch '${switchId}'`);
+    return fabric;
   }
 
   #port(switchId: string, portKey: string): MemoryPort {
-    const port = this.#switch(switchId).ports.get(portKey);
+    const port = this.#fabric(switchId).ports.get(portKey);
     if (port === undefined) throw new VdcError("NOT_FOUND", `there is no port '${portKey}'`);
     return port;
-  }
-
-  #owned(switchId: string, portKey: string, generation: Generation): MemoryPort {
-    const port = this.#port(switchId, portKey);
-    if (port.generation !== generation) throw fenced();
-    return port;
-  }
-
-  #peers(switchId: string): readonly MemoryPort[] {
-    return [...this.#switch(switchId).ports.values()].filter(({ connected }) => connected);
   }
 
   #changed(): void {
@@ -272,12 +285,14 @@ export class MemorySwitch implements DistributedSwitch {
   }
 }
 
-function groupOf({ portGroups }: SwitchSpec, key: string): PortSetting {
-  const group = portGroups.find((each) => each.key === key);
-  if (group === undefined) throw new VdcError("NOT_FOUND", `there is no port group '${key}'`);
-  return group.setting;
+function validate({ portGroups }: SwitchSpec): SpecProblem[] {
+  const keys = portGroups.map(({ key }) => key);
+  return portGroups.flatMap(({ key, setting }, at) => [
+    ...(keys.indexOf(key) < at ? [{ path: `portGroups[${at}].key`, message: "is there twice" }] : []),
+    ...(setting.dhcp === undefined ? [] : [{ path: `portGroups[${at}].setting.dhcp`, message: "is not available" }]),
+  ]);
 }
 
-function fenced(): VdcError {
-  return new VdcError("FAILED_PRECONDITION", "another owner has the port", { reason: "VDC_FENCED" });
+function settingOf({ portGroups }: SwitchSpec, { request, setting }: MemoryPort): PortSetting {
+  return portGroups.find(({ key }) => key === request.portGroup)?.setting ?? setting;
 }

@@ -1,4 +1,11 @@
-import type { DistributedSwitch, PortBinding, PortSetting, SwitchSpec, VlanSetting } from "@vdc-os/core/network/v1";
+import type {
+  DistributedSwitch,
+  PortBinding,
+  PortSetting,
+  SwitchSpec,
+  UplinkSpec,
+  VlanSetting,
+} from "@vdc-os/core/network/v1";
 import type { Instance, Requirement, SuiteTest } from "../suite/suite.ts";
 import type { SuiteNic } from "./suite-nic.ts";
 
@@ -8,6 +15,8 @@ export interface NetworkInstance extends Instance<DistributedSwitch> {
   readonly hosts: readonly string[];
   /** Plays the NIC of a binding. Needed for attachments other than `qemu-stream`, which the suite plays by itself. */
   openNic?(binding: PortBinding, mac: string): Promise<SuiteNic>;
+  /** The far end of an uplink whose backing is a stream. Without it the suite listens on the Unix socket of the uplink's path. */
+  openUplink?(host: string, uplink: UplinkSpec): Promise<SuiteNic>;
   /** Ends the implementation as `kill -9` would, or as near to that as can be, and opens what it left. Without it durability is not tried. */
   restart?(): Promise<DistributedSwitch>;
 }

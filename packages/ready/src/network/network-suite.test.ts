@@ -1,18 +1,15 @@
-import { createOperationContext, isVdcError } from "@vdc-os/core";
-import type {
-  DistributedSwitch,
-  GateFacet,
-  PortSetting,
-  PortStatistics,
-  SwitchSpec,
-  SwitchStatus,
-} from "@vdc-os/core/network/v1";
+import { createOperationContext, isVdcError, VdcError } from "@vdc-os/core";
+import type { DistributedSwitch, PortSetting, PortStatistics, SwitchSpec, SwitchStatus } from "@vdc-os/core/network/v1";
 import { describe } from "vitest";
 import type { Mutant } from "../suite/proves-suite.ts";
 import { describeProof, describeSuite } from "../suite/vitest.ts";
+import type { MemoryFacets } from "./memory-facets.ts";
+import { noCount } from "./memory-port.ts";
 import { MemorySwitch } from "./memory-switch.ts";
 import type { NetworkInstance } from "./network-instance.ts";
 import { networkSuite } from "./network-suite.ts";
+import type { SuiteNic } from "./suite-nic.ts";
+import { countedIn } from "./statistics.ts";
 
 interface MemoryInstance extends NetworkInstance {
   readonly implementation: MemorySwitch;
@@ -24,6 +21,7 @@ function create(): MemoryInstance {
     implementation,
     hosts: ["a", "b"],
     openNic: async (binding) => implementation.openNic(binding),
+    openUplink: async (_host, { name }) => implementation.openUplink(name),
     restart: async () => new MemorySwitch(implementation.disk),
   };
 }
@@ -85,9 +83,21 @@ function otherStatistics(change: (statistics: PortStatistics) => PortStatistics)
   });
 }
 
-function otherGate(change: (gate: GateFacet) => Partial<GateFacet>): Change {
+/** Answers some operations of a facet in another way. */
+function otherFacet<Name extends keyof MemoryFacets>(
+  name: Name,
+  change: (facet: MemoryFacets[Name], memory: MemorySwitch) => Partial<MemoryFacets[Name]>,
+): Change {
+  return (memory) => {
+    const facet = memory.facets[name];
+    return { facets: { ...memory.facets, [name]: { ...facet, ...change(facet, memory) } } };
+  };
+}
+
+/** Realises another spec than was asked for. */
+function otherSpec(change: (spec: SwitchSpec) => SwitchSpec): Change {
   return (memory) => ({
-    facets: { ...memory.facets, gate: { ...memory.facets.gate, ...change(memory.facets.gate) } },
+    applySwitch: ({ spec, generation }, context) => memory.applySwitch({ spec: change(spec), generation }, context),
   });
 }
 
@@ -299,7 +309,7 @@ const mutants: readonly Mutant<DistributedSwitch, NetworkInstance>[] = [
   mutant(
     "network.gate.hold-release-order",
     "releases all that is held",
-    otherGate((gate) => ({
+    otherFacet("gate", (gate) => ({
       async releaseHeld(input, context) {
         await gate.releaseHeld({ ...input, frames: 100 }, context);
         return { released: input.frames };
@@ -309,7 +319,7 @@ const mutants: readonly Mutant<DistributedSwitch, NetworkInstance>[] = [
   mutant(
     "network.gate.discard",
     "lets discarded frames through",
-    otherGate((gate) => ({
+    otherFacet("gate", (gate) => ({
       async discardHeld(input, context) {
         const { released } = await gate.releaseHeld({ ...input, frames: 100 }, context);
         return { discarded: released };
@@ -319,14 +329,14 @@ const mutants: readonly Mutant<DistributedSwitch, NetworkInstance>[] = [
   mutant(
     "network.gate.drop",
     "takes drop for hold",
-    otherGate((gate) => ({
+    otherFacet("gate", (gate) => ({
       setGate: (input, context) => gate.setGate({ ...input, gate: input.gate === "open" ? "open" : "hold" }, context),
     })),
   ),
   mutant(
     "network.gate.fenced",
     "lets anybody set a gate",
-    otherGate((gate) => ({
+    otherFacet("gate", (gate) => ({
       setGate: (input, context) =>
         forgiving(gate.setGate(input, context), () => gate.setGate({ ...input, generation: 2 }, context)),
     })),
@@ -357,8 +367,8 @@ const mutants: readonly Mutant<DistributedSwitch, NetworkInstance>[] = [
     "network.statistics.counts",
     "does not count what it drops",
     otherStatistics((statistics) => {
-      const refused = Number(statistics.dropsIn.refused ?? 0);
-      return { ...statistics, framesIn: String(Number(statistics.framesIn) - refused), dropsIn: {} };
+      const dropped = countedIn(statistics.dropsIn);
+      return { ...statistics, framesIn: String(BigInt(statistics.framesIn) - dropped), dropsIn: {} };
     }),
   ),
   mutant("network.statistics.monotone", "counts each owner anew", (memory) => ({
@@ -367,11 +377,293 @@ const mutants: readonly Mutant<DistributedSwitch, NetworkInstance>[] = [
       const binding = await memory.connectPort(input, context);
       const port = memory.disk.get(input.switchId)?.ports.get(input.portKey);
       if (port !== undefined && port !== before) {
-        port.count = { framesIn: 0, bytesIn: 0, forwarded: 0, framesOut: 0, bytesOut: 0, refused: 0 };
+        port.count = noCount();
       }
       return binding;
     },
   })),
+  mutant("network.validate.transport", "has every transport that it does not tell", (memory) => ({
+    async describe(input, context) {
+      const { attributes, ...rest } = await memory.describe(input, context);
+      return { ...rest, attributes: { ...attributes, transports: ["overlay"] } };
+    },
+  })),
+  mutant(
+    "network.opaque.travels",
+    "keeps the data of a port to itself",
+    otherStatus((status) => ({ ...status, ports: status.ports.map(({ opaque: _, ...port }) => port) })),
+  ),
+  mutant(
+    "network.port.max",
+    "takes as many ports as come",
+    otherSpec((spec) => ({ ...spec, portGroups: spec.portGroups.map(({ maxPorts: _, ...group }) => group) })),
+  ),
+  mutant(
+    "network.statistics.adds-up",
+    "forgets one frame of those that it forwarded",
+    otherStatistics((statistics) => ({
+      ...statistics,
+      framesForwarded: String(Math.max(0, Number(statistics.framesForwarded) - 1)),
+    })),
+  ),
+  mutant(
+    "network.pvlan.roles",
+    "takes isolated ports for a community",
+    otherSetting((setting) =>
+      setting.vlan.kind === "pvlan" && setting.vlan.role === "isolated"
+        ? { ...setting, vlan: { ...setting.vlan, role: "community" } }
+        : setting,
+    ),
+  ),
+  mutant(
+    "network.shaping.limits",
+    "lets every rate pass",
+    otherSetting(({ shapingIn: _, ...setting }) => setting),
+  ),
+  mutant(
+    "network.shaping.effective",
+    "tells twice the rate",
+    otherFacet("shaping", (facet) => ({
+      async effectiveSetting(input, context) {
+        const setting = await facet.effectiveSetting(input, context);
+        const { shapingIn } = setting;
+        if (shapingIn === undefined) return setting;
+        return { ...setting, shapingIn: { ...shapingIn, averageBitsPerSecond: 2 * shapingIn.averageBitsPerSecond } };
+      },
+    })),
+  ),
+  mutant(
+    "network.learning.nested",
+    "learns nothing",
+    otherSetting(({ macLearning: _, ...setting }) => setting),
+  ),
+  mutant(
+    "network.learning.limit",
+    "learns as much as comes",
+    otherSetting((setting) =>
+      setting.macLearning === undefined
+        ? setting
+        : { ...setting, macLearning: { ...setting.macLearning, limit: 1_000 } },
+    ),
+  ),
+  mutant(
+    "network.filter.order",
+    "looks at the rules from the last to the first",
+    otherSetting((setting) =>
+      setting.filters === undefined ? setting : { ...setting, filters: [...setting.filters].reverse() },
+    ),
+  ),
+  mutant(
+    "network.filter.rate",
+    "counts the rate in thousands",
+    otherSetting((setting) =>
+      setting.filters === undefined
+        ? setting
+        : {
+            ...setting,
+            filters: setting.filters.map((rule) =>
+              rule.action.kind === "rateLimit"
+                ? { ...rule, action: { kind: "rateLimit", packetsPerSecond: 1_000 * rule.action.packetsPerSecond } }
+                : rule,
+            ),
+          },
+    ),
+  ),
+  mutant("network.mirror.follows", "forgets the sessions of a port that moves", (memory) => ({
+    async connectPort(input, context) {
+      const fabric = memory.disk.get(input.switchId);
+      if (fabric !== undefined && input.generation > 1) fabric.spec = { ...fabric.spec, mirrors: [] };
+      return memory.connectPort(input, context);
+    },
+  })),
+  mutant(
+    "network.multicast.members",
+    "floods",
+    otherSpec(({ multicastSnooping: _, ...spec }) => spec),
+  ),
+  mutant(
+    "network.flow.exported",
+    "tells another domain than it was told",
+    otherSpec((spec) =>
+      spec.flowExport === undefined
+        ? spec
+        : { ...spec, flowExport: { ...spec.flowExport, observationDomainId: spec.flowExport.observationDomainId + 1 } },
+    ),
+  ),
+  mutant(
+    "network.teaming.failover",
+    "knows no standby",
+    otherSetting((setting) =>
+      setting.teaming === undefined ? setting : { ...setting, teaming: { ...setting.teaming, standby: [] } },
+    ),
+  ),
+  {
+    breaks: "network.teaming.loop",
+    how: "sends what comes in by an uplink out of the others",
+    mutate(instance) {
+      const memory = instance.implementation as MemorySwitch;
+      const ends: SuiteNic[] = [];
+      return {
+        ...instance,
+        async openUplink(_host, { name }) {
+          const end = memory.openUplink(name);
+          const nic: SuiteNic = {
+            send(frame) {
+              end.send(frame);
+              for (const other of ends) if (other !== nic) other.onFrame(frame);
+            },
+            onFrame: () => undefined,
+            close: () => end.close(),
+          };
+          end.onFrame = (frame) => nic.onFrame(frame);
+          ends.push(nic);
+          return nic;
+        },
+      };
+    },
+  },
+  mutant(
+    "network.discovery.neighbours",
+    "takes the port for the chassis",
+    otherFacet("discovery", (facet) => ({
+      neighbours: async (input, context) =>
+        (await facet.neighbours(input, context)).map((each) => ({ ...each, chassisId: each.portId })),
+    })),
+  ),
+  mutant(
+    "network.migration.switch-over",
+    "activates the target when it is prepared",
+    otherFacet("migration", (facet) => ({
+      async prepareMigration(input, context) {
+        const prepared = await facet.prepareMigration(input, context);
+        await facet.activateMigration(prepared, context);
+        return prepared;
+      },
+    })),
+  ),
+  mutant(
+    "network.migration.abort",
+    "cuts the source off when the move is taken back",
+    otherFacet("migration", (facet, memory) => ({
+      async abortMigration(input, context) {
+        const ticket = await facet.abortMigration(input, context);
+        memory.disk.get(ticket.switchId)?.ports.get(ticket.portKey)?.disconnect();
+        return ticket;
+      },
+    })),
+  ),
+  mutant(
+    "network.migration.repeat",
+    "refuses a step that was done",
+    otherFacet("migration", (facet) => {
+      const done = new Set<string>();
+      return {
+        async activateMigration(input, context) {
+          const ticket = await facet.activateMigration(input, context);
+          if (done.has(input.ticket)) throw new VdcError("FAILED_PRECONDITION", "it is activated");
+          done.add(input.ticket);
+          return ticket;
+        },
+      };
+    }),
+  ),
+  mutant(
+    "network.migration.twice",
+    "moves a port once",
+    otherFacet("migration", (facet, memory) => ({
+      async prepareMigration(input, context) {
+        const moves = [...(memory.disk.get(input.switchId)?.moves.values() ?? [])];
+        if (moves.some(({ ticket }) => ticket.state === "completed")) {
+          throw new VdcError("FAILED_PRECONDITION", "it has moved");
+        }
+        return facet.prepareMigration(input, context);
+      },
+    })),
+  ),
+  {
+    breaks: "network.migration.durable",
+    how: "keeps its tickets in mind only",
+    mutate(instance) {
+      const memory = instance.implementation as MemorySwitch;
+      return {
+        ...instance,
+        async restart() {
+          for (const { moves } of memory.disk.values()) moves.clear();
+          return new MemorySwitch(memory.disk);
+        },
+      };
+    },
+  },
+  mutant(
+    "network.migration.statistics",
+    "counts from nothing at the target",
+    otherFacet("migration", (facet, memory) => ({
+      async activateMigration(input, context) {
+        const ticket = await facet.activateMigration(input, context);
+        const port = memory.disk.get(ticket.switchId)?.ports.get(ticket.portKey);
+        if (port !== undefined) port.count = noCount();
+        return ticket;
+      },
+    })),
+  ),
+  mutant(
+    "network.migration.state",
+    "takes over a port's state without its counters",
+    otherFacet("migration", () => ({ importPortState: async () => undefined })),
+  ),
+  mutant(
+    "network.health.pairs",
+    "looks one way",
+    otherFacet("healthCheck", (facet) => ({
+      runHealthCheck: async (input, context) =>
+        (await facet.runHealthCheck(input, context)).filter(({ from, to }) => from < to),
+    })),
+  ),
+  mutant(
+    "network.archive.identities",
+    "puts an archive over whatever is there",
+    otherFacet("configArchive", (facet) => ({
+      importConfig: (input, context) =>
+        facet.importConfig(
+          input.identity.kind === "sameIdentity" ? { ...input, identity: { kind: "overwrite" } } : input,
+          context,
+        ),
+    })),
+  ),
+  mutant(
+    "network.archive.rollback",
+    "applies for good",
+    otherFacet("configArchive", (facet) => ({
+      async applyWithRollback(input, context) {
+        const trial = await facet.applyWithRollback(input, context);
+        await facet.confirmApply(trial, context);
+        return trial;
+      },
+    })),
+  ),
+  mutant(
+    "network.archive.confirm",
+    "takes back what was confirmed",
+    otherFacet("configArchive", () => ({ confirmApply: async () => undefined })),
+  ),
+  mutant(
+    "network.capture.frames",
+    "cuts nothing",
+    otherFacet("capture", (facet) => ({
+      capturePort: (input, context) => facet.capturePort({ ...input, snapLength: 65_535 }, context),
+    })),
+  ),
+  mutant(
+    "network.explain.agrees",
+    "counts what it explains",
+    otherFacet("explain", (facet, memory) => ({
+      explainFrame(input, context) {
+        const port = memory.disk.get(input.switchId)?.ports.get(input.portKey);
+        if (port !== undefined) port.count.framesIn += 1;
+        return facet.explainFrame(input, context);
+      },
+    })),
+  ),
 ];
 
 describe("the network suite", () => {

@@ -1,4 +1,10 @@
 import { type DistributedSwitch, distributedSwitch } from "@vdc-os/core/network/v1";
+import { archiveRequirements } from "./archive-requirements.ts";
+import { diagnosisRequirements } from "./diagnosis-requirements.ts";
+import { flowRequirements } from "./flow-requirements.ts";
+import { migrationRequirements } from "./migration-requirements.ts";
+import { settingRequirements } from "./setting-requirements.ts";
+import { uplinkRequirements } from "./uplink-requirements.ts";
 import { defineSuite, type Suite } from "../suite/suite.ts";
 import { gateRequirements } from "./gate-requirements.ts";
 import type { NetworkInstance } from "./network-instance.ts";
@@ -15,7 +21,13 @@ export const networkSuite: Suite<DistributedSwitch, NetworkInstance> = defineSui
     ...specRequirements,
     ...portRequirements,
     ...trafficRequirements,
+    ...settingRequirements,
+    ...uplinkRequirements,
     ...gateRequirements,
+    ...migrationRequirements,
     ...statusRequirements,
+    ...flowRequirements,
+    ...archiveRequirements,
+    ...diagnosisRequirements,
   ],
 });

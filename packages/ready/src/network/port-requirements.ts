@@ -145,6 +145,26 @@ export const portRequirements: readonly NetworkRequirement[] = [
     },
   },
   {
+    id: "network.port.max",
+    title: "a port group takes no more ports than it may, until one leaves",
+    clause: 'DistributedSwitch.connectPort: "a port beyond its group\'s `maxPorts` with `RESOURCE_EXHAUSTED`"',
+    level: "core",
+    async run(test) {
+      const plain = specOf(test);
+      const { switchId } = plain;
+      const spec = { ...plain, portGroups: plain.portGroups.map((group) => ({ ...group, maxPorts: 1 })) };
+      await applied(test, spec, 1);
+      const connect = (portKey: string, portGroup: string) =>
+        test.provider.connectPort(portOf(test, spec, { portKey, portGroup }), test.operation());
+      await connect("first", "red");
+      await connect("first", "red");
+      await connect("other", "blue");
+      await mustReject(connect("second", "red"), "RESOURCE_EXHAUSTED", "a second port of a group for one");
+      await test.provider.disconnectPort({ switchId, portKey: "first", generation: 1 }, test.operation());
+      await connect("second", "red");
+    },
+  },
+  {
     id: "network.garbage.unknown",
     title: "garbage collection disconnects what nobody knows, and tells which",
     clause:

@@ -20,6 +20,23 @@ const facetSettings: Readonly<Record<string, { readonly setting: PortSetting; re
     },
     where: "teaming",
   },
+  macLearning: {
+    setting: { ...openSetting, macLearning: { enabled: true, limit: 1, whenFull: "drop", floodUnknown: false } },
+    where: "macLearning",
+  },
+  dhcp: {
+    setting: {
+      ...openSetting,
+      dhcp: {
+        subnet: "192.0.2.0/24",
+        serverAddress: "192.0.2.1",
+        serverMac: "52:54:00:00:00:01",
+        dnsServers: [],
+        leaseSeconds: 3600,
+      },
+    },
+    where: "dhcp",
+  },
 };
 
 function twiceTheSameGroup(spec: SwitchSpec): SwitchSpec {
@@ -31,13 +48,15 @@ export const specRequirements: readonly NetworkRequirement[] = [
   {
     id: "network.describe.attributes",
     title: "describe tells the fencing strength, the overhead and the kinds of attachment",
-    clause: "DistributedSwitch.describe: Attributes: `fencing`, `overheadBytes`, `attachments`",
+    clause: "DistributedSwitch.describe: Attributes: `fencing`, `overheadBytes`, `attachments`, `transports`",
     level: "core",
     async run({ description: { attributes } }) {
       must(["enforced", "detach", "none"].includes(String(attributes.fencing)), "'fencing' must be a fencing strength");
       must(Number.isSafeInteger(attributes.overheadBytes), "'overheadBytes' must be a number of bytes");
-      const { attachments } = attributes;
-      must(Array.isArray(attachments) && attachments.length > 0, "'attachments' must list at least one kind");
+      for (const name of ["attachments", "transports"]) {
+        const list = attributes[name];
+        must(Array.isArray(list) && list.length > 0, `'${name}' must list at least one kind`);
+      }
     },
   },
   {
@@ -89,6 +108,21 @@ export const specRequirements: readonly NetworkRequirement[] = [
         const problems = await test.provider.validateSwitch({ spec }, test.operation());
         const found = problems.some(({ path }) => path.startsWith(`portGroups[1].setting.${where}`));
         must(found, `facet '${facet}' is unavailable, so 'portGroups[1].setting.${where}' must be refused`);
+      }
+    },
+  },
+  {
+    id: "network.validate.transport",
+    title: "a transport that the provider does not have is refused, by its path",
+    clause: 'SwitchSpec.transport: "The attribute `transports` tells which there are."',
+    level: "core",
+    async run(test) {
+      const transports = test.description.attributes.transports as readonly string[];
+      for (const transport of ["overlay", "uplinks"] as const) {
+        const spec: SwitchSpec = { ...specOf(test), transport };
+        const problems = await test.provider.validateSwitch({ spec }, test.operation());
+        const refused = problems.some(({ path }) => path === "transport");
+        mustEqual(refused, !transports.includes(transport), `whether transport '${transport}' is refused`);
       }
     },
   },
@@ -156,6 +190,27 @@ export const specRequirements: readonly NetworkRequirement[] = [
       const call = test.provider.applySwitch({ spec: { ...spec, mtu: 1200 }, generation: 4 }, test.operation());
       await mustReject(call, "ABORTED", "applying an older generation");
       mustEqual((await test.provider.listSwitches({}, test.operation())).items, [spec], "the switches");
+    },
+  },
+  {
+    id: "network.opaque.travels",
+    title: "the vendor's own data comes back as it was given: of switch, member, port group and port",
+    clause: 'SwitchSpec.opaque: "The vendor\'s own data; travels with the switch."; ConnectPort.opaque',
+    level: "core",
+    async run(test) {
+      const plain = specOf(test);
+      const spec: SwitchSpec = {
+        ...plain,
+        opaque: { of: "switch", deep: { list: [1, "two", null] } },
+        members: plain.members.map((member) => ({ ...member, opaque: { of: member.host } })),
+        portGroups: plain.portGroups.map((group) => ({ ...group, opaque: { of: group.key } })),
+      };
+      await applied(test, spec, 1);
+      mustEqual((await test.provider.listSwitches({}, test.operation())).items, [spec], "the switch");
+      const opaque = { of: "port", tags: ["a", "b"] };
+      await test.provider.connectPort(portOf(test, spec, { portKey: "nic", opaque }), test.operation());
+      const { ports } = await test.provider.switchStatus({ switchId: spec.switchId }, test.operation());
+      mustEqual(ports.find(({ portKey }) => portKey === "nic")?.opaque, opaque, "the port's data");
     },
   },
   {

@@ -32,6 +32,11 @@ export class Station {
     this.nic.send(encodeTestFrame({ to: everybody, from: this.mac, text, ...options }));
   }
 
+  /** The texts that arrived and begin so. */
+  heardOf(beginning: string): readonly string[] {
+    return this.heard.filter((text) => text.startsWith(beginning));
+  }
+
   /** Resolves when it has heard a text. */
   async hears(text: string): Promise<void> {
     while (!this.heard.includes(text)) {
@@ -64,18 +69,23 @@ export class Stations implements AsyncDisposable {
     const test = this.#test;
     const input = portOf(test, spec, port);
     const binding = await test.provider.connectPort(input, test.operation());
-    const nic =
-      (await test.instance.openNic?.(binding, input.mac)) ??
-      (await openNic(binding)) ??
-      test.skip(`the suite can't play a NIC of '${binding.attachment.kind}': give 'openNic'`);
-    this.#nics.push(nic);
-    const station = new Station(binding, input.mac, nic);
+    const station = await this.plug(binding, input.mac);
     await untilStatus(test, spec.switchId, ({ ports }) =>
       ports.some(({ portKey, link, generation }) => {
         return portKey === input.portKey && generation === input.generation && link === "up";
       }),
     );
     return station;
+  }
+
+  /** Plays the VM of a binding. */
+  async plug(binding: PortBinding, mac: string): Promise<Station> {
+    const nic =
+      (await this.#test.instance.openNic?.(binding, mac)) ??
+      (await openNic(binding)) ??
+      this.#test.skip(`the suite can't play a NIC of '${binding.attachment.kind}': give 'openNic'`);
+    this.#nics.push(nic);
+    return new Station(binding, mac, nic);
   }
 
   /**

@@ -1,29 +1,7 @@
-import type { PortStatistics } from "@vdc-os/core/network/v1";
 import { must, mustEqual, mustReject } from "../suite/must.ts";
-import { hostOf, type NetworkRequirement, type NetworkTest, specOf } from "./network-instance.ts";
+import { hostOf, type NetworkRequirement, specOf } from "./network-instance.ts";
+import { countedIn, statisticsOf, untilStatistics } from "./statistics.ts";
 import { applied, portOf, Stations, untilStatus } from "./stations.ts";
-
-async function statisticsOf(test: NetworkTest, portKey: string): Promise<PortStatistics> {
-  const all = await test.provider.portStatistics({ switchId: "certified", portKeys: [portKey] }, test.operation());
-  const [only, ...more] = all;
-  must(only?.portKey === portKey && more.length === 0, `portStatistics of '${portKey}' must tell that port alone`);
-  return only;
-}
-
-/** Resolves when the statistics fulfil the condition: counting may come a moment after the frame. */
-async function untilStatistics(
-  test: NetworkTest,
-  portKey: string,
-  condition: (statistics: PortStatistics) => boolean,
-): Promise<PortStatistics> {
-  const { signal } = test.operation();
-  for (;;) {
-    const now = await statisticsOf(test, portKey);
-    if (condition(now)) return now;
-    signal.throwIfAborted();
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
 
 /** What the status, its watch and the counters must do. */
 export const statusRequirements: readonly NetworkRequirement[] = [
@@ -115,12 +93,34 @@ export const statusRequirements: readonly NetworkRequirement[] = [
       const sent = await untilStatistics(test, "one", ({ framesIn }) => BigInt(framesIn) >= 3n);
       mustEqual(sent.framesIn, "3", "the frames that came in");
       must(BigInt(sent.bytesIn) >= 180n, `three frames of 60 octets must count, and ${sent.bytesIn} octets do`);
-      const dropped = Object.values(sent.dropsIn).reduce((sum, count) => sum + BigInt(count), 0n);
-      mustEqual(String(dropped), "1", "the frames that were dropped");
+      mustEqual(String(countedIn(sent.dropsIn)), "1", "the frames that were dropped");
       const got = await untilStatistics(test, "two", ({ framesOut }) => BigInt(framesOut) >= 2n);
       must(BigInt(got.bytesOut) >= 120n, `two frames of 60 octets must count, and ${got.bytesOut} octets do`);
       const all = await test.provider.portStatistics({ switchId: spec.switchId }, test.operation());
       mustEqual(all.map(({ portKey }) => portKey).sort(), ["one", "two"], "the ports that statistics tell");
+    },
+  },
+  {
+    id: "network.statistics.adds-up",
+    title: "what came in is forwarded, held or dropped: the counters add up",
+    clause: 'PortStatistics: "they add up"',
+    level: "core",
+    async run(test) {
+      const spec = specOf(test);
+      await applied(test, spec, 1);
+      await using stations = new Stations(test);
+      const one = await stations.connect(spec, { portKey: "one", portGroup: "red" });
+      const two = await stations.connect(spec, { portKey: "two", portGroup: "red" });
+      await stations.mustReach([one, two], () => true, "at first");
+      one.say("to nobody", { to: "52:54:00:ff:00:01" });
+      one.say("tagged", { tag: 20 });
+      one.say("last");
+      await two.hears("last");
+      await untilStatistics(test, "one", (counters) => {
+        const known = BigInt(counters.framesForwarded) + BigInt(counters.framesHeld) + countedIn(counters.dropsIn);
+        must(known <= BigInt(counters.framesIn), `${known} frames are told of ${counters.framesIn} that came in`);
+        return known === BigInt(counters.framesIn) && BigInt(counters.framesIn) >= 4n;
+      });
     },
   },
   {

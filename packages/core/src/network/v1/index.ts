@@ -54,6 +54,8 @@ export {
   vlanId,
   vlanSetting,
 } from "./port-setting.ts";
+// Saying no
+export { type SwitchAbilities, settingProblems, specProblems } from "./spec-problems.ts";
 // Desired state
 export type {
   FlowExport,

@@ -26,12 +26,21 @@ export function describeSwitch({ underlayMtu }: { readonly underlayMtu: number }
       flowExport: unavailable("flows are not exported"),
       discovery: unavailable("there are no uplinks to discover neighbours on"),
       multicastSnooping: unavailable("multicast goes to every port of its VLAN"),
+      macLearning: unavailable("only the addresses of the VMs' own NICs are known"),
+      dhcp: unavailable("the switch answers no DHCP"),
+      loadBalancing: unavailable("there are no load balancers"),
       migration: unavailable("a port moves when it is connected on another host with a higher generation"),
       healthCheck: unavailable("no probe frames are sent between hosts"),
       configArchive: unavailable("a spec is kept by whoever applied it"),
       capture: unavailable("frames can't be captured"),
       explain: unavailable("decisions on frames can't be asked for"),
     },
-    attributes: { fencing: "enforced", overheadBytes: tunnelOverheadBytes, attachments: ["qemu-stream"], underlayMtu },
+    attributes: {
+      fencing: "enforced",
+      overheadBytes: tunnelOverheadBytes,
+      attachments: ["qemu-stream"],
+      transports: ["overlay"],
+      underlayMtu,
+    },
   };
 }

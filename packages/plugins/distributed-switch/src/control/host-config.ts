@@ -97,14 +97,10 @@ function hostPort(spec: SwitchSpec, port: PortRecord): readonly HostPort[] {
   ];
 }
 
-/** A native VLAN belongs to the trunk, listed or not. */
 function dataPlaneSettings(setting: PortSetting, macAddress: string): PortSettings {
   const { vlan, blocked, security } = setting;
   const base = { macAddress, blocked, security: { ...security } };
   // `validateSwitch` lets no private VLAN through; should one get here, the port must not become part of any other network.
   if (vlan.kind === "pvlan") return { ...base, vlan: { kind: "trunk", ranges: [] }, blocked: true };
-  if (vlan.kind !== "trunk" || vlan.native === undefined) return { ...base, vlan };
-  const { native, ranges } = vlan;
-  const listed = ranges.some(({ from, to }) => from <= native && native <= to);
-  return { ...base, vlan: { ...vlan, ranges: listed ? ranges : [...ranges, { from: native, to: native }] } };
+  return { ...base, vlan };
 }

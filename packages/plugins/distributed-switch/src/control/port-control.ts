@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { type Generation, VdcError } from "@vdc-os/core";
-import type { ConnectPort, PortBinding } from "@vdc-os/core/network/v1";
+import type { ConnectPort, PortBinding, PortGroupSpec } from "@vdc-os/core/network/v1";
 import { noCounters } from "../process/port-counters.ts";
 import type { DesiredState, Write } from "./desired-state.ts";
 import { findPort, findSwitch } from "./find-switch.ts";
@@ -108,7 +108,8 @@ export class PortControl {
   #admit(input: ConnectPort): PortRecord | undefined {
     const { switchId, portKey, portGroup, host, generation } = input;
     const { spec } = findSwitch(this.#state, switchId);
-    if (!spec.portGroups.some(({ key }) => key === portGroup)) {
+    const group = spec.portGroups.find(({ key }) => key === portGroup);
+    if (group === undefined) {
       throw new VdcError("NOT_FOUND", `switch '${switchId}' has no port group '${portGroup}'`);
     }
     if (!spec.members.some((member) => member.host === host)) {
@@ -117,6 +118,7 @@ export class PortControl {
       });
     }
     const record = this.#state.port(switchId, portKey);
+    this.#mustHaveRoom(switchId, portKey, group);
     if (record === undefined) return undefined;
     if (generation < record.lowest) throw fencedError(record, generation);
     if (!record.connected || record.generation !== generation) return record;
@@ -129,8 +131,17 @@ export class PortControl {
     );
   }
 
+  #mustHaveRoom(switchId: string, portKey: string, { key, maxPorts }: PortGroupSpec): void {
+    if (maxPorts === undefined) return;
+    const others = this.#state.portsOf(switchId).filter((port) => port.connected && port.portGroup === key);
+    if (others.filter((port) => port.portKey !== portKey).length < maxPorts) return;
+    throw new VdcError("RESOURCE_EXHAUSTED", `port group '${key}' may have ${maxPorts} ports, and has them`, {
+      reason: "VDC_PORT_GROUP_FULL",
+    });
+  }
+
   #attach(input: ConnectPort): { writes: readonly Write[]; result: undefined } {
-    const { switchId, portKey, portGroup, host, mac, generation, owner, setting } = input;
+    const { switchId, portKey, portGroup, host, mac, generation, owner, setting, opaque } = input;
     const before = this.#admit(input);
     if (before?.connected === true && before.generation !== generation) {
       throw new VdcError("UNAVAILABLE", `port '${portKey}' was connected by generation ${before.generation} just now`);
@@ -154,6 +165,7 @@ export class PortControl {
       cuts: before?.cuts ?? [],
       ...(owner === undefined ? {} : { owner }),
       ...(setting === undefined ? {} : { setting }),
+      ...(opaque === undefined ? {} : { opaque }),
     };
     return { writes: [{ kind: "port", switchId, portKey, value }], result: undefined };
   }

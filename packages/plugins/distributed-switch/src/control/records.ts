@@ -1,4 +1,4 @@
-import type { OwnerStamp } from "@vdc-os/core";
+import type { JsonObject, OwnerStamp } from "@vdc-os/core";
 import type { PortGate, PortSetting, SwitchSpec } from "@vdc-os/core/network/v1";
 import type { PortCounters } from "../process/process-protocol.ts";
 
@@ -38,6 +38,8 @@ export interface PortRecord {
   readonly setting?: PortSetting;
   /** Counters of the attachments before this one. */
   readonly carried: PortCounters;
+  /** The vendor's own data. */
+  readonly opaque?: JsonObject;
   readonly cuts: readonly PendingCut[];
 }
 

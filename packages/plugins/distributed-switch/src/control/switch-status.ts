@@ -42,6 +42,7 @@ export function statusOf(
         gate: now?.gate ?? port.gate,
         ...(problem === undefined ? {} : { problem }),
         learnedMacs: [],
+        ...(port.opaque === undefined ? {} : { opaque: port.opaque }),
       };
     });
   return { switchId, desiredGeneration: generation, members, ports };

@@ -55,7 +55,12 @@ export class SimulatedSwitch implements DistributedSwitch {
     return describeSimulated(distributedSwitch, {
       available: { gate: { maxHeldFrames: 256 }, securityPolicy: {} },
       because: { healthCheck: "there is no path between simulated hosts that a frame could be lost on" },
-      attributes: { fencing: "enforced", overheadBytes: 0, attachments: ["qemu-stream"] },
+      attributes: {
+        fencing: "enforced",
+        overheadBytes: 0,
+        attachments: ["qemu-stream"],
+        transports: ["overlay"],
+      },
     });
   }
 
@@ -123,7 +128,8 @@ export class SimulatedSwitch implements DistributedSwitch {
     const { switchId, portGroup, portKey, host, generation, setting } = input;
     const fabric = this.#fabric(switchId);
     const { spec } = fabric;
-    if (!spec.portGroups.some(({ key }) => key === portGroup)) {
+    const group = spec.portGroups.find(({ key }) => key === portGroup);
+    if (group === undefined) {
       throw new VdcError("NOT_FOUND", `switch '${spec.name}' has no port group '${portGroup}'`);
     }
     if (!spec.members.some((member) => member.host === host)) {
@@ -132,6 +138,16 @@ export class SimulatedSwitch implements DistributedSwitch {
     const [problem] = setting === undefined ? [] : validateSetting(setting, "setting");
     if (problem !== undefined) throw new VdcError("INVALID_ARGUMENT", `${problem.path}: ${problem.message}`);
     let port = fabric.ports.get(portKey);
+    const others = fabric.connected.filter((each) => each !== port && each.request.portGroup === portGroup);
+    if (others.length >= (group.maxPorts ?? Number.POSITIVE_INFINITY)) {
+      throw new VdcError(
+        "RESOURCE_EXHAUSTED",
+        `port group '${portGroup}' may have ${group.maxPorts} ports, and has them`,
+        {
+          reason: "VDC_PORT_GROUP_FULL",
+        },
+      );
+    }
     if (port !== undefined) {
       if (port.binding !== undefined && port.newest === generation) {
         if (sameConnection(port.request, input)) return port.binding;
@@ -291,6 +307,7 @@ export class SimulatedSwitch implements DistributedSwitch {
           gate: port.gate,
           learnedMacs: [...port.learnedMacs],
           ...(problem === undefined ? {} : { problem }),
+          ...(port.request.opaque === undefined ? {} : { opaque: port.request.opaque }),
         };
       }),
     };

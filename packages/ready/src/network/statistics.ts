@@ -1,0 +1,31 @@
+import type { PortStatistics } from "@vdc-os/core/network/v1";
+import { must } from "../suite/must.ts";
+import type { NetworkTest } from "./network-instance.ts";
+
+/** The counters of one port of the suite's switch. */
+export async function statisticsOf(test: NetworkTest, portKey: string): Promise<PortStatistics> {
+  const all = await test.provider.portStatistics({ switchId: "certified", portKeys: [portKey] }, test.operation());
+  const [only, ...more] = all;
+  must(only?.portKey === portKey && more.length === 0, `portStatistics of '${portKey}' must tell that port alone`);
+  return only;
+}
+
+/** Resolves when the statistics fulfil the condition: counting may come a moment after the frame. */
+export async function untilStatistics(
+  test: NetworkTest,
+  portKey: string,
+  condition: (statistics: PortStatistics) => boolean,
+): Promise<PortStatistics> {
+  const { signal } = test.operation();
+  for (;;) {
+    const now = await statisticsOf(test, portKey);
+    if (condition(now)) return now;
+    signal.throwIfAborted();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** All of a set of counters together. */
+export function countedIn(counters: Readonly<Record<string, string>>): bigint {
+  return Object.values(counters).reduce((sum, count) => sum + BigInt(count), 0n);
+}
