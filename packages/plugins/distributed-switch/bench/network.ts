@@ -5,7 +5,10 @@
  * part; `--rounds=N`; `--quick` is one short round of everything. The throughput parts need root, for network namespaces and taps.
  */
 import { judge, lineOf, type Report, type Verdict } from "./goal.ts";
+import { acrossAddresses, acrossPorts } from "./parts/frame-cost.ts";
+import { configuringPorts } from "./parts/port-cost.ts";
 import { sameHost, twoHostsOverVxlan } from "./parts/throughput.ts";
+import { overBareForwarder } from "./parts/tunnel-cost.ts";
 
 const args = process.argv.slice(2);
 const option = (flag: string): string | undefined =>
@@ -27,6 +30,10 @@ const skip = (what: string): void => console.error(`SKIPPED ${what}`);
 const parts: Readonly<Record<string, () => Promise<void>>> = {
   "same-host": () => sameHost({ rounds, seconds, report, skip }),
   vxlan: () => twoHostsOverVxlan({ rounds, seconds, report, skip }),
+  tunnel: () => overBareForwarder({ rounds, quick, report }),
+  ports: () => acrossPorts({ rounds, quick, report }),
+  addresses: () => acrossAddresses({ rounds, quick, report }),
+  configuring: () => configuringPorts({ rounds, quick, report }),
 };
 
 for (const [name, run] of Object.entries(parts)) {

@@ -88,26 +88,33 @@ async function compare(what: string, options: ThroughputOptions, { ours, others 
     // The first frame over a tunnel is often lost while it looks for its peer; and compilers warm up.
     await eventually(() => tcpBitsPerSecond(sandbox, guests, 1));
   }
-  const speeds = new Map<Path, number[]>(all.map((path) => [path, []]));
+  const runs = new Map<Path, Run[]>(all.map((path) => [path, []]));
   for (let round = 0; round < rounds; round++) {
     // Everyone is first once: whoever else works on this machine mustn't always meet the same one.
     for (let turn = 0; turn < all.length; turn++) {
       const path = all[(turn + round) % all.length] as Path;
-      speeds.get(path)?.push(await tcpBitsPerSecond(sandbox, path.guests, seconds));
+      const before = sandbox.cpuSeconds();
+      const bitsPerSecond = await tcpBitsPerSecond(sandbox, path.guests, seconds);
+      const gigabytes = (bitsPerSecond * seconds) / 8e9;
+      runs.get(path)?.push({ megabits: bitsPerSecond / 1e6, cpu: (sandbox.cpuSeconds() - before) / gigabytes });
     }
   }
-  const own = speeds.get(mine) ?? [];
+  const own = runs.get(mine) ?? [];
   for (const { path, bound } of opened) {
-    const theirs = speeds.get(path) ?? [];
-    report({
-      name: `${what}: against ${path.name}`,
-      bound,
-      ratios: own.map((speed, round) => speed / (theirs[round] as number)),
-      detail: `${megabits(own)} against ${megabits(theirs)} Mbit/s`,
+    const theirs = runs.get(path) ?? [];
+    const row = (name: string, figure: keyof Run, unit: string, digits: number): Omit<Goal, "bound"> => ({
+      name,
+      ratios: own.map((run, round) => run[figure] / (theirs[round] as Run)[figure]),
+      detail:
+        [own, theirs].map((side) => median(side.map((run) => run[figure])).toFixed(digits)).join(" against ") + unit,
     });
+    report({ ...row(`${what}: against ${path.name}`, "megabits", " Mbit/s", 0), bound });
+    report({ ...row("  processor time of all that takes part", "cpu", " s a gigabyte", 1), bound: "shown" });
   }
 }
 
-function megabits(speeds: readonly number[]): string {
-  return (median(speeds) / 1e6).toFixed(0);
+interface Run {
+  readonly megabits: number;
+  /** Processor time of the guests, the switch and what feeds it, in seconds for a gigabyte: the same however busy the machine is. */
+  readonly cpu: number;
 }

@@ -1,11 +1,12 @@
 import { type ChildProcess, execFile, execFileSync, type SpawnOptions, spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
 const namespacePrefix = "vdcbench-";
+const ticksPerSecond = Number(execFileSync("getconf", ["CLK_TCK"], { encoding: "utf8" }));
 const folderPrefix = "vdc-bench-network-";
 
 /** A process of the sandbox, which is gone when the sandbox is. */
@@ -81,6 +82,15 @@ export class Sandbox implements Disposable {
     return { child, pid: child.pid as number };
   }
 
+  /** Processor time that everything in the sandbox, and what ran there and has ended, has taken so far, in seconds. */
+  cpuSeconds(): number {
+    let ticks = ticksOf("self", [15, 16]);
+    for (const name of namespaces().filter((each) => ownerOf(each) === process.pid)) {
+      for (const pid of processesIn(name)) ticks += ticksOf(String(pid), [13, 14]);
+    }
+    return ticks / ticksPerSecond;
+  }
+
   [Symbol.dispose](): void {
     process.off("exit", this.#onExit);
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.off(signal, this.#onSignal);
@@ -94,6 +104,23 @@ function namespaces(): string[] {
     .split("\n")
     .map((line) => line.split(" ")[0] ?? "")
     .filter((name) => name.startsWith(namespacePrefix));
+}
+
+function processesIn(namespace: string): number[] {
+  const listed = execFileSync("ip", ["netns", "pids", namespace], { encoding: "utf8" });
+  return listed.split("\n").filter(Boolean).map(Number);
+}
+
+/** The sum of some of the numbers that `/proc/<pid>/stat` gives in clock ticks, by their places in proc(5) less one. */
+function ticksOf(pid: string, places: readonly number[]): number {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    // The second number is the program's name in parentheses, with any character in it.
+    const rest = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return places.reduce((sum, place) => sum + Number(rest[place - 2]), 0);
+  } catch {
+    return 0; // It has ended, and counts among those of its parent.
+  }
 }
 
 function folders(): string[] {
@@ -114,10 +141,9 @@ function isAlive(pid: number): boolean {
 
 function removeAllOf(pid: number): void {
   for (const name of namespaces().filter((each) => ownerOf(each) === pid)) {
-    for (const inside of execFileSync("ip", ["netns", "pids", name], { encoding: "utf8" }).split("\n")) {
-      if (inside === "") continue;
+    for (const inside of processesIn(name)) {
       try {
-        process.kill(Number(inside), "SIGKILL");
+        process.kill(inside, "SIGKILL");
       } catch {
         // It ended by itself.
       }
