@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { ipAddressBytes } from "../packet/ip-address.ts";
 import { mangled, wireRuns } from "../test/mangled.ts";
 import { WireError } from "../wire-error.ts";
 import { FlowExporter, type FlowExporterOptions } from "./flow-exporter.ts";
@@ -7,33 +8,39 @@ import type { FlowRecord } from "./flow-record.ts";
 import { IpfixReader } from "./ipfix-reader.ts";
 
 const flow: FlowRecord = {
-  key: {
-    sourceMac: 0x5254_0000_0001,
-    destinationMac: 0x5254_0000_0002,
-    vlan: 10,
-    etherType: 0x0800,
-    sourceAddress: "192.0.2.1",
-    destinationAddress: Buffer.from([192, 0, 2, 2]),
-    protocol: 17,
-    sourcePort: 1000,
-    destinationPort: 2000,
-  },
+  sourceMac: "52:54:00:00:00:01",
+  destinationMac: "52:54:00:00:00:02",
+  vlan: 10,
+  etherType: 0x0800,
+  sourceAddress: ipAddressBytes("192.0.2.1"),
+  destinationAddress: ipAddressBytes("192.0.2.2"),
+  protocol: 6,
+  sourcePort: 1000,
+  destinationPort: 2000,
   portKey: "web-nic0",
   direction: "in",
   packets: 3,
   octets: 300,
   startMs: 1_700_000_000_123,
   endMs: 1_700_000_001_456,
-  reason: "idle",
+  endReason: "idleTimeout",
 };
 const flow6: FlowRecord = {
   ...flow,
-  key: { ...flow.key, etherType: 0x86dd, sourceAddress: "2001:db8::1", destinationAddress: "2001:db8::2" },
+  etherType: 0x86dd,
+  sourceAddress: ipAddressBytes("2001:db8::1"),
+  destinationAddress: ipAddressBytes("2001:db8::2"),
   portKey: "db-nic0",
   direction: "out",
-  reason: "active",
+  endReason: "activeTimeout",
 };
-const arp: FlowRecord = { ...flow, key: { sourceMac: 1, destinationMac: 2, vlan: 0, etherType: 0x0806 } };
+const arp: FlowRecord = {
+  ...flow,
+  vlan: 0,
+  etherType: 0x0806,
+  sourceAddress: undefined,
+  destinationAddress: undefined,
+};
 
 function exporterWith(options: Partial<FlowExporterOptions> = {}): {
   readonly exporter: FlowExporter;
@@ -128,9 +135,9 @@ describe("FlowExporter", () => {
 
   it("counts what the sender refuses, and what can't be encoded", () => {
     const { exporter } = exporterWith({ send: () => false });
-    const mixed = { ...flow, key: { ...flow.key, destinationAddress: "2001:db8::1" } };
-    exporter.export([mixed, { ...flow, packets: Number.NaN }, flow]);
-    expect(exporter.statistics()).toEqual({ messages: 1, flows: 1, failedMessages: 1, refusedFlows: 2 });
+    const mixed = { ...flow, destinationAddress: flow6.destinationAddress };
+    exporter.export([mixed, { ...flow, packets: Number.NaN }, { ...flow, sourceMac: "x" }, flow]);
+    expect(exporter.statistics()).toEqual({ messages: 1, flows: 1, failedMessages: 1, refusedFlows: 3 });
     expect(() => exporterWith({ messageBytes: 100 })).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT" }));
   });
 });
