@@ -7,13 +7,9 @@ import {
   tagVlan,
   UNTAGGED,
 } from "../src/dataplane/ethernet-frame.ts";
-import {
-  type FrameBytes,
-  SwitchEngine,
-  type SwitchEngineOptions,
-  type TunnelSink,
-} from "../src/dataplane/switch-engine.ts";
+import { SwitchEngine, type SwitchEngineOptions } from "../src/dataplane/switch-engine.ts";
 import type { PortSettings, SwitchPort } from "../src/dataplane/switch-port.ts";
+import type { FrameBytes, TunnelSink } from "../src/dataplane/tunnel-sink.ts";
 import type { VlanSetting } from "../src/dataplane/vlan-membership.ts";
 
 /** Settings and addresses by number, and a switch engine on a bench: sinks that remember, a tunnel that remembers. */
@@ -70,6 +66,7 @@ export class Bench {
         for (const peer of peers) record(peer, vlan, bytes);
         return peers.length;
       },
+      peers: () => peers,
     };
     this.engine = new SwitchEngine({ now: () => 0, tunnel, ...options });
   }

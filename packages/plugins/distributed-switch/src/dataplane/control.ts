@@ -14,7 +14,8 @@ import { splitVni } from "./segment.ts";
 import type { Gate } from "./switch-port.ts";
 import { VxlanEndpoint } from "./vxlan-endpoint.ts";
 
-export interface DataPlaneOptions extends Pick<HostSwitchOptions, "portQueueBytes" | "redialMs" | "redialLargestMs"> {
+export interface DataPlaneOptions
+  extends Pick<HostSwitchOptions, "mirrorSink" | "portQueueBytes" | "redialMs" | "redialLargestMs"> {
   /** A monotonic clock in milliseconds. Defaults to `performance.now`. */
   readonly now?: () => number;
   /** Called when a port's link comes up or goes down. */

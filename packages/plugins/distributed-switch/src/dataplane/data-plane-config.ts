@@ -1,12 +1,15 @@
 import { isIP } from "node:net";
 import { z } from "zod";
-import { MAX_MTU } from "./ethernet-frame.ts";
-import { parseMac } from "./mac-address.ts";
+import { findContradictions } from "./config-contradictions.ts";
+import { ETHERNET_HEADER_BYTES, MAX_MTU } from "./ethernet-frame.ts";
+import type { MirrorSession } from "./mirror-session.ts";
+import { macText, portSettingsSchema, vlanId } from "./port-settings-schema.ts";
+import type { PrivateVlan } from "./private-vlans.ts";
 import { MAX_VNI_BASE, VNIS_PER_SWITCH } from "./segment.ts";
 import type { Gate, PortSettings } from "./switch-port.ts";
 import type { TunnelPeer } from "./switch-tunnel.ts";
 import type { UdpAddress } from "./vxlan-endpoint.ts";
-import { vxlanOverhead } from "./vxlan-header.ts";
+import { MAX_VNI } from "./vxlan-header.ts";
 
 /** The tunnel endpoint of this host. */
 export interface VtepConfig {
@@ -39,6 +42,10 @@ export interface DataPlaneSwitchConfig {
   /** The other hosts; empty for a switch of this host alone. */
   readonly peers: readonly TunnelPeer[];
   readonly ports: readonly DataPlanePortConfig[];
+  /** The secondaries of all private VLANs of the switch, on whichever host their ports are. Those of the ports here need not be named. */
+  readonly privateVlans?: readonly PrivateVlan[] | undefined;
+  /** The mirror sessions of the switch, on whichever host their ports are. */
+  readonly mirrors?: readonly MirrorSession[] | undefined;
 }
 
 /** Everything that this host's data plane should be. Plain data. */
@@ -49,52 +56,34 @@ export interface DataPlaneConfig {
   readonly switches: readonly DataPlaneSwitchConfig[];
 }
 
-/** The payload of frames when a switch doesn't say. */
-export const DEFAULT_MTU = 1500;
-
+const ipAddress = z.string().refine((text) => isIP(text) !== 0, "must be a literal IP address");
 const udpAddress = z.object({
-  address: z.string().refine((text) => isIP(text) !== 0, "must be a literal IP address"),
+  address: ipAddress,
   port: z.int().min(0).max(65535),
 });
 const peerPort = z.int().min(1).max(65535);
-const vlanId = z.int().min(1).max(4094);
 const gate = z.enum(["open", "hold", "drop"]);
 
-const vlanSetting = z.discriminatedUnion("kind", [
-  z.object({ kind: z.literal("none") }),
-  z.object({ kind: z.literal("access"), id: vlanId }),
-  z.object({
-    kind: z.literal("trunk"),
-    ranges: z.array(
-      z.object({ from: vlanId, to: vlanId }).refine(({ from, to }) => from <= to, "a range must not run backwards"),
-    ),
-    native: vlanId.optional(),
-  }),
-]);
-
-const macText = z.string().refine((text) => parseMac(text) !== undefined, "must be a MAC address");
-
-const portSettings = z.object({
-  macAddress: z.string().refine((text) => {
-    const mac = parseMac(text);
-    return mac !== undefined && mac !== 0 && Math.floor(mac / 2 ** 40) % 2 === 0;
-  }, "must be a unicast MAC address such as 52:54:00:12:34:56"),
-  vlan: vlanSetting,
-  blocked: z.boolean().optional(),
-  security: z
-    .object({ promiscuous: z.boolean(), forgedTransmits: z.boolean(), macChanges: z.boolean() })
-    .partial()
-    .optional(),
-  macLearning: z
-    .object({
-      enabled: z.boolean(),
-      limit: z.int().min(0).optional(),
-      unknownUnicastFlooding: z.boolean().optional(),
-    })
-    .optional(),
-});
-
 const key = z.string().min(1).max(256);
+
+const mirrorSession = z.object({
+  name: key,
+  sourcePorts: z.array(key),
+  direction: z.enum(["in", "out", "both"]),
+  // Less than this is no Ethernet frame any more.
+  snapLength: z.int().min(ETHERNET_HEADER_BYTES).optional(),
+  samplingRate: z.int().min(1).optional(),
+  destination: z.discriminatedUnion("kind", [
+    z.object({ kind: z.literal("port"), portKey: key }),
+    z.object({ kind: z.literal("erspan"), address: ipAddress, session: z.int().min(0).max(1023) }),
+    z.object({
+      kind: z.literal("vxlan"),
+      address: ipAddress,
+      port: peerPort.optional(),
+      vni: z.int().min(0).max(MAX_VNI),
+    }),
+  ]),
+});
 
 /** Checks the shape; `parseDataPlaneConfig` checks what lies across fields too. */
 export const dataPlaneConfigSchema: z.ZodType<DataPlaneConfig> = z.object({
@@ -127,10 +116,12 @@ export const dataPlaneConfigSchema: z.ZodType<DataPlaneConfig> = z.object({
             .min(1)
             .refine((path) => Buffer.byteLength(path) <= 107, "is too long for a Unix socket (107 bytes)")
             .optional(),
-          settings: portSettings,
+          settings: portSettingsSchema,
           initialGate: gate.optional(),
         }),
       ),
+      privateVlans: z.array(z.object({ primary: vlanId, secondary: vlanId })).optional(),
+      mirrors: z.array(mirrorSession).optional(),
     }),
   ),
 });
@@ -143,60 +134,6 @@ export function parseDataPlaneConfig(
   if (!parsed.success) {
     return { problems: parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`) };
   }
-  const problems = contradictions(parsed.data);
+  const problems = findContradictions(parsed.data);
   return problems.length > 0 ? { problems } : { config: parsed.data };
-}
-
-function contradictions({ vtep, switches }: DataPlaneConfig): string[] {
-  const problems: string[] = [];
-  const once = (what: string, names: readonly (string | number)[]): void => {
-    const seen = new Set<string | number>();
-    const repeated = new Set(names.filter((name) => seen.size === seen.add(name).size));
-    for (const name of repeated) problems.push(`${what} '${name}' is there more than once`);
-  };
-  const ports = switches.flatMap((each) => each.ports);
-  once(
-    "switch",
-    switches.map(({ key }) => key),
-  );
-  once(
-    "vniBase",
-    switches.map(({ vniBase }) => vniBase),
-  );
-  once(
-    "port",
-    ports.map(({ key }) => key),
-  );
-  once(
-    "socketPath",
-    ports.flatMap(({ socketPath }) => socketPath ?? []),
-  );
-  for (const { key, peers, maxMtu = DEFAULT_MTU } of switches) {
-    const at = `switch '${key}'`;
-    once(
-      `${at}: peer`,
-      peers.map((peer) => peer.key),
-    );
-    once(
-      `${at}: peer address`,
-      peers.map((peer) => `${peer.address} ${peer.anySourcePort === true ? "*" : peer.port}`),
-    );
-    if (peers.length === 0) continue;
-    if (vtep === undefined) {
-      problems.push(`${at} has peers, but there is no vtep`);
-      continue;
-    }
-    const family = isIP(vtep.listen.address);
-    for (const peer of peers) {
-      if (isIP(peer.address) !== family) problems.push(`${at}: peer '${peer.key}' isn't of the vtep's address family`);
-      if (peer.address === vtep.listen.address && peer.port === vtep.listen.port) {
-        problems.push(`${at}: peer '${peer.key}' is this host itself`);
-      }
-    }
-    const room = (vtep.underlayMtu ?? 1500) - vxlanOverhead(family === 6 ? 6 : 4);
-    if (maxMtu > room) {
-      problems.push(`${at}: maxMtu ${maxMtu} is more than the ${room} that the tunnel leaves of the underlay's MTU`);
-    }
-  }
-  return problems;
 }

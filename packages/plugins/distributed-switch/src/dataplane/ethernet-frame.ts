@@ -4,6 +4,8 @@ import { BROADCAST_MAC, type MacAddress } from "./mac-address.ts";
 export const ETHERNET_HEADER_BYTES = 14;
 /** One 802.1Q tag. */
 export const VLAN_TAG_BYTES = 4;
+/** The largest payload of frames where a switch doesn't say. */
+export const DEFAULT_MTU = 1500;
 /** The largest payload that the switch can be configured to carry. */
 export const MAX_MTU = 9216;
 /** The largest frame that the switch can be configured to carry: a tagged jumbo frame. */

@@ -4,6 +4,8 @@ export interface HeldFrame {
   readonly record: Buffer;
   readonly vlan: number;
   readonly tagged: boolean;
+  /** The 802.1p priority of the tag that it has or gets. */
+  readonly priority: number;
 }
 
 export interface HoldQueueOptions {

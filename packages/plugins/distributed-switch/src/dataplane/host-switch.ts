@@ -1,7 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
-import { type DataPlanePortConfig, type DataPlaneSwitchConfig, DEFAULT_MTU } from "./data-plane-config.ts";
+import type { DataPlanePortConfig, DataPlaneSwitchConfig } from "./data-plane-config.ts";
 import type { DataPlanePortStatistics, DataPlanePortStatus, DataPlaneSwitchStatus } from "./data-plane-status.ts";
+import { DEFAULT_MTU } from "./ethernet-frame.ts";
 import { parseMac } from "./mac-address.ts";
+import type { MirrorSession, MirrorSink } from "./mirror-session.ts";
 import { StreamPort } from "./stream-port.ts";
 import { SwitchEngine } from "./switch-engine.ts";
 import type { FrameSink, Gate, SwitchPort } from "./switch-port.ts";
@@ -13,6 +15,8 @@ export interface HostSwitchOptions {
   readonly now: () => number;
   readonly endpoint: () => VxlanEndpoint | undefined;
   readonly onLink: (status: DataPlanePortStatus) => void;
+  /** Takes copies of mirror sessions with a remote destination; without one they are dropped. */
+  readonly mirrorSink?: MirrorSink;
   /** How many octets may wait for a NIC. Defaults to 1 MiB. */
   readonly portQueueBytes?: number;
   /** The wait before a NIC's socket is dialled again; see `StreamPort`. */
@@ -37,6 +41,7 @@ export class HostSwitch {
   readonly #tunnel: SwitchTunnel;
   readonly #ports = new Map<string, HostPort>();
   readonly #macAgeingMs: number | undefined;
+  #mirrors: readonly MirrorSession[] = [];
 
   constructor(options: HostSwitchOptions) {
     const { key, vniBase, macAgeingMs } = options.config;
@@ -48,6 +53,7 @@ export class HostSwitch {
     this.#engine = new SwitchEngine({
       now: options.now,
       tunnel: this.#tunnel,
+      ...(options.mirrorSink === undefined ? {} : { mirrorSink: options.mirrorSink }),
       ...(macAgeingMs === undefined ? {} : { macAgeingMs }),
     });
     this.receiveDatagram = (vni, datagram, source) => this.#tunnel.receive(this.#engine, vni, datagram, source);
@@ -87,6 +93,11 @@ export class HostSwitch {
         const mac = parseMac(text);
         if (mac !== undefined) this.#engine.forgetAtPeer(key, mac);
       }
+    }
+    this.#engine.directory.setPrivateVlans(config.privateVlans ?? []);
+    if (!isDeepStrictEqual(config.mirrors ?? [], this.#mirrors)) {
+      this.#mirrors = config.mirrors ?? [];
+      this.#engine.directory.setMirrors(this.#mirrors);
     }
     await Promise.all(config.ports.map((port) => this.#configurePort(port)));
   }

@@ -36,3 +36,33 @@ export function isGroupMac(mac: MacAddress): boolean {
 export function isLinkLocalMac(mac: MacAddress): boolean {
   return mac >= 0x0180_c200_0000 && mac <= 0x0180_c200_000f;
 }
+
+/** The first two octets of an address. The forwarding path works with the two halves: small integers make no garbage. */
+export function macHigh(mac: MacAddress): number {
+  return Math.floor(mac / 0x1_0000_0000);
+}
+
+/** The last four octets of an address, as a signed 32-bit integer. */
+export function macLow(mac: MacAddress): number {
+  return mac | 0;
+}
+
+/** An address from its halves. */
+export function macOf(high: number, low: number): MacAddress {
+  return high * 0x1_0000_0000 + (low >>> 0);
+}
+
+/** Reads the first half of the address at `offset`; the caller has checked that six bytes are there. */
+export function readMacHigh(buffer: Buffer, offset: number): number {
+  return ((buffer[offset] as number) << 8) | (buffer[offset + 1] as number);
+}
+
+/** Reads the second half of the address at `offset`. */
+export function readMacLow(buffer: Buffer, offset: number): number {
+  return (
+    ((buffer[offset + 2] as number) << 24) |
+    ((buffer[offset + 3] as number) << 16) |
+    ((buffer[offset + 4] as number) << 8) |
+    (buffer[offset + 5] as number)
+  );
+}

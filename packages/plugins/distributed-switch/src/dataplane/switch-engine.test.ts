@@ -20,6 +20,7 @@ describe("VLANs", () => {
     const vlansOf = (setting: VlanSetting): Set<number> => {
       if (setting.kind === "none") return new Set([0]);
       if (setting.kind === "access") return new Set([setting.id]);
+      if (setting.kind === "pvlan") return new Set();
       return new Set(
         setting.ranges.flatMap(({ from, to }) => Array.from({ length: to - from + 1 }, (_, at) => from + at)),
       );

@@ -1,38 +1,28 @@
+import { Egress } from "./egress.ts";
 import {
   announcementFrame,
+  DEFAULT_MTU,
   ETHERNET_HEADER_BYTES,
   LENGTH_PREFIX_BYTES,
-  readTag,
   recordOf,
-  recordWithoutTag,
-  recordWithTag,
-  UNTAGGED,
-  VLAN_TAG_BYTES,
 } from "./ethernet-frame.ts";
+import { EventLog } from "./event-log.ts";
+import { type Explanation, explainFrame } from "./explain.ts";
+import { Forwarding } from "./forwarding.ts";
+import { FrameInFlight } from "./frame-in-flight.ts";
 import type { HoldQueueOptions } from "./hold-queue.ts";
-import { isGroupMac, isLinkLocalMac, type MacAddress, readMac } from "./mac-address.ts";
+import { IngressAdmission, isRunt } from "./ingress-admission.ts";
+import type { MacAddress } from "./mac-address.ts";
 import { MacTable } from "./mac-table.ts";
-import { type FrameSink, type Gate, type PortSettings, SwitchPort } from "./switch-port.ts";
+import type { MirrorSink } from "./mirror-session.ts";
+import { Place } from "./place.ts";
+import { PortDirectory } from "./port-directory.ts";
+import type { FrameSink, Gate, PortSettings, SwitchPort } from "./switch-port.ts";
 import type { InDropReason } from "./traffic-counters.ts";
-
-/**
- * The way to the switch's other hosts. Frames given to it are untagged; the VLAN goes beside them. Each method returns to how many
- * peers the frame was addressed (the tunnel counts its own drops).
- */
-export interface TunnelSink {
-  send(peer: string, vlan: number, frame: FrameBytes): number;
-  flood(vlan: number, frame: FrameBytes): number;
-}
-
-/** The frame `buffer[start, end)`, its length in the four bytes before `start`. */
-export interface FrameBytes {
-  readonly buffer: Buffer;
-  readonly start: number;
-  readonly end: number;
-}
+import { NO_TUNNEL, type TunnelSink } from "./tunnel-sink.ts";
 
 export interface SwitchEngineOptions {
-  /** A monotonic clock in milliseconds. */
+  /** A monotonic clock in milliseconds. It is read once between two calls of `flush`. */
   readonly now: () => number;
   /** The largest payload in octets. Defaults to `1500`. */
   readonly maxMtu?: number;
@@ -42,45 +32,51 @@ export interface SwitchEngineOptions {
   readonly macLimit?: number;
   readonly tunnel?: TunnelSink;
   readonly hold?: HoldQueueOptions;
+  /** Takes the copies of mirror sessions with a remote destination; without one they are dropped. */
+  readonly mirrorSink?: MirrorSink;
 }
-
-interface VlanPorts {
-  readonly all: readonly SwitchPort[];
-  readonly promiscuous: readonly SwitchPort[];
-}
-
-const NO_TUNNEL: TunnelSink = { send: () => 0, flood: () => 0 };
 
 /**
  * One distributed switch's forwarding on one host, without I/O: frames come in by method calls and leave through sinks.
  *
+ * A frame passes these stages: admission (may it come in, and in which VLAN), policy (mirrors, filters, shaping), the gate, learning, the
+ * decision, and egress (form, policy and queue of each port that gets it).
+ *
  * Guarantees: a frame never leaves its VLAN; never returns to where it came from; a frame from another host goes to local ports only
  * (split horizon, so that a full mesh of hosts has no loops); frames between two places keep their order; every frame that comes in is
- * counted as forwarded, held or dropped for a reason.
+ * counted as forwarded, held or dropped for a reason, and every copy sent towards a port as delivered or dropped for a reason.
  */
 export class SwitchEngine {
-  readonly #ports = new Map<string, SwitchPort>();
-  /** Own addresses of local ports. Two ports may have one address while a VM moves between them. */
-  readonly #owners = new Map<MacAddress, SwitchPort[]>();
-  readonly #table: MacTable<SwitchPort | string>;
+  /** The ports, and what is configured across them. */
+  readonly directory: PortDirectory;
+  /** What rules with the action `log` saw. */
+  readonly log: EventLog = new EventLog();
+  readonly #table: MacTable;
   readonly #tunnel: TunnelSink;
-  readonly #hold: HoldQueueOptions;
-  readonly #vlans = new Map<number, VlanPorts>();
-  readonly #dirty: SwitchPort[] = [];
-  #maxMtu: number;
-  #frameNumber = 0;
-  /** The current frame in the form in which it didn't come, made when first needed. */
-  #otherForm: Buffer | undefined;
+  readonly #admission: IngressAdmission;
+  readonly #forwarding: Forwarding;
+  readonly #egress = new Egress();
+  readonly #peers = new Map<string, Place>();
+  readonly #frame = new FrameInFlight();
+  readonly #clock: () => number;
+  #now = 0;
+  #nowIsKnown = false;
 
   constructor(options: SwitchEngineOptions) {
-    this.#table = new MacTable({
-      now: options.now,
-      ...(options.macAgeingMs === undefined ? {} : { ageingMs: options.macAgeingMs }),
-      ...(options.macLimit === undefined ? {} : { limit: options.macLimit }),
+    this.#clock = options.now;
+    this.#table = new MacTable({ ageingMs: options.macAgeingMs, limit: options.macLimit });
+    this.directory = new PortDirectory({
+      table: this.#table,
+      log: this.log,
+      egress: this.#egress,
+      hold: options.hold,
+      mirrorSink: options.mirrorSink,
     });
-    this.#maxMtu = options.maxMtu ?? 1500;
+    const { owners, vlans, privateVlans } = this.directory;
+    this.#admission = new IngressAdmission(owners);
+    this.#forwarding = new Forwarding({ table: this.#table, owners, vlans, privateVlans });
     this.#tunnel = options.tunnel ?? NO_TUNNEL;
-    this.#hold = options.hold ?? {};
+    this.maxMtu = options.maxMtu ?? DEFAULT_MTU;
   }
 
   /** Addresses learned and not yet forgotten. */
@@ -88,44 +84,49 @@ export class SwitchEngine {
     return this.#table.size;
   }
 
+  /** Frames sent towards ports so far: what all ports, those that are gone included, have delivered and dropped together. */
+  get copies(): number {
+    return this.#egress.copies;
+  }
+
   set maxMtu(octets: number) {
-    this.#maxMtu = octets;
+    this.#admission.longest = octets + ETHERNET_HEADER_BYTES;
   }
 
   port(key: string): SwitchPort | undefined {
-    return this.#ports.get(key);
+    return this.directory.get(key);
   }
 
-  /** Throws a `RangeError` when the key is taken. */
+  /** Throws a `RangeError` when the key is taken, or the settings can't be read. */
   addPort(key: string, settings: PortSettings, sink: FrameSink): SwitchPort {
-    if (this.#ports.has(key)) throw new RangeError(`port '${key}' exists`);
-    const port = new SwitchPort(key, settings, sink, this.#hold);
-    this.#ports.set(key, port);
-    this.#portsChanged();
-    return port;
+    return this.directory.add(key, settings, sink);
   }
 
-  /** Gives a port other settings. Its counters, gate and held frames stay; what was learned behind it is learned anew. */
+  /**
+   * Gives a port other settings. Its counters, gate and held frames stay, and so does the state of filters and shapers that are as they
+   * were; what was learned behind it is learned anew.
+   */
   configurePort(port: SwitchPort, settings: PortSettings): void {
-    port.configure(settings);
+    this.directory.configure(port, settings);
     this.#table.forget(port);
-    this.#portsChanged();
   }
 
   removePort(port: SwitchPort): void {
-    this.#ports.delete(port.key);
+    this.directory.remove(port);
     this.#table.forget(port);
-    this.#portsChanged();
   }
 
   /** Forgets the addresses behind a peer that is gone. */
   removePeer(peer: string): void {
-    this.#table.forget(peer);
+    const place = this.#peers.get(peer);
+    if (place !== undefined) this.#table.forget(place);
+    this.#peers.delete(peer);
   }
 
   /** Forgets that a peer has this address: what is sent there goes to every host until it is learned anew. */
   forgetAtPeer(peer: string, mac: MacAddress): void {
-    this.#table.forgetAddress(mac, peer);
+    const place = this.#peers.get(peer);
+    if (place !== undefined) this.#table.forgetAddress(mac, place);
   }
 
   /** Sets the gate. To `open` releases what was held, in order; to `drop` discards it. */
@@ -141,11 +142,19 @@ export class SwitchEngine {
   /** Forwards the oldest `count` held frames, or all. Returns how many. The gate stays as it is. */
   release(port: SwitchPort, count?: number): number {
     const frames = port.held.take(count);
-    for (const { record, vlan, tagged } of frames) {
+    for (const { record, vlan, tagged, priority } of frames) {
+      const frame = this.#frame;
+      frame.begin(record, LENGTH_PREFIX_BYTES, record.length, port, port);
+      frame.vlan = vlan;
+      frame.tagged = tagged;
+      frame.priority = priority;
       // The settings may have changed since the frame was taken in.
-      if (port.blocked) port.in.drop("blocked");
-      else if (!port.membership.admits(vlan)) port.in.drop("vlanNotAllowed");
-      else this.#switchFromPort(port, record, LENGTH_PREFIX_BYTES, record.length, vlan, tagged);
+      const refusal = port.blocked
+        ? "blocked"
+        : port.membership.takesIn(vlan)
+          ? this.#switchFromPort(port, frame)
+          : "vlanNotAllowed";
+      if (refusal !== undefined) port.in.drop(refusal);
     }
     return frames.length;
   }
@@ -165,207 +174,122 @@ export class SwitchEngine {
     const vlan = port.membership.untaggedVlan;
     if (!port.attracts || port.gate !== "open" || vlan === undefined) return;
     const record = recordOf(announcementFrame(port.effectiveMac));
-    this.#forward(port, undefined, record, LENGTH_PREFIX_BYTES, record.length, vlan, false);
+    const frame = this.#frame;
+    frame.begin(record, LENGTH_PREFIX_BYTES, record.length, port, port);
+    frame.vlan = vlan;
+    this.#forwarding.decide(frame, this.#time());
+    this.#send(frame);
   }
 
   /** Takes one frame from a port's NIC. */
   receiveFromPort(port: SwitchPort, buffer: Buffer, start: number, end: number): void {
     port.in.frame(end - start);
-    const refusal = this.#admit(port, buffer, start, end);
-    if (typeof refusal === "string") port.in.drop(refusal);
+    const refusal = isRunt(start, end) ? "runt" : this.#receive(port, buffer, start, end);
+    if (refusal !== undefined) port.in.drop(refusal);
+    if (port.taps !== undefined) for (const tap of port.taps) tap.record("in", buffer, start, end, refusal);
   }
 
   /** Takes one untagged frame of `vlan` from another host. Returns why it was dropped; undefined when it went to a port. */
   receiveFromPeer(peer: string, vlan: number, buffer: Buffer, start: number, end: number): InDropReason | undefined {
-    const malformed = this.#check(buffer, start, end, 0);
-    if (malformed !== undefined) return malformed;
-    if (readTag(buffer, start, end) !== UNTAGGED) return "unsupportedTag";
-    if (this.#portsOf(vlan).all.length === 0) return "noDestination";
-    this.#table.learn(vlan, readMac(buffer, start + 6), peer);
-    return this.#forward(undefined, peer, buffer, start, end, vlan, false);
+    if (isRunt(start, end)) return "runt";
+    let place = this.#peers.get(peer);
+    if (place === undefined) {
+      place = new Place("peer", peer);
+      this.#peers.set(peer, place);
+    }
+    const frame = this.#frame;
+    frame.begin(buffer, start, end, undefined, place);
+    frame.vlan = vlan;
+    const refused = this.#admission.fromPeer(frame);
+    if (refused !== undefined) return refused;
+    const { vlans, privateVlans } = this.directory;
+    if (vlans.portsOf(vlan).all.length === 0) return "noDestination";
+    const now = this.#time();
+    const limit = Number.POSITIVE_INFINITY;
+    this.#table.learn(privateVlans.primaryOf(vlan), frame.fromHigh, frame.fromLow, place, limit, now);
+    const refusal = this.#forwarding.decide(frame, now);
+    return this.#send(frame) > 0 ? undefined : refusal;
+  }
+
+  /**
+   * What would happen to a frame from a port's NIC now, and why. Sends, learns and counts nothing. Whether queues have room isn't known;
+   * what another host does with the frame isn't either.
+   */
+  explain(port: SwitchPort, bytes: Uint8Array): Explanation {
+    return explainFrame(port, bytes, {
+      now: this.#time(),
+      admission: this.#admission,
+      forwarding: this.#forwarding,
+      egress: this.#egress,
+      tunnel: this.#tunnel,
+      learn: (frame) => this.#learn(port, frame),
+    });
   }
 
   /** Lets every sink send what it was given. Call it after each batch of frames. */
   flush(): void {
-    for (const port of this.#dirty) {
-      port.dirty = false;
-      port.sink.flush();
-    }
-    this.#dirty.length = 0;
+    this.#nowIsKnown = false;
+    this.#egress.flush();
   }
 
-  #admit(port: SwitchPort, buffer: Buffer, start: number, end: number): InDropReason | undefined {
-    if (end - start < ETHERNET_HEADER_BYTES) return "runt";
-    port.in.cast(readMac(buffer, start));
-    if (port.blocked) return "blocked";
-    if (port.gate === "drop") return "gateDrop";
-    const tag = readTag(buffer, start, end);
-    const malformed = this.#check(buffer, start, end, tag === UNTAGGED ? 0 : VLAN_TAG_BYTES);
-    if (malformed !== undefined) return malformed;
-    const vlan = port.membership.classify(tag);
-    if (typeof vlan === "string") return vlan;
-    const source = readMac(buffer, start + 6);
-    if (!port.owns(source) && !this.#acceptSource(port, source)) return "forgedTransmit";
-    let tagged = tag !== UNTAGGED;
-    if (tagged && !port.membership.tags(vlan)) {
-      // A priority tag, or the native VLAN tagged: inside the switch this VLAN is untagged at this port.
-      buffer = recordWithoutTag(buffer, start, end);
-      start = LENGTH_PREFIX_BYTES;
-      end = buffer.length;
-      tagged = false;
+  #receive(port: SwitchPort, buffer: Buffer, start: number, end: number): InDropReason | undefined {
+    const frame = this.#frame;
+    frame.begin(buffer, start, end, port, port);
+    port.in.castHalves(frame.toHigh, frame.toLow);
+    let refusal = this.#admission.fromPort(port, frame);
+    if (refusal !== undefined) return refusal;
+    if (port.policyIn !== undefined) {
+      refusal = port.policyIn.apply(frame, this.#time());
+      if (refusal !== undefined) return refusal;
     }
-    if (port.gate === "hold") {
-      const held = port.held.push({ record: recordOf(buffer.subarray(start, end)), vlan, tagged });
-      return held ? undefined : "holdFull";
-    }
-    this.#switchFromPort(port, buffer, start, end, vlan, tagged);
+    if (port.gate !== "hold") return this.#switchFromPort(port, frame);
+    const record = recordOf(frame.buffer.subarray(frame.start, frame.end));
+    const { vlan, tagged, priority } = frame;
+    return port.held.push({ record, vlan, tagged, priority }) ? undefined : "holdFull";
+  }
+
+  #switchFromPort(port: SwitchPort, frame: FrameInFlight): InDropReason | undefined {
+    const unlearned = this.#learn(port, frame);
+    if (unlearned !== undefined) return unlearned;
+    const refusal = this.#forwarding.decide(frame, this.#time());
+    if (this.#send(frame) === 0) return refusal;
+    port.forwarded += 1;
     return undefined;
   }
 
-  #check(buffer: Buffer, start: number, end: number, tagBytes: number): InDropReason | undefined {
-    const length = end - start;
-    if (length < ETHERNET_HEADER_BYTES) return "runt";
-    if (length > this.#maxMtu + ETHERNET_HEADER_BYTES + tagBytes) return "tooLong";
-    const source = readMac(buffer, start + 6);
-    if (source === 0 || isGroupMac(source)) return "invalidSource";
-    return isLinkLocalMac(readMac(buffer, start)) ? "linkLocal" : undefined;
+  /** Own addresses are known without learning, and without `learns` a foreign one must not attract frames. */
+  #learn(port: SwitchPort, frame: FrameInFlight): InDropReason | undefined {
+    if (!port.learns || port.owns(frame.fromHigh, frame.fromLow)) return undefined;
+    const vlan = this.directory.privateVlans.primaryOf(frame.vlan);
+    const { fromHigh, fromLow } = frame;
+    if (frame.trace !== undefined) {
+      const outcome = this.#table.probe(vlan, fromHigh, fromLow, port, port.learningLimit, this.#time());
+      frame.trace.push({ stage: "learning", text: `the source address is ${outcome}` });
+      frame.sourceLearned = outcome !== "limited";
+    } else {
+      const outcome = this.#table.learn(vlan, fromHigh, fromLow, port, port.learningLimit, this.#time());
+      if (outcome !== "limited") return undefined;
+      port.learningRefused += 1;
+    }
+    return port.dropsStrangers && !frame.sourceLearned ? "learningLimit" : undefined;
   }
 
-  #acceptSource(port: SwitchPort, source: MacAddress): boolean {
-    // Behind a learning port are many stations: none of them is the NIC's new address.
-    if (port.forgedTransmits && port.learns) return true;
-    if (!port.macChanges) return port.forgedTransmits;
-    this.#disown(port, port.effectiveMac);
-    port.effectiveMac = source;
-    this.#own(port, source);
-    this.#own(port, port.assignedMac);
-    return true;
+  /** Does what was decided. Returns to how many places the frame was addressed, whether or not their queues took it. */
+  #send(frame: FrameInFlight): number {
+    const now = this.#now;
+    let targets = frame.portCount;
+    for (let index = 0; index < targets; index += 1) this.#egress.send(frame.ports[index] as SwitchPort, frame, now);
+    if (frame.peer !== undefined) {
+      targets += this.#tunnel.send(frame.peer.key, frame.vlan, this.#egress.untagged(frame));
+    } else if (frame.allPeers) targets += this.#tunnel.flood(frame.vlan, this.#egress.untagged(frame));
+    return targets;
   }
 
-  #switchFromPort(port: SwitchPort, buffer: Buffer, start: number, end: number, vlan: number, tagged: boolean): void {
-    const source = readMac(buffer, start + 6);
-    // Own addresses are known without learning, and without `learns` a foreign one must not attract frames.
-    if (port.learns && !port.owns(source)) {
-      if (this.#table.learn(vlan, source, port, port.learningLimit) === "limited") port.learningRefused += 1;
+  #time(): number {
+    if (!this.#nowIsKnown) {
+      this.#nowIsKnown = true;
+      this.#now = this.#clock();
     }
-    const refusal = this.#forward(port, undefined, buffer, start, end, vlan, tagged);
-    if (refusal === undefined) port.forwarded += 1;
-    else port.in.drop(refusal);
-  }
-
-  /** The forwarding decision. Exactly one of `from` and `peer` is given. */
-  #forward(
-    from: SwitchPort | undefined,
-    peer: string | undefined,
-    buffer: Buffer,
-    start: number,
-    end: number,
-    vlan: number,
-    tagged: boolean,
-  ): InDropReason | undefined {
-    this.#frameNumber += 1;
-    this.#otherForm = undefined;
-    // The frame's own number at its source keeps it from ever being sent back there.
-    if (from !== undefined) from.lastFrame = this.#frameNumber;
-    const destination = readMac(buffer, start);
-    const ports = this.#portsOf(vlan);
-    let targets = 0;
-    let refusal: InDropReason = "noDestination";
-    if (isGroupMac(destination)) {
-      for (const port of ports.all) targets += this.#emit(port, buffer, start, end, vlan, tagged);
-      if (from !== undefined) targets += this.#tunnel.flood(vlan, this.#untagged(buffer, start, end, tagged));
-      return targets > 0 ? undefined : refusal;
-    }
-    let known = false;
-    for (const owner of this.#owners.get(destination) ?? []) {
-      if (!owner.attracts || !owner.membership.admits(vlan)) continue;
-      known = true;
-      if (owner === from) refusal = "toItself";
-      targets += this.#emit(owner, buffer, start, end, vlan, tagged);
-    }
-    const learned = known ? undefined : this.#table.lookup(vlan, destination);
-    if (learned instanceof SwitchPort) {
-      if (learned === from) refusal = "toItself";
-      targets += this.#emit(learned, buffer, start, end, vlan, tagged);
-    } else if (learned !== undefined) {
-      if (peer !== undefined) refusal = "splitHorizon";
-      else targets += this.#tunnel.send(learned, vlan, this.#untagged(buffer, start, end, tagged));
-    } else if (!known) {
-      for (const port of ports.all) {
-        if (port.floods || port.owns(destination)) targets += this.#emit(port, buffer, start, end, vlan, tagged);
-      }
-      if (from !== undefined) targets += this.#tunnel.flood(vlan, this.#untagged(buffer, start, end, tagged));
-    }
-    for (const port of ports.promiscuous) targets += this.#emit(port, buffer, start, end, vlan, tagged);
-    return targets > 0 ? undefined : refusal;
-  }
-
-  /** Sends the frame towards a port, once. Returns 1 when the port was addressed, whether or not its queue took the frame. */
-  #emit(port: SwitchPort, buffer: Buffer, start: number, end: number, vlan: number, tagged: boolean): 0 | 1 {
-    if (port.lastFrame === this.#frameNumber) return 0;
-    port.lastFrame = this.#frameNumber;
-    if (port.blocked || port.gate === "drop" || !port.linkUp) {
-      port.out.drop(port.blocked ? "blocked" : port.gate === "drop" ? "gateDrop" : "linkDown");
-      return 1;
-    }
-    if (port.membership.tags(vlan) !== tagged) {
-      this.#otherForm ??= tagged ? recordWithoutTag(buffer, start, end) : recordWithTag(buffer, start, end, vlan);
-      buffer = this.#otherForm;
-      start = LENGTH_PREFIX_BYTES;
-      end = buffer.length;
-    }
-    const refusal = port.sink.deliver(buffer, start, end);
-    if (refusal !== undefined) {
-      port.out.drop(refusal);
-      return 1;
-    }
-    port.out.frame(end - start);
-    port.out.cast(readMac(buffer, start));
-    if (!port.dirty) {
-      port.dirty = true;
-      this.#dirty.push(port);
-    }
-    return 1;
-  }
-
-  #untagged(buffer: Buffer, start: number, end: number, tagged: boolean): FrameBytes {
-    if (!tagged) return { buffer, start, end };
-    this.#otherForm ??= recordWithoutTag(buffer, start, end);
-    return { buffer: this.#otherForm, start: LENGTH_PREFIX_BYTES, end: this.#otherForm.length };
-  }
-
-  #portsOf(vlan: number): VlanPorts {
-    let ports = this.#vlans.get(vlan);
-    if (ports === undefined) {
-      const all = [...this.#ports.values()].filter((port) => port.membership.admits(vlan));
-      ports = { all, promiscuous: all.filter((port) => port.promiscuous) };
-      this.#vlans.set(vlan, ports);
-    }
-    return ports;
-  }
-
-  #portsChanged(): void {
-    this.#vlans.clear();
-    this.#indexOwners();
-  }
-
-  #indexOwners(): void {
-    this.#owners.clear();
-    for (const port of this.#ports.values()) {
-      this.#own(port, port.assignedMac);
-      this.#own(port, port.effectiveMac);
-    }
-  }
-
-  #own(port: SwitchPort, mac: MacAddress): void {
-    const owners = this.#owners.get(mac);
-    if (owners === undefined) this.#owners.set(mac, [port]);
-    else if (!owners.includes(port)) owners.push(port);
-  }
-
-  #disown(port: SwitchPort, mac: MacAddress): void {
-    const rest = this.#owners.get(mac)?.filter((owner) => owner !== port) ?? [];
-    if (rest.length === 0) this.#owners.delete(mac);
-    else this.#owners.set(mac, rest);
+    return this.#now;
   }
 }

@@ -1,5 +1,12 @@
+import type { CaptureTap } from "./capture-tap.ts";
+import { ETHERNET_HEADER_BYTES, MAX_MTU } from "./ethernet-frame.ts";
+import type { FilterRule } from "./filter-rule.ts";
 import { HoldQueue, type HoldQueueOptions } from "./hold-queue.ts";
-import { type MacAddress, parseMac } from "./mac-address.ts";
+import { type MacAddress, macHigh, macLow, parseMac } from "./mac-address.ts";
+import { Place } from "./place.ts";
+import type { EgressPolicy, IngressPolicy } from "./port-policy.ts";
+import type { ShapingSetting } from "./port-shaper.ts";
+import type { PrivateVlans } from "./private-vlans.ts";
 import { type InDropReason, type OutDropReason, TrafficCounters, type TrafficStatistics } from "./traffic-counters.ts";
 import { VlanMembership, type VlanSetting } from "./vlan-membership.ts";
 
@@ -23,8 +30,13 @@ export interface MacLearningSetting {
   readonly enabled: boolean;
   /** How many addresses may be behind the port. Defaults to `4096`. */
   readonly limit?: number | undefined;
+  /**
+   * What happens to a frame from an address that can't be learned because a table is full: it is dropped as `learningLimit`, or
+   * forwarded (`flood`: answers to it are flooded). Defaults to `flood`.
+   */
+  readonly whenFull?: "drop" | "flood" | undefined;
   /** Whether unicast to addresses that nobody is known to have goes to this port. Defaults to `true`. */
-  readonly unknownUnicastFlooding?: boolean | undefined;
+  readonly floodUnknown?: boolean | undefined;
 }
 
 /** The effective settings of one port: inheritance between switch, port group and port is resolved before they come here. */
@@ -36,6 +48,14 @@ export interface PortSettings {
   readonly blocked?: boolean | undefined;
   readonly security?: SecuritySetting | undefined;
   readonly macLearning?: MacLearningSetting | undefined;
+  /** Looked at in order; see `FilterRule`. Defaults to none. */
+  readonly filters?: readonly FilterRule[] | undefined;
+  /** Limits what the VM sends. */
+  readonly shapingIn?: ShapingSetting | undefined;
+  /** Limits what is sent to the VM. */
+  readonly shapingOut?: ShapingSetting | undefined;
+  /** The largest payload of a frame, in octets; the switch's holds as well. Defaults to the switch's. */
+  readonly mtu?: number | undefined;
 }
 
 /**
@@ -65,13 +85,12 @@ export interface SwitchPortStatistics {
   readonly forwarded: number;
   /** Frames from the VM that the gate keeps back now. */
   readonly held: number;
-  /** Source addresses that were not learned because a table was full. Their frames were forwarded. */
+  /** Frames whose source address was not learned because a table was full. */
   readonly learningRefused: number;
 }
 
 /** A port's state inside `SwitchEngine`, which alone changes it; `linkUp` is set by whoever owns the socket. */
-export class SwitchPort {
-  readonly key: string;
+export class SwitchPort extends Place {
   readonly sink: FrameSink;
   readonly in: TrafficCounters<InDropReason> = new TrafficCounters();
   readonly out: TrafficCounters<OutDropReason> = new TrafficCounters();
@@ -92,43 +111,75 @@ export class SwitchPort {
   macChanges!: boolean;
   learns!: boolean;
   learningLimit!: number;
+  dropsStrangers!: boolean;
   floods!: boolean;
+  /** The longest frame without its tag that the port takes and gets. */
+  longest!: number;
   assignedMac!: MacAddress;
-  /** The address that the guest changed to, or the assigned one. */
-  effectiveMac!: MacAddress;
+  #assignedHigh = 0;
+  #assignedLow = 0;
+  #effectiveHigh = 0;
+  #effectiveLow = 0;
+  #effectiveMac: MacAddress = 0;
+  /** What is done with frames besides switching them; undefined where nothing is, so that it costs nothing. */
+  policyIn: IngressPolicy | undefined = undefined;
+  policyOut: EgressPolicy | undefined = undefined;
+  /** Who looks at what passes; undefined where nobody does. */
+  taps: CaptureTap[] | undefined = undefined;
+  /** Whether copies of a mirror session leave here; the port then takes part in nothing else. */
+  mirrorTarget = false;
 
-  constructor(key: string, settings: PortSettings, sink: FrameSink, hold: HoldQueueOptions = {}) {
-    this.key = key;
+  constructor(key: string, settings: PortSettings, sink: FrameSink, options: SwitchPortOptions = {}) {
+    super("port", key);
     this.sink = sink;
-    this.held = new HoldQueue(hold);
+    this.held = new HoldQueue(options.hold);
     this.settings = settings;
-    this.configure(settings);
+    this.configure(settings, options.privateVlans);
   }
 
   /** Throws a `RangeError` for a `macAddress` that isn't one. */
-  configure(settings: PortSettings): void {
+  configure(settings: PortSettings, privateVlans?: PrivateVlans): void {
     const assigned = parseMac(settings.macAddress);
     if (assigned === undefined) throw new RangeError(`port '${this.key}': '${settings.macAddress}' is no MAC address`);
     this.settings = settings;
-    this.membership = new VlanMembership(settings.vlan);
+    this.membership = new VlanMembership(settings.vlan, privateVlans);
     this.blocked = settings.blocked ?? false;
     this.promiscuous = settings.security?.promiscuous ?? false;
     this.forgedTransmits = settings.security?.forgedTransmits ?? false;
     this.macChanges = settings.security?.macChanges ?? false;
     this.learns = settings.macLearning?.enabled ?? false;
     this.learningLimit = settings.macLearning?.limit ?? 4096;
-    this.floods = this.learns && (settings.macLearning?.unknownUnicastFlooding ?? true);
+    this.dropsStrangers = settings.macLearning?.whenFull === "drop";
+    this.floods = this.learns && (settings.macLearning?.floodUnknown ?? true);
+    this.longest = (settings.mtu ?? MAX_MTU) + ETHERNET_HEADER_BYTES;
     if (assigned !== this.assignedMac || !this.macChanges) this.effectiveMac = assigned;
     this.assignedMac = assigned;
+    this.#assignedHigh = macHigh(assigned);
+    this.#assignedLow = macLow(assigned);
   }
 
-  owns(mac: MacAddress): boolean {
-    return mac === this.assignedMac || mac === this.effectiveMac;
+  /** The address that the guest changed to, or the assigned one. */
+  get effectiveMac(): MacAddress {
+    return this.#effectiveMac;
+  }
+
+  set effectiveMac(mac: MacAddress) {
+    this.#effectiveMac = mac;
+    this.#effectiveHigh = macHigh(mac);
+    this.#effectiveLow = macLow(mac);
+  }
+
+  /** Whether an address, given by its halves, is the port's own. */
+  owns(high: number, low: number): boolean {
+    return (
+      (low === this.#assignedLow && high === this.#assignedHigh) ||
+      (low === this.#effectiveLow && high === this.#effectiveHigh)
+    );
   }
 
   /** Whether frames to this port's own addresses should come here, rather than to wherever else the addresses were seen. */
   get attracts(): boolean {
-    return this.linkUp && !this.blocked && this.gate !== "drop";
+    return this.linkUp && !this.blocked && this.gate !== "drop" && !this.mirrorTarget;
   }
 
   statistics(): SwitchPortStatistics {
@@ -140,4 +191,10 @@ export class SwitchPort {
       learningRefused: this.learningRefused,
     };
   }
+}
+
+export interface SwitchPortOptions {
+  readonly hold?: HoldQueueOptions | undefined;
+  /** The switch's private VLANs, which its ports share. */
+  readonly privateVlans?: PrivateVlans | undefined;
 }

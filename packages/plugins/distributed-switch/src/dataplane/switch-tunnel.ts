@@ -1,8 +1,9 @@
 import { ETHERNET_HEADER_BYTES, LENGTH_PREFIX_BYTES } from "./ethernet-frame.ts";
 import { type MacAddress, parseMac, readMac } from "./mac-address.ts";
 import { splitVni } from "./segment.ts";
-import type { FrameBytes, SwitchEngine, TunnelSink } from "./switch-engine.ts";
+import type { SwitchEngine } from "./switch-engine.ts";
 import { type InDropReason, type OutDropReason, TrafficCounters, type TrafficStatistics } from "./traffic-counters.ts";
+import type { FrameBytes, TunnelSink } from "./tunnel-sink.ts";
 import type { UdpAddress, VxlanEndpoint } from "./vxlan-endpoint.ts";
 import { VXLAN_HEADER_BYTES, vxlanHeader, vxlanOverhead } from "./vxlan-header.ts";
 
@@ -98,6 +99,10 @@ export class SwitchTunnel implements TunnelSink {
   flood(vlan: number, frame: FrameBytes): number {
     for (const peer of this.#peers.values()) this.#sendTo(peer, vlan, frame);
     return this.#peers.size;
+  }
+
+  peers(): readonly string[] {
+    return [...this.#peers.keys()];
   }
 
   /** Takes a datagram that carries one of this switch's VNIs. False when its source is none of the peers. */

@@ -1,4 +1,4 @@
-import { BROADCAST_MAC, isGroupMac, type MacAddress } from "./mac-address.ts";
+import { type MacAddress, macHigh, macLow } from "./mac-address.ts";
 
 /** Why a frame arriving from a NIC or a tunnel went nowhere. */
 export type InDropReason =
@@ -15,13 +15,28 @@ export type InDropReason =
   | "vlanNotAllowed"
   | "unsupportedTag"
   | "forgedTransmit"
+  | "learningLimit"
+  | "mirrorDestination"
+  | "filtered"
+  | "rateLimited"
+  | "shaped"
+  | "privateVlan"
   | "toItself"
   | "splitHorizon"
   | "fenced"
   | "noDestination";
 
 /** Why a frame that the switch sent towards a NIC or a peer didn't leave. */
-export type OutDropReason = "blocked" | "gateDrop" | "linkDown" | "queueFull" | "tunnelMtu";
+export type OutDropReason =
+  | "blocked"
+  | "gateDrop"
+  | "linkDown"
+  | "queueFull"
+  | "tunnelMtu"
+  | "tooLong"
+  | "filtered"
+  | "rateLimited"
+  | "shaped";
 
 /** One direction's counters, as data. `drops` lists only reasons that occurred. */
 export interface TrafficStatistics<Reason extends string> {
@@ -52,8 +67,14 @@ export class TrafficCounters<Reason extends string> {
   }
 
   cast(destination: MacAddress): void {
-    if (destination === BROADCAST_MAC) this.#broadcast += 1;
-    else if (isGroupMac(destination)) this.#multicast += 1;
+    this.castHalves(macHigh(destination), macLow(destination));
+  }
+
+  /** `cast` for an address given by its halves. */
+  castHalves(high: number, low: number): void {
+    if ((high & 0x100) === 0) return;
+    if (high === 0xffff && low === -1) this.#broadcast += 1;
+    else this.#multicast += 1;
   }
 
   drop(reason: Reason, count: number = 1): void {
