@@ -1,4 +1,4 @@
-import type { MacAddress } from "../../dataplane/mac-address.ts";
+import { parseMac } from "../../dataplane/mac-address.ts";
 import { WireError } from "../wire-error.ts";
 import { type ElementName, INFORMATION_ELEMENTS, VARIABLE_LENGTH } from "./information-element.ts";
 import { FLOW_TEMPLATES, type IpfixTemplate } from "./ipfix-template.ts";
