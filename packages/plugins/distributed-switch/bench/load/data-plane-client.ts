@@ -5,7 +5,7 @@ import type { DataPlaneConfig } from "../../src/dataplane/data-plane-config.ts";
 import type { DataPlaneStatus } from "../../src/dataplane/data-plane-status.ts";
 import { eventually } from "../sandbox/readiness.ts";
 import type { Sandbox } from "../sandbox/sandbox.ts";
-import type { DataPlaneAnswer, DataPlaneRequest, ProcessUsage } from "./data-plane-process.ts";
+import type { DataPlaneAnswer, DataPlaneRequest } from "./data-plane-process.ts";
 
 const script = fileURLToPath(new URL("data-plane-process.ts", import.meta.url));
 /** `VDC_BENCH_NODE_OPTIONS=--cpu-prof` profiles the data planes. */
@@ -48,8 +48,14 @@ export class DataPlaneClient implements AsyncDisposable {
     });
   }
 
-  async usage(): Promise<ProcessUsage> {
-    return (await this.#ask("usage", "usage")).usage;
+  /** The processor time that it has taken so far, in microseconds. */
+  async cpuMicroseconds(): Promise<number> {
+    return (await this.#ask("cpu", "cpu")).cpu;
+  }
+
+  /** What it holds in its heap, without garbage, in bytes. Collecting takes processor time. */
+  async heapBytes(): Promise<number> {
+    return (await this.#ask("heap", "heap")).heap;
   }
 
   async status(): Promise<DataPlaneStatus> {

@@ -4,20 +4,13 @@ import type { DataPlaneConfig } from "../../src/dataplane/data-plane-config.ts";
 import type { DataPlaneStatus } from "../../src/dataplane/data-plane-status.ts";
 
 /** What it is asked. */
-export type DataPlaneRequest = { readonly apply: DataPlaneConfig } | "usage" | "status";
-
-/** What it uses. */
-export interface ProcessUsage {
-  /** User and system time of all its threads so far, in microseconds. */
-  readonly cpuMicroseconds: number;
-  readonly residentBytes: number;
-  readonly heapBytes: number;
-}
+export type DataPlaneRequest = { readonly apply: DataPlaneConfig } | "cpu" | "heap" | "status";
 
 /** Its answers, in the order of the requests. */
 export type DataPlaneAnswer =
   | { readonly applied: { readonly milliseconds: number; readonly cpuMicroseconds: number } }
-  | { readonly usage: ProcessUsage }
+  | { readonly cpu: number }
+  | { readonly heap: number }
   | { readonly status: DataPlaneStatus }
   | { readonly failed: string };
 
@@ -25,17 +18,17 @@ const plane = new DataPlane();
 
 async function answer(request: DataPlaneRequest): Promise<DataPlaneAnswer> {
   if (request === "status") return { status: await plane.status() };
-  if (request === "usage") {
-    // Only where the process was started with --expose-gc: what is garbage isn't the ports' memory.
+  if (request === "cpu") return { cpu: cpuMicroseconds() };
+  if (request === "heap") {
     globalThis.gc?.();
-    const { rss, heapUsed } = process.memoryUsage();
-    return { usage: { cpuMicroseconds: cpuMicroseconds(), residentBytes: rss, heapBytes: heapUsed } };
+    return { heap: process.memoryUsage().heapUsed };
   }
   const [start, cpu] = [performance.now(), cpuMicroseconds()];
   await plane.apply(request.apply);
   return { applied: { milliseconds: performance.now() - start, cpuMicroseconds: cpuMicroseconds() - cpu } };
 }
 
+/** User and system time of all threads. */
 function cpuMicroseconds(): number {
   const { user, system } = process.cpuUsage();
   return user + system;

@@ -61,9 +61,9 @@ class Scene implements AsyncDisposable {
 
   /** Processor time of the data plane for a frame, in microseconds. */
   async cost(bursts: readonly Burst[], count: number): Promise<number> {
-    const before = (await this.plane.usage()).cpuMicroseconds;
+    const before = await this.plane.cpuMicroseconds();
     await this.send(bursts, count);
-    return ((await this.plane.usage()).cpuMicroseconds - before) / (count * burstFrames);
+    return ((await this.plane.cpuMicroseconds()) - before) / (count * burstFrames);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

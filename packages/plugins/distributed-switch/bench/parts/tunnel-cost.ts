@@ -44,14 +44,14 @@ export async function overBareForwarder({ rounds, quick, report }: FrameCostOpti
   const incomingDatagram = Buffer.concat([vxlanHeader(vniBase), incoming.subarray(4)]);
 
   const ours = async (count: number): Promise<number> => {
-    const before = (await plane.usage()).cpuMicroseconds;
+    const before = await plane.cpuMicroseconds();
     for (let sent = 0; sent < count; sent++) {
       const arrived = Promise.all([nics.receive(burst * incoming.length), peer.receive(burst)]);
       peer.send(incomingDatagram, vtep, burst);
       nic.write(outgoingBurst);
       await arrived;
     }
-    return ((await plane.usage()).cpuMicroseconds - before) / (count * burst);
+    return ((await plane.cpuMicroseconds()) - before) / (count * burst);
   };
 
   const forwarder = fork(fileURLToPath(new URL("../load/udp-forwarder.ts", import.meta.url)), [String(peer.port)]);
