@@ -19,6 +19,7 @@ const processes = new Set([
   "@vdc-os/host/runtime",
   "@vdc-os/plugin-distributed-switch/dataplane",
   "@vdc-os/plugin-thin-provisioning/server",
+  "@vdc-os/ready/main",
 ]);
 
 /** What needs a package that a stranger may not have: its optional peer. */

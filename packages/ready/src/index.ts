@@ -1,3 +1,29 @@
+// Certifying a package
+export { certify, type CertifyOptions, type SuiteBegin } from "./certify/certify.ts";
+export type {
+  CertificationKit,
+  InstanceFactory,
+  StartedPlugin,
+  StartPluginOptions,
+} from "./certify/certification-kit.ts";
+export {
+  type CertificationReport,
+  type CertificationSubject,
+  certificationReport,
+  reportFormat,
+} from "./certify/certification-report.ts";
+export { kitVersion } from "./kit-version.ts";
+
+// Reports
+export { formatHtml } from "./reports/html-report.ts";
+export { formatJson } from "./reports/json-report.ts";
+export { formatJunit } from "./reports/junit-report.ts";
+export { formatTerminal, type FormatTerminalOptions } from "./reports/terminal-report.ts";
+
+// Certificates
+export { issueCertificate, type IssueCertificateOptions } from "./certificate/issue-certificate.ts";
+export { createSigningKey, readSigningKey, type SigningKeyFiles } from "./certificate/signing-key.ts";
+
 // Running a suite
 export { type RunRequirementOptions, runRequirement } from "./suite/run-requirement.ts";
 export { runSuite, type RunSuiteOptions } from "./suite/run-suite.ts";

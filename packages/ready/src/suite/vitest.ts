@@ -1,5 +1,6 @@
-import type { Contract } from "@vdc-os/core";
+import type { Contract, Plugin } from "@vdc-os/core";
 import { describe, expect, it } from "vitest";
+import { createInstance, type InstanceFactory } from "../certify/certification-kit.ts";
 import { mutationTable, type ProvesSuiteOptions, provesSuite } from "./proves-suite.ts";
 import { runRequirement } from "./run-requirement.ts";
 import { defaultTransports, type RunSuiteOptions } from "./run-suite.ts";
@@ -36,14 +37,38 @@ export function describeSuite<T extends Contract, I extends Instance<T>>(
   }
 }
 
+/** Options of {@link describePlugin}. */
+export interface DescribePluginOptions<T extends Contract, I extends Instance<T>>
+  extends Omit<DescribeSuiteOptions<T, I>, "create"> {
+  readonly plugin: Plugin;
+  /** The factory that the package names in `vdcReady`, so that its tests and its certification try the same. */
+  readonly create: InstanceFactory<I>;
+}
+
+/** Registers a suite with vitest as the command `vdc-ready` runs it: the factory is given the plugin, and the means to start it. */
+export function describePlugin<T extends Contract, I extends Instance<T>>(
+  suite: Suite<T, I>,
+  { plugin, create, ...options }: DescribePluginOptions<T, I>,
+): void {
+  describeSuite(suite, { ...options, create: createInstance(plugin, create) });
+}
+
 /** Registers the proof of a suite with vitest, and prints the mutation table. */
 export function describeProof<T extends Contract, I extends Instance<T>>(
   suite: Suite<T, I>,
   options: ProvesSuiteOptions<T, I>,
 ): void {
-  it(`the suite of ${suite.point.id} catches a mutant for each of its ${suite.requirements.length} requirements`, async () => {
+  it(`the suite of ${suite.point.id} catches a mutant for each of its ${suite.requirements.length} requirements`, async ({
+    task,
+  }) => {
     const proof = await provesSuite(suite, options);
     console.log(mutationTable(proof));
+    const { length: mutants } = proof.mutants;
+    const caught = proof.mutants.filter((mutant) => mutant.caught).length;
+    // For the table of all suites that a whole run of the tests ends with.
+    Object.assign(task.meta, {
+      proof: { suite: suite.name, requirements: suite.requirements.length, mutants, caught },
+    });
     expect(proof.holes).toEqual([]);
   });
 }
