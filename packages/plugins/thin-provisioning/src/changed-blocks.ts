@@ -157,6 +157,7 @@ export class ChangedBlocks implements ChangedBlocksFacet {
     context: OperationContext,
   ): Promise<RangePage> {
     const { processes, layout } = this.#pool;
+    await entry.persist();
     const { volumeId, record } = entry;
     const writer = servedWriter(record);
     if (writer !== undefined) {

@@ -1,14 +1,12 @@
 import { chmod } from "node:fs/promises";
 import { type OperationContext, VdcError } from "@vdc-os/core";
 import type { CreateOverlay, LayeringFacet, Volume, VolumeSource } from "@vdc-os/core/storage/v1";
-import { backingFolder, type CopyOptions, createImageSync, inspect, Qcow2Image } from "@vdc-os/qcow2";
+import { backingFolder, type CopyOptions, inspect, Qcow2Image } from "@vdc-os/qcow2";
 import { assertNotCancelled } from "./assert-not-cancelled.ts";
 import { assertVolumeSize } from "./create-request.ts";
-import { syncPath } from "./durable-file.ts";
 import { assertDepth, chainDepth } from "./chain-depth.ts";
 import { assertAttachmentSettled, servedOwner } from "./layer-changes.ts";
 import { lowestLayerOf } from "./layer-tree.ts";
-import { imageName, layerName } from "./pool-layout.ts";
 import { storageFailure } from "./storage-failure.ts";
 import type { ThinPool } from "./thin-pool.ts";
 import type { VolumeEntry } from "./volume-entry.ts";
@@ -49,13 +47,6 @@ export class Layering implements LayeringFacet {
           accessibleHosts: parent.record.request.accessibleHosts,
         },
         measure: () => this.#measure(input, parent, capacityBytes ?? parentBytes),
-        isQuick: true,
-        write: async (path, virtualSizeBytes) => {
-          const name = parentSnapshotId === undefined ? imageName : layerName(parentSnapshotId);
-          const backing = { path: `../${parentVolumeId}/${name}`, format: "qcow2" } as const;
-          createImageSync({ path, virtualSizeBytes, backing, durable: false, isHidden: true });
-          await syncPath(path);
-        },
       });
       return volumeOf(pool, entry);
     } catch (error) {

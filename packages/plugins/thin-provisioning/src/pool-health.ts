@@ -35,7 +35,8 @@ export async function volumeHealth(
   const { catalog, layout } = pool;
   const { record, volumeId } = entry;
   const { parentVolumeId, snapshots = [] } = record;
-  const paths = [layout.image(volumeId), ...snapshots.map(({ snapshotId }) => layout.layer(volumeId, snapshotId))];
+  const image = entry.isPristine ? [] : [layout.image(volumeId)];
+  const paths = [...image, ...snapshots.map(({ snapshotId }) => layout.layer(volumeId, snapshotId))];
   for (const path of paths) {
     try {
       const image = await inspect(path);

@@ -7,6 +7,7 @@ import { join } from "node:path";
  * | --- | --- |
  * | `pool.json` | the pool's id and format |
  * | `lock` | who has the pool open |
+ * | `log/<number>` | the pool's log: volumes whose folders need not be on disk yet, and those that were deleted |
  * | `volumes/<id>/disk.qcow2` | a volume's content; an overlay names `../<parent id>/disk.qcow2` |
  * | `volumes/<id>/<snapshot id>.qcow2` | what it held until a snapshot: a layer that `disk.qcow2` or another layer lies on; an overlay of the snapshot names `../<id>/<snapshot id>.qcow2` |
  * | `volumes/<id>/<checkpoint id>.changes` | which of its blocks changed since a checkpoint |
@@ -35,6 +36,10 @@ export class PoolLayout {
 
   get volumes(): string {
     return join(this.root, "volumes");
+  }
+
+  get log(): string {
+    return join(this.root, "log");
   }
 
   get trash(): string {

@@ -39,6 +39,8 @@ export interface OpenThinPoolOptions extends ThinProvisioningConfig {
   readonly clock?: Clock;
   /** Defaults to the machine's. */
   readonly random?: Random;
+  /** The least size of the segments of the pool's log, in bytes. Defaults to 1 MiB. */
+  readonly logSegmentBytes?: number;
 }
 
 /** How old the sum of what volumes take may be when a volume is admitted, in milliseconds. */
@@ -126,7 +128,8 @@ export class ThinPool {
     try {
       const poolId = await openIdentity(layout, options.random ?? systemRandom);
       const logger = options.logger ?? silentLogger;
-      const catalog = await VolumeCatalog.open(layout, logger);
+      const { logSegmentBytes } = options;
+      const catalog = await VolumeCatalog.open({ layout, logger, logSegmentBytes });
       const groups = await GroupCatalog.open(layout, logger);
       const pool = new ThinPool(options, { layout, lock, poolId, catalog, groups });
       for (const entry of catalog.entries) {
@@ -142,6 +145,7 @@ export class ThinPool {
 
   /** Gives the pool up. Attached volumes are served on. */
   close(): void {
+    this.catalog.close();
     this.#lock.release();
   }
 

@@ -9,11 +9,9 @@ import type {
   Volume,
   VolumeHealth,
 } from "@vdc-os/core/storage/v1";
-import { createImageSync } from "@vdc-os/qcow2";
 import { assertNotCancelled } from "./assert-not-cancelled.ts";
 import { childrenOf } from "./attachments.ts";
 import { emptyVolumeRequest } from "./create-request.ts";
-import { syncPath } from "./durable-file.ts";
 import { describePool } from "./describe-pool.ts";
 import { ChangedBlocks } from "./changed-blocks.ts";
 import { GroupSnapshots } from "./group-snapshots.ts";
@@ -28,7 +26,6 @@ import { Snapshots } from "./snapshots.ts";
 import { storageFailure } from "./storage-failure.ts";
 import type { ThinPool } from "./thin-pool.ts";
 import { volumeOf } from "./volume-of.ts";
-import { clusterBytesOf } from "./volume-record.ts";
 
 /** The vStorage API on a pool of qcow2 images. */
 export class ThinStorageProvider implements StorageProvider {
@@ -79,12 +76,6 @@ export class ThinStorageProvider implements StorageProvider {
           pool.assertCanPromise(input.capacityBytes);
           return input.capacityBytes;
         },
-        isQuick: true,
-        write: async (path, virtualSizeBytes) => {
-          const clusterSizeBytes = clusterBytesOf({ request });
-          createImageSync({ path, virtualSizeBytes, clusterSizeBytes, durable: false, isHidden: true });
-          await syncPath(path);
-        },
       });
       return volumeOf(pool, entry);
     } catch (error) {
@@ -99,40 +90,45 @@ export class ThinStorageProvider implements StorageProvider {
     const entry = catalog.find(volumeId);
     if (entry === undefined) return;
     const { name } = entry.record;
-    await entry.change(["content", "attachment"], "delete", async () => {
-      const { attachment } = entry.record;
-      if (attachment !== undefined) {
-        throw new VdcError("FAILED_PRECONDITION", `volume '${name}' is attached to host '${attachment.host}'`, {
-          reason: "VDC_VOLUME_ATTACHED",
-          details: { host: attachment.host, generation: attachment.generation },
-          blockers: [{ kind: "host", name: attachment.host }],
-        });
-      }
-      if (entry.children.size > 0) {
-        throw new VdcError("FAILED_PRECONDITION", `volume '${name}' has ${entry.children.size} overlays`, {
-          reason: "VDC_VOLUME_IS_PARENT",
-          blockers: childrenOf(entry, catalog),
-        });
-      }
-      if (entry.pins > 0) {
-        throw new VdcError("ABORTED", `an overlay of volume '${name}' is being made: try again`, {
-          reason: "VDC_VOLUME_BUSY",
-        });
-      }
-      await pool.layers.settle(entry, context);
-      const live = (entry.record.snapshots ?? []).filter(({ deleted }) => deleted !== true);
-      if (live.length > 0) {
-        throw new VdcError("FAILED_PRECONDITION", `volume '${name}' has ${live.length} snapshots`, {
-          reason: "VDC_VOLUME_HAS_SNAPSHOTS",
-          blockers: live.slice(0, 20).map((snapshot) => ({ kind: "snapshot", name: snapshot.name })),
-        });
-      }
-      try {
-        await catalog.remove(entry);
-      } catch (error) {
-        throw storageFailure(error, `deleting volume '${name}'`);
-      }
-    });
+    await entry.change(
+      ["content", "attachment"],
+      "delete",
+      async () => {
+        const { attachment } = entry.record;
+        if (attachment !== undefined) {
+          throw new VdcError("FAILED_PRECONDITION", `volume '${name}' is attached to host '${attachment.host}'`, {
+            reason: "VDC_VOLUME_ATTACHED",
+            details: { host: attachment.host, generation: attachment.generation },
+            blockers: [{ kind: "host", name: attachment.host }],
+          });
+        }
+        if (entry.children.size > 0) {
+          throw new VdcError("FAILED_PRECONDITION", `volume '${name}' has ${entry.children.size} overlays`, {
+            reason: "VDC_VOLUME_IS_PARENT",
+            blockers: childrenOf(entry, catalog),
+          });
+        }
+        if (entry.pins > 0) {
+          throw new VdcError("ABORTED", `an overlay of volume '${name}' is being made: try again`, {
+            reason: "VDC_VOLUME_BUSY",
+          });
+        }
+        await pool.layers.settle(entry, context);
+        const live = (entry.record.snapshots ?? []).filter(({ deleted }) => deleted !== true);
+        if (live.length > 0) {
+          throw new VdcError("FAILED_PRECONDITION", `volume '${name}' has ${live.length} snapshots`, {
+            reason: "VDC_VOLUME_HAS_SNAPSHOTS",
+            blockers: live.slice(0, 20).map((snapshot) => ({ kind: "snapshot", name: snapshot.name })),
+          });
+        }
+        try {
+          await catalog.remove(entry);
+        } catch (error) {
+          throw storageFailure(error, `deleting volume '${name}'`);
+        }
+      },
+      { isEnd: true },
+    );
   }
 
   async getVolume({ volumeId }: { readonly volumeId: string }, _context: OperationContext): Promise<Volume> {

@@ -4,7 +4,8 @@ import { basename, join } from "node:path";
 import { type Logger, VdcError } from "@vdc-os/core";
 import { removeUnfinishedWrites, syncDirectory, writeFileAtomic } from "@vdc-os/core/local";
 import { inspect, removeAbandonedClaims } from "@vdc-os/qcow2";
-import { FolderSync, syncPath, writeNewFile } from "./durable-file.ts";
+import { syncPath, writeNewFile } from "./durable-file.ts";
+import { PristineVolumes, type PristineVolumesOptions } from "./pristine-volumes.ts";
 import { lowestLayerOf } from "./layer-tree.ts";
 import { imageName, incomingPrefix, isVolumeId, layerName, type PoolLayout, recordName } from "./pool-layout.ts";
 import { VolumeEntry } from "./volume-entry.ts";
@@ -21,17 +22,17 @@ export interface NewVolume {
   readonly parentSnapshotId?: string | undefined;
   /** Checks that it may be made, and how large it becomes. Runs once its name is reserved. */
   measure(): number | Promise<number>;
-  /** Makes the image at a path, and makes its content durable. */
-  write(imagePath: string, capacityBytes: number): Promise<void>;
-  /** Whether `write` has made the file, under its name, when it returns its promise. Defaults to false. */
-  readonly isQuick?: boolean;
+  /** Makes the image at a path, and makes its content durable. Absent for an empty image that follows from the record: that is made without. */
+  readonly write?: (imagePath: string, capacityBytes: number) => Promise<void>;
 }
 
 /**
- * The volumes of a pool. The folders are the truth; what is in memory is rebuilt from them when the pool is opened.
+ * The volumes of a pool. The folders and the log are the truth; what is in memory is rebuilt from them when the pool is opened.
  *
- * A volume appears by one rename of a complete, synced folder, and goes by one rename into the trash, so that a kill at any instant
+ * A volume appears by one rename of a complete folder, and goes by one rename into the trash, so that a kill at any instant
  * leaves it whole or absent. What else a kill leaves is swept at the next opening.
+ *
+ * A volume that is empty at first is on disk as an entry of the log alone. Its folder comes later, and is on disk before anything else is done with the volume.
  */
 export class VolumeCatalog {
   readonly layout: PoolLayout;
@@ -39,28 +40,33 @@ export class VolumeCatalog {
   readonly #entries = new Map<string, VolumeEntry>();
   readonly #byName = new Map<string, VolumeEntry>();
   readonly #incoming = new Map<string, { readonly request: VolumeRequest; readonly done: Promise<VolumeEntry> }>();
-  readonly #volumesFolder: FolderSync;
-  readonly #trashFolder: FolderSync;
+  readonly #pristine: PristineVolumes;
   readonly #damaged: string[] = [];
   #sortedNames: readonly string[] | undefined;
   #provisionedBytes = 0;
 
-  private constructor(layout: PoolLayout) {
-    this.layout = layout;
-    this.#volumesFolder = new FolderSync(layout.volumes);
-    this.#trashFolder = new FolderSync(layout.trash);
+  private constructor(options: PristineVolumesOptions) {
+    this.layout = options.layout;
+    this.#pristine = new PristineVolumes(options);
   }
 
-  /** Reads a pool's folder, and sweeps what a kill left. The caller holds the pool's lock. */
-  static async open(layout: PoolLayout, logger: Logger): Promise<VolumeCatalog> {
-    const made = [layout.volumes, layout.trash].map((folder) => mkdirSync(folder, { recursive: true, mode: 0o700 }));
+  /** Reads a pool's folder, sweeps what a kill left, and makes again what a power loss took. The caller holds the pool's lock. */
+  static async open(options: PristineVolumesOptions): Promise<VolumeCatalog> {
+    const { layout, logger } = options;
+    const folders = [layout.volumes, layout.trash, layout.log];
+    const made = folders.map((folder) => mkdirSync(folder, { recursive: true, mode: 0o700 }));
     // What is synced in a folder is found again only by the folder's own name.
     if (made.some((folder) => folder !== undefined)) await syncDirectory(layout.root);
     for (const name of readdirSync(layout.trash)) rmSync(join(layout.trash, name), { recursive: true, force: true });
-    const catalog = new VolumeCatalog(layout);
+    const catalog = new VolumeCatalog(options);
     for (const name of readdirSync(layout.volumes)) {
-      if (name.startsWith(incomingPrefix)) rmSync(join(layout.volumes, name), { recursive: true, force: true });
-      else if (isVolumeId(name)) await catalog.#load(name, logger);
+      const isGone = name.startsWith(incomingPrefix) || catalog.#pristine.isDeleted(name);
+      if (isGone) rmSync(join(layout.volumes, name), { recursive: true, force: true });
+      else if (isVolumeId(name) && !catalog.#pristine.records.has(name)) await catalog.#load(name, logger);
+    }
+    for (const record of catalog.#pristine.records.values()) {
+      catalog.#add(catalog.#pristineEntry(record));
+      catalog.#provisionedBytes += record.capacityBytes;
     }
     for (const entry of catalog.#entries.values()) {
       const { parentVolumeId, parentSnapshotId } = entry.record;
@@ -119,9 +125,7 @@ export class VolumeCatalog {
         // While it is being deleted it is neither there nor gone.
         const change = present.changeIn("content");
         if (change === "delete") {
-          throw new VdcError("ABORTED", `volume '${volume.name}' is being deleted: try again`, {
-            reason: "VDC_VOLUME_BUSY",
-          });
+          throw isBeingDeleted(volume.name);
         }
         return present;
       }
@@ -141,6 +145,7 @@ export class VolumeCatalog {
   /** Changes a volume's record. Durable when it resolves; a reader sees the change only then. */
   update(entry: VolumeEntry, change: (record: VolumeRecord) => VolumeRecord): Promise<void> {
     const write = async (): Promise<void> => {
+      await entry.persist();
       const next = change(entry.record);
       if (next === entry.record || entry.removed) return;
       await writeFileAtomic(this.layout.record(entry.volumeId), formatRecord(next));
@@ -162,9 +167,15 @@ export class VolumeCatalog {
     const { volumeId, record } = entry;
     await entry.writing;
     entry.removed = true;
-    const trash = this.layout.discarded(volumeId);
+    const [folder, trash] = [this.layout.volume(volumeId), this.layout.discarded(volumeId)];
     try {
-      await rename(this.layout.volume(volumeId), trash);
+      const hasFolder = renameIfThere(folder, trash);
+      try {
+        await this.#pristine.remove(volumeId);
+      } catch (error) {
+        if (hasFolder) renameSync(trash, folder);
+        throw error;
+      }
     } catch (error) {
       entry.removed = false;
       throw error;
@@ -176,20 +187,29 @@ export class VolumeCatalog {
     this.snapshots.follow(entry, record, undefined);
     if (record.parentVolumeId !== undefined)
       this.find(record.parentVolumeId)?.setChild(volumeId, record.parentSnapshotId, false);
-    await Promise.all([this.#volumesFolder.sync(), this.#trashFolder.sync()]);
     await rm(trash, { recursive: true, force: true });
   }
 
+  /** Resolves when every volume has its files under its name. They are made by themselves a little later. */
+  filesMade(): Promise<void> {
+    return this.#pristine.filesMade();
+  }
+
+  /** Gives up what is open. What was begun is still written. */
+  close(): void {
+    this.#pristine.close();
+  }
+
   async #make(volume: NewVolume): Promise<VolumeEntry> {
-    const { volumeId } = volume;
+    const { volumeId, write } = volume;
     const parent = volume.parentVolumeId === undefined ? undefined : this.get(volume.parentVolumeId);
     const { parentSnapshotId } = volume;
     if (parentSnapshotId !== undefined) parent?.snapshotPins.push(parentSnapshotId);
     else if (parent !== undefined) parent.pins++;
     let reserved = 0;
-    const folder = this.layout.incoming(volumeId);
     try {
-      const capacityBytes = await volume.measure();
+      const measured = volume.measure();
+      const capacityBytes = typeof measured === "number" ? measured : await measured;
       this.#provisionedBytes += capacityBytes;
       reserved = capacityBytes;
       const record: VolumeRecord = {
@@ -203,29 +223,54 @@ export class VolumeCatalog {
         parentSnapshotId,
         highWater: 0,
       };
-      mkdirSync(folder, { mode: 0o700 });
-      // Both have ended when one has failed: the folder could not be removed under the other. All at once, since a file system makes what is asked for together durable together. The name that counts comes after all of them.
-      const written = volume.write(join(folder, imageName), capacityBytes);
-      const recorded = writeNewFile(join(folder, recordName), formatRecord(record));
-      const settled = await Promise.allSettled([written, recorded, volume.isQuick ? syncPath(folder) : undefined]);
-      for (const result of settled) if (result.status === "rejected") throw result.reason;
-      if (!volume.isQuick) await syncPath(folder);
-      renameSync(folder, this.layout.volume(volumeId));
-      try {
-        await this.#volumesFolder.sync();
-      } catch (error) {
-        await rename(this.layout.volume(volumeId), folder);
-        throw error;
-      }
-      return this.#add(new VolumeEntry(record));
+      if (write === undefined) await this.#pristine.add(record);
+      else await this.#makeByFolder(record, write);
+      return this.#add(write === undefined ? this.#pristineEntry(record) : new VolumeEntry(record));
     } catch (error) {
       this.#provisionedBytes -= reserved;
-      await rm(folder, { recursive: true, force: true });
       throw error;
     } finally {
       if (parentSnapshotId !== undefined) parent?.snapshotPins.splice(parent.snapshotPins.indexOf(parentSnapshotId), 1);
       else if (parent !== undefined) parent.pins--;
     }
+  }
+
+  /** Makes a volume whose folder is on disk when it appears. */
+  async #makeByFolder(record: VolumeRecord, write: NonNullable<NewVolume["write"]>): Promise<void> {
+    const { volumeId, capacityBytes } = record;
+    const folder = this.layout.incoming(volumeId);
+    try {
+      mkdirSync(folder, { mode: 0o700 });
+      // Both have ended when one has failed: the folder could not be removed under the other.
+      const written = write(join(folder, imageName), capacityBytes);
+      const recorded = writeNewFile(join(folder, recordName), formatRecord(record));
+      const settled = await Promise.allSettled([written, recorded]);
+      for (const result of settled) if (result.status === "rejected") throw result.reason;
+      await syncPath(folder);
+      renameSync(folder, this.layout.volume(volumeId));
+      try {
+        await this.#pristine.syncNames();
+      } catch (error) {
+        await rename(this.layout.volume(volumeId), folder);
+        throw error;
+      }
+    } catch (error) {
+      await rm(folder, { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  /** Brings the folder of a volume to the disk, and before it those of the volumes that it reads from: whoever opens it opens them. */
+  async #persist(entry: VolumeEntry): Promise<void> {
+    const { record } = entry;
+    if (record.parentVolumeId !== undefined) await this.find(record.parentVolumeId)?.persist();
+    if (entry.removed) throw isBeingDeleted(record.name);
+    await this.#pristine.persist(record);
+  }
+
+  #pristineEntry(record: VolumeRecord): VolumeEntry {
+    const entry: VolumeEntry = new VolumeEntry(record, () => this.#persist(entry));
+    return entry;
   }
 
   #add(entry: VolumeEntry): VolumeEntry {
@@ -285,5 +330,20 @@ export class VolumeCatalog {
       parentSnapshotId: standsAlone ? undefined : record.parentSnapshotId,
       changing: undefined,
     }));
+  }
+}
+
+function isBeingDeleted(name: string): VdcError {
+  return new VdcError("ABORTED", `volume '${name}' is being deleted: try again`, { reason: "VDC_VOLUME_BUSY" });
+}
+
+/** Renames what is there. Tells whether it was. */
+function renameIfThere(from: string, to: string): boolean {
+  try {
+    renameSync(from, to);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+    throw error;
   }
 }

@@ -21,9 +21,13 @@ export class VolumeEntry {
   /** The last write of the record, so that writes come one after the other. */
   writing: Promise<void> = Promise.resolve();
   readonly #changes = new Map<ChangeDomain, string>();
+  #bringToDisk: (() => Promise<void>) | undefined;
+  #persisting: Promise<void> | undefined;
 
-  constructor(record: VolumeRecord) {
+  /** With `bringToDisk`, its folder is not on disk yet, and that makes it so. */
+  constructor(record: VolumeRecord, bringToDisk?: () => Promise<void>) {
     this.record = record;
+    this.#bringToDisk = bringToDisk;
   }
 
   get volumeId(): string {
@@ -52,13 +56,41 @@ export class VolumeEntry {
     if (snapshotId !== undefined && children.size === 0) this.snapshotChildren.delete(snapshotId);
   }
 
+  /** Whether nobody has used it since it was made: then its files are what follows from its record, and may be absent. */
+  get isPristine(): boolean {
+    return this.#bringToDisk !== undefined;
+  }
+
+  /** Resolves when the volume's folder is on disk: before anything in it is changed. */
+  persist(): Promise<void> {
+    if (this.#bringToDisk === undefined || this.removed) return Promise.resolve();
+    this.#persisting ??= this.#bringToDisk().then(
+      () => {
+        this.#bringToDisk = undefined;
+      },
+      (error) => {
+        this.#persisting = undefined;
+        throw error;
+      },
+    );
+    return this.#persisting;
+  }
+
   /** What changes it now, if anything does. */
   changeIn(domain: ChangeDomain): string | undefined {
     return this.#changes.get(domain);
   }
 
-  /** Runs a change alone in its domains. Throws `ABORTED` when another one runs there: the caller tries again. */
-  async change<T>(domains: readonly ChangeDomain[], what: string, run: () => Promise<T>): Promise<T> {
+  /**
+   * Runs a change alone in its domains, once the volume's folder is on disk; with `isEnd` the change needs no folder. Throws `ABORTED` when another
+   * one runs there: the caller tries again.
+   */
+  async change<T>(
+    domains: readonly ChangeDomain[],
+    what: string,
+    run: () => Promise<T>,
+    { isEnd = false }: { readonly isEnd?: boolean } = {},
+  ): Promise<T> {
     for (const domain of domains) {
       const running = this.#changes.get(domain);
       if (running !== undefined) {
@@ -70,6 +102,7 @@ export class VolumeEntry {
     }
     for (const domain of domains) this.#changes.set(domain, what);
     try {
+      if (!isEnd && this.#bringToDisk !== undefined) await this.persist();
       return await run();
     } finally {
       for (const domain of domains) this.#changes.delete(domain);

@@ -119,6 +119,11 @@ export function formatRecord(record: VolumeRecord): string {
   return `${JSON.stringify(volumeRecord.parse(record), undefined, 2)}\n`;
 }
 
+/** Takes what was read for a record. Throws when it is none. */
+export function parseRecord(data: unknown): VolumeRecord {
+  return volumeRecord.parse(data);
+}
+
 /** Reads a record. Throws `DATA_LOSS` when it is not one, and passes what the file system throws. */
 export function readRecord(path: string): VolumeRecord {
   const text = readFileSync(path, "utf8");

@@ -1,7 +1,4 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
-import fs from "node:fs";
-import fsPromises from "node:fs/promises";
-import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { isVdcError } from "@vdc-os/core";
@@ -14,6 +11,7 @@ import { ThinStorageProvider } from "../src/thin-storage-provider.ts";
 import { type CrashStateOptions, crashState, writeCrashState } from "./crash-state.ts";
 import { CrashWorld, differingUnits, type Moment, mismatch } from "./crash-world.ts";
 import { FileRecorder } from "./file-recorder.ts";
+import { before, type Identity, killed, pretendToBe, rebooted } from "./identity.ts";
 import { ModelDisk, unitBytes } from "./model-disk.ts";
 import { createTestHost, hostsOf } from "./test-host.ts";
 import { connectTo, context } from "./test-pool.ts";
@@ -22,41 +20,6 @@ const units = 16;
 const isDeep = process.env.VDC_DEEP !== undefined;
 /** Nothing here has to last, and every state is written and read once. */
 const fastFolder = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
-
-/** What a process learns of itself and its machine. */
-interface Identity {
-  readonly bootId: string;
-  /** Field 22 of `/proc/PID/stat`: two processes of one boot differ in it at least. */
-  readonly startTime: string;
-}
-
-const before: Identity = { bootId: "the-boot-before", startTime: "1" };
-const killed: Identity = { bootId: "the-boot-before", startTime: "2" };
-const rebooted: Identity = { bootId: "the-boot-after", startTime: "1" };
-
-/** Lets this process be another one, as far as the claims on files go, or see another boot. */
-function pretendToBe({ bootId, startTime }: Identity): Disposable {
-  const [sync, promised] = [fs.readFileSync, fsPromises.readFile];
-  const pretended = (path: unknown): string | undefined => {
-    if (path === "/proc/sys/kernel/random/boot_id") return bootId;
-    const isOwn = path === "/proc/self/stat" || path === `/proc/${process.pid}/stat`;
-    return isOwn ? `1 (node) S ${"0 ".repeat(18)}${startTime} 0` : undefined;
-  };
-  Reflect.set(fs, "readFileSync", (path: string, options: undefined) => pretended(path) ?? sync(path, options));
-  Reflect.set(
-    fsPromises,
-    "readFile",
-    async (path: string, options: undefined) => pretended(path) ?? promised(path, options),
-  );
-  syncBuiltinESMExports();
-  return {
-    [Symbol.dispose]() {
-      Reflect.set(fs, "readFileSync", sync);
-      Reflect.set(fsPromises, "readFile", promised);
-      syncBuiltinESMExports();
-    },
-  };
-}
 
 async function open(folder: string) {
   const host = createTestHost("host-a", join(folder, "a"), "here");

@@ -35,9 +35,10 @@ export class FileRecorder implements Disposable {
   readonly #restore: (() => void)[] = [];
   #nodes = 0;
 
-  /** `root` is an empty folder. */
+  /** What is below `root` already is what the first events make, and durable. */
   constructor(root: string) {
     this.root = root;
+    this.#adopt(root);
     this.#replaceSync();
     this.#replacePromises();
     syncBuiltinESMExports();
@@ -46,6 +47,21 @@ export class FileRecorder implements Disposable {
   [Symbol.dispose](): void {
     for (const restore of this.#restore) restore();
     syncBuiltinESMExports();
+  }
+
+  #adopt(folder: string): void {
+    for (const entry of fs.readdirSync(folder, { withFileTypes: true })) {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory()) {
+        this.#madeFolder(path);
+        this.#adopt(path);
+        continue;
+      }
+      const node = this.#opened(path, "wx");
+      this.#written(node, fs.readFileSync(path), 0);
+      this.#synced(node, this.events.length);
+    }
+    this.#synced(this.#find(folder), this.events.length);
   }
 
   #replaceSync(): void {

@@ -49,6 +49,7 @@ it("has after a kill at any moment what was acknowledged, and nothing half made"
       for (const volumeId of deleting) if (!present.has(volumeId)) expect(found.has(volumeId)).toBe(false);
       for (const volumeId of found) present.add(volumeId);
       for (const volumeId of [...present]) if (!found.has(volumeId)) present.delete(volumeId);
+      await pool.catalog.filesMade();
       expect(readdirSync(pool.layout.trash)).toEqual([]);
       expect(new Set(readdirSync(pool.layout.volumes))).toEqual(volumes);
       let provisioned = 0;

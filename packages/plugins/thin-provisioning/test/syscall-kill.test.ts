@@ -86,6 +86,7 @@ async function verify(directory: string, present: ReadonlySet<string>, deleting:
   try {
     const { catalog, layout } = pool;
     expect(catalog.damaged).toEqual([]);
+    await catalog.filesMade();
     expect(readdirSync(layout.trash)).toEqual([]);
     const found = new Set<string>();
     const folders: string[] = [];
