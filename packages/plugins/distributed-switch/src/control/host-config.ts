@@ -56,11 +56,28 @@ function switchPart(state: DesiredState, record: SwitchRecord, own: HostRecord):
     vniBase,
     mtu: spec.mtu,
     peers: spec.members.flatMap(({ host }) => peerOf(state, host, own, ports)),
-    ports: ports
-      .filter((port) => port.connected && port.host === own.host)
+    ports: [...ports]
       .sort((a, b) => (a.portKey < b.portKey ? -1 : 1))
+      .flatMap((port) => attachmentsAt(port, own.host))
       .flatMap((port) => hostPort(spec, port)),
+    redirects: ports
+      .flatMap(({ mac, move }) =>
+        move?.state === "activated" && move.sourceHost === own.host ? [{ mac, peer: move.targetHost }] : [],
+      )
+      .sort((a, b) => (a.mac < b.mac ? -1 : 1)),
   };
+}
+
+/** A port as it is at a host: of its owner, and of the next one while it moves there. */
+function attachmentsAt(port: PortRecord, host: string): readonly PortRecord[] {
+  const { move } = port;
+  const here = port.connected && port.host === host ? [port] : [];
+  if (move?.targetHost !== host || (move.state !== "prepared" && move.state !== "switching")) return here;
+  const { attachment, generation, path } = move;
+  return [
+    ...here,
+    { ...port, host, attachment, generation, path, gate: move.state === "prepared" ? "drop" : move.gate },
+  ];
 }
 
 /** None for the host itself, and for one whose endpoint is not known yet. */

@@ -49,7 +49,7 @@ export class PortControl {
     const before = this.#admit(input);
     if (before?.connected === true && before.generation < generation) {
       await this.#cut(switchId, [portKey], { upTo: generation - 1, lowest: generation });
-      await this.#confirmCut(switchId, portKey);
+      await this.confirmCut(switchId, portKey);
     }
     const member = this.#member(host);
     // Nothing is kept of an owner whose host can't be reached: it will be asked for again.
@@ -83,7 +83,7 @@ export class PortControl {
   async revoke({ switchId, portKey, generation }: OwnedPort): Promise<void> {
     findPort(this.#state, switchId, portKey);
     await this.#cut(switchId, [portKey], { upTo: generation, lowest: generation + 1 });
-    await this.#confirmCut(switchId, portKey);
+    await this.confirmCut(switchId, portKey);
   }
 
   /** Disconnects the connected ports that are not known. Returns their keys. */
@@ -148,7 +148,8 @@ export class PortControl {
     }
     if (before?.connected === true && isDeepStrictEqual(before.setting, setting))
       return { writes: [], result: undefined };
-    const attachment = before?.connected === true ? before.attachment : (before?.attachment ?? 0) + 1;
+    const next = Math.max(before?.attachment ?? 0, before?.move?.attachment ?? 0) + 1;
+    const attachment = before?.connected === true ? before.attachment : next;
     const value: PortRecord = {
       switchId,
       portKey,
@@ -160,7 +161,7 @@ export class PortControl {
       attachment,
       connected: true,
       gate: before?.connected === true ? before.gate : (input.gate ?? "open"),
-      path: before?.connected === true ? before.path : this.#socketPath(host, portId(switchId, portKey), attachment),
+      path: before?.connected === true ? before.path : this.socketPath(host, switchId, portKey, attachment),
       carried: before?.carried ?? noCounters,
       cuts: before?.cuts ?? [],
       ...(owner === undefined ? {} : { owner }),
@@ -170,10 +171,11 @@ export class PortControl {
     return { writes: [{ kind: "port", switchId, portKey, value }], result: undefined };
   }
 
-  #socketPath(host: string, id: string, attachment: number): string {
+  /** Where the VM monitor of an attachment listens on its host. */
+  socketPath(host: string, switchId: string, portKey: string, attachment: number): string {
     const record = this.#state.hosts.get(host);
     if (record === undefined) throw hostFailure(host, new Error("its folder is not known"));
-    const path = join(record.directory, "run", `${id}.${attachment}`);
+    const path = join(record.directory, "run", `${portId(switchId, portKey)}.${attachment}`);
     if (Buffer.byteLength(path) <= longestSocketPath) return path;
     throw new VdcError(
       "FAILED_PRECONDITION",
@@ -200,6 +202,10 @@ export class PortControl {
           lowest: Math.max(record.lowest, lowest),
           connected: record.connected && !ends,
           cuts: ends ? [...record.cuts, { host, attachment, generation, mac }] : record.cuts,
+          // Whoever ends the owner, or keeps the next one out, ends its move.
+          ...(record.move?.state === "prepared" || record.move?.state === "switching"
+            ? { move: { ...record.move, state: "aborted" } }
+            : {}),
         };
         return [{ kind: "port", switchId, portKey, value }];
       });
@@ -211,7 +217,7 @@ export class PortControl {
    * Resolves when earlier owners of a port reach nobody: their hosts have let go of the port, or every other host that can be reached
    * refuses frames from its address from them. Where a port may use other addresses that is no fence, and only the first counts.
    */
-  async #confirmCut(switchId: string, portKey: string): Promise<void> {
+  async confirmCut(switchId: string, portKey: string): Promise<void> {
     const pending = (): readonly string[] => [
       ...new Set(this.#state.port(switchId, portKey)?.cuts.map(({ host }) => host)),
     ];

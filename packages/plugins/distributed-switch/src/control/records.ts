@@ -2,12 +2,40 @@ import type { JsonObject, OwnerStamp } from "@vdc-os/core";
 import type { PortGate, PortSetting, SwitchSpec } from "@vdc-os/core/network/v1";
 import type { PortCounters } from "../process/process-protocol.ts";
 
+/** A spec that was applied on trial. The last one of its switch, also when it has ended. */
+export interface TrialRecord {
+  readonly token: string;
+  readonly generation: number;
+  readonly previous: { readonly spec: SwitchSpec; readonly generation: number };
+  /** When it is taken back, in milliseconds since 1970. */
+  readonly deadline: number;
+  readonly state: "waits" | "confirmed" | "rolledBack";
+}
+
 /** A switch as it is kept. */
 export interface SwitchRecord {
   readonly spec: SwitchSpec;
   readonly generation: number;
   /** Where its VNIs start. Given out once, and never changed. */
   readonly vniBase: number;
+  /** The highest generation that was taken back. */
+  readonly spent?: number;
+  readonly trial?: TrialRecord;
+}
+
+/** A port's move to another host: the one under way, or the last one. */
+export interface MoveRecord {
+  readonly ticket: string;
+  readonly sourceHost: string;
+  readonly targetHost: string;
+  /** The new owner's. */
+  readonly generation: number;
+  /** Of the target: it is counted from when the move is prepared, and the port's once it is activated. */
+  readonly attachment: number;
+  readonly path: string;
+  readonly gate: PortGate;
+  /** `switching`: the target is open, and the source not cut off yet. */
+  readonly state: "prepared" | "switching" | "activated" | "completed" | "aborted";
 }
 
 /** An attachment that was ended, and whose host has not said yet that it is gone. */
@@ -41,6 +69,7 @@ export interface PortRecord {
   /** The vendor's own data. */
   readonly opaque?: JsonObject;
   readonly cuts: readonly PendingCut[];
+  readonly move?: MoveRecord;
 }
 
 /** A host that has a switch process, or is about to. */

@@ -19,7 +19,7 @@ import type {
   SwitchSpec,
   SwitchStatus,
 } from "@vdc-os/core/network/v1";
-import { MAX_VNI_BASE, VNIS_PER_SWITCH } from "../dataplane/segment.ts";
+import { ConfigArchiveControl } from "./config-archive.ts";
 import { describeSwitch } from "./describe-switch.ts";
 import type { DesiredState, Write } from "./desired-state.ts";
 import { effectiveSettingFacet, gateFacet } from "./facets.ts";
@@ -28,8 +28,11 @@ import { HostMember, type HostMemberOptions } from "./host-member.ts";
 import { unknownMember } from "./member-state.ts";
 import { PortControl } from "./port-control.ts";
 import { PortCounterReader } from "./port-counter-reader.ts";
-import type { PortRecord, SwitchRecord } from "./records.ts";
+import { PortMigrationControl } from "./port-migration.ts";
+import { PortStateTransfer } from "./port-state-transfer.ts";
+import type { PortRecord } from "./records.ts";
 import { refusedSpec } from "./refused-spec.ts";
+import { specChange } from "./switch-changes.ts";
 import { statusOf } from "./switch-status.ts";
 import { validateSwitch } from "./validate-switch.ts";
 
@@ -48,6 +51,7 @@ export class SwitchControl implements DistributedSwitch {
   readonly #ports: PortControl;
   readonly #statistics: PortCounterReader;
   readonly #members = new Map<string, HostMember>();
+  readonly #archive: ConfigArchiveControl;
   readonly #watchers = new Set<() => void>();
   #closed = false;
 
@@ -59,7 +63,23 @@ export class SwitchControl implements DistributedSwitch {
     this.#statistics = new PortCounterReader({ state: options.state, member });
     const find = (switchId: string, portKey: string): PortRecord => findPort(options.state, switchId, portKey);
     const port = { find, member, state: options.state };
-    this.facets = { gate: gateFacet(port), securityPolicy: effectiveSettingFacet(port) };
+    this.#archive = new ConfigArchiveControl({
+      state: options.state,
+      clock: options.clock,
+      validate: (spec) => validateSwitch(spec, options),
+    });
+    const transfer = new PortStateTransfer({
+      state: options.state,
+      member,
+      statistics: async (switchId, portKey) => (await this.#statistics.read({ switchId, portKeys: [portKey] }))[0],
+    });
+    const migration = new PortMigrationControl({ state: options.state, member, ports: this.#ports, transfer });
+    this.facets = {
+      gate: gateFacet(port),
+      migration: migration.facet,
+      securityPolicy: effectiveSettingFacet(port),
+      configArchive: this.#archive.facet,
+    };
   }
 
   /** Begins to look after the hosts. */
@@ -70,6 +90,7 @@ export class SwitchControl implements DistributedSwitch {
   /** For the desired state: something in it changed. */
   onChange(): void {
     if (this.#closed) return;
+    this.#archive.onChange();
     const wanted = new Set(this.#state.hosts.keys());
     for (const { spec } of this.#state.switches.values()) for (const { host } of spec.members) wanted.add(host);
     for (const host of wanted) this.#member(host);
@@ -85,6 +106,7 @@ export class SwitchControl implements DistributedSwitch {
   /** Stops looking after the hosts. Their processes go on. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#archive.close();
     this.#notify();
     await Promise.all([...this.#members.values()].map((member) => member.close()));
   }
@@ -106,27 +128,10 @@ export class SwitchControl implements DistributedSwitch {
   ): Promise<{ readonly generation: number }> {
     const problems = validateSwitch(spec, this.#options);
     if (problems.length > 0) throw refusedSpec(`switch '${spec.switchId}'`, problems);
-    return this.#state.change(() => {
-      const known = this.#state.switches.get(spec.switchId);
-      if (known !== undefined && generation < known.generation) {
-        throw new VdcError(
-          "ABORTED",
-          `switch '${spec.switchId}' has generation ${known.generation} already, and ${generation} is older`,
-          { reason: "VDC_STALE_GENERATION", retryable: false },
-        );
-      }
-      if (known !== undefined && generation === known.generation) {
-        if (isDeepStrictEqual(known.spec, spec)) return { writes: [], result: { generation } };
-        throw new VdcError(
-          "ABORTED",
-          `generation ${generation} of switch '${spec.switchId}' is taken by another spec: use a higher one`,
-          { reason: "VDC_GENERATION_TAKEN", retryable: false },
-        );
-      }
-      const vniBase = known?.vniBase ?? this.#freeVniBase();
-      const value: SwitchRecord = { spec, generation, vniBase };
-      return { writes: [{ kind: "switch", id: spec.switchId, value }], result: { generation } };
-    });
+    return this.#state.change(() => ({
+      writes: specChange(this.#state, spec, generation),
+      result: { generation },
+    }));
   }
 
   async removeSwitch({ switchId }: { readonly switchId: string }, _context: OperationContext): Promise<void> {
@@ -245,12 +250,6 @@ export class SwitchControl implements DistributedSwitch {
       if (!this.#closed) member.start();
     }
     return member;
-  }
-
-  #freeVniBase(): number {
-    const taken = new Set([...this.#state.switches.values()].map(({ vniBase }) => vniBase));
-    for (let base = VNIS_PER_SWITCH; base <= MAX_VNI_BASE; base += VNIS_PER_SWITCH) if (!taken.has(base)) return base;
-    throw new VdcError("RESOURCE_EXHAUSTED", "all tunnel identifiers are taken: remove a switch", { retryable: false });
   }
 
   #notify(): void {

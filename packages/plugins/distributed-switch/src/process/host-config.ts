@@ -26,6 +26,8 @@ export interface HostSwitchPart {
   readonly mtu: number;
   readonly peers: readonly TunnelPeer[];
   readonly ports: readonly HostPort[];
+  /** Addresses of ports that have moved away just now: what comes here for them goes on to that peer. */
+  readonly redirects: readonly { readonly mac: string; readonly peer: string }[];
 }
 
 /** All that a host's switch process should be. Plain data; the control side derives it from the desired state alone. */
@@ -52,6 +54,7 @@ export const hostConfigSchema: z.ZodType<HostConfig> = z.object({
       vniBase: z.int(),
       mtu: z.int(),
       peers: z.array(z.custom<TunnelPeer>((value) => typeof value === "object" && value !== null)),
+      redirects: z.array(z.object({ mac: z.string(), peer: z.string() })),
       ports: z.array(
         z.object({
           id: z.string(),

@@ -73,6 +73,7 @@ export class SwitchProcess {
         const { moved } = await this.#plane.discard(attachmentKey(this.#owned(params)));
         return { discarded: moved };
       }),
+      setGate: queued((params) => this.#setGate(params)),
       effectiveSetting: queued(async (params) => this.#port(params).settings),
     };
   }
@@ -224,6 +225,14 @@ export class SwitchProcess {
     for (const [key, counters] of before) if (!live.has(key)) this.#base.set(key, finalCounters(counters));
     const gone = [...this.#base.keys()].filter((key) => !live.has(key));
     for (const key of gone.slice(0, Math.max(0, gone.length - retiredLimit))) this.#base.delete(key);
+  }
+
+  /** For a move of the port: until the next configuration, which says again what the gate should be. */
+  async #setGate(params: Json): Promise<object> {
+    const { id, attachment, gate } = params as { id: string; attachment: number; gate: HostPort["gate"] };
+    await this.#plane.setGate(attachmentKey({ id, attachment }), gate);
+    this.#changed();
+    return {};
   }
 
   #port(params: Json): HostPort {

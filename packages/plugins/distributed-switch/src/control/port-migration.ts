@@ -1,0 +1,229 @@
+import { randomUUID } from "node:crypto";
+import { VdcError } from "@vdc-os/core";
+import type { MigrationTicket, PortMigrationFacet } from "@vdc-os/core/network/v1";
+import type { DesiredState, Write } from "./desired-state.ts";
+import { findPort, findSwitch } from "./find-switch.ts";
+import { settingOf } from "./host-config.ts";
+import type { HostMember } from "./host-member.ts";
+import { hostFailure } from "./member-state.ts";
+import type { PortControl } from "./port-control.ts";
+import { fencedError, fencingOf } from "./port-ownership.ts";
+import type { PortStateTransfer } from "./port-state-transfer.ts";
+import type { MoveRecord, PortRecord } from "./records.ts";
+
+/** What moving ports needs of the switch. */
+export interface PortMigrationOptions {
+  readonly state: DesiredState;
+  readonly member: (host: string) => HostMember;
+  readonly ports: Pick<PortControl, "confirmCut" | "socketPath">;
+  readonly transfer: PortStateTransfer;
+}
+
+type Step = { readonly writes: readonly Write[]; readonly result: PortRecord };
+
+/**
+ * Moves ports between hosts. A ticket is part of the port's record, so that it outlives everybody.
+ *
+ * To activate: the source holds what its VM sends; the target opens, and takes over what is the port's; then the port is the target's, the source
+ * lets go, and sends on to the target what still comes to it for the port. Each step is durable before a host is told, and the next activation takes up
+ * where a crash left.
+ */
+export class PortMigrationControl {
+  readonly facet: PortMigrationFacet;
+  readonly #options: PortMigrationOptions;
+
+  constructor(options: PortMigrationOptions) {
+    this.#options = options;
+    const { state, transfer } = options;
+    this.facet = {
+      prepareMigration: (input) => this.#prepare(input),
+      activateMigration: ({ ticket }) => this.#activate(ticket),
+      completeMigration: async ({ ticket }) => {
+        const record = this.#find(ticket);
+        await options.ports.confirmCut(record.switchId, record.portKey);
+        return this.#end(ticket, ["activated"], "completed");
+      },
+      abortMigration: ({ ticket }) => this.#end(ticket, ["prepared"], "aborted"),
+      listMigrations: async ({ switchId }) => {
+        findSwitch(state, switchId);
+        return state
+          .portsOf(switchId)
+          .filter(({ move }) => isUnderWay(move))
+          .map((record) => this.#ticketOf(record));
+      },
+      exportPortState: ({ switchId, portKey }) => transfer.exportState(findPort(state, switchId, portKey)),
+      importPortState: ({ switchId, portKey, state: moved }) =>
+        transfer.importState(findPort(state, switchId, portKey), moved),
+    };
+  }
+
+  async #prepare(input: {
+    readonly switchId: string;
+    readonly portKey: string;
+    readonly targetHost: string;
+    readonly generation: number;
+  }): Promise<MigrationTicket> {
+    const { switchId, portKey, targetHost, generation } = input;
+    const { state, member } = this.#options;
+    const target = member(targetHost);
+    const admit = (): { readonly record: PortRecord; readonly known: MoveRecord | undefined } => {
+      const record = findPort(state, switchId, portKey);
+      const { spec } = findSwitch(state, switchId);
+      const { move } = record;
+      if (move !== undefined && isUnderWay(move)) {
+        if (move.targetHost === targetHost && move.generation === generation) return { record, known: move };
+        throw new VdcError("FAILED_PRECONDITION", `port '${portKey}' is moving to host '${move.targetHost}' already`, {
+          reason: "VDC_PORT_MOVING",
+        });
+      }
+      if (!record.connected) {
+        throw new VdcError("FAILED_PRECONDITION", `port '${portKey}' is not connected, so there is nothing to move`, {
+          reason: "VDC_NOT_CONNECTED",
+        });
+      }
+      if (generation <= record.generation || generation < record.lowest) throw fencedError(record, generation);
+      if (!spec.members.some(({ host }) => host === targetHost)) {
+        throw new VdcError("FAILED_PRECONDITION", `host '${targetHost}' is not a member of switch '${switchId}'`, {
+          reason: "VDC_NOT_A_MEMBER",
+        });
+      }
+      return { record, known: undefined };
+    };
+    // A target that can't be reached is refused before anything is kept of the move.
+    if (admit().known === undefined) await target.converge();
+    const prepared = await state.change((): Step => {
+      const { record, known } = admit();
+      if (known !== undefined) return { writes: [], result: record };
+      const attachment = Math.max(record.attachment, record.move?.attachment ?? 0) + 1;
+      const move: MoveRecord = {
+        ticket: randomUUID(),
+        sourceHost: record.host,
+        targetHost,
+        generation,
+        attachment,
+        path: this.#options.ports.socketPath(targetHost, switchId, portKey, attachment),
+        gate: record.gate,
+        state: "prepared",
+      };
+      return put({ ...record, move });
+    });
+    await target.converge();
+    return this.#ticketOf(prepared);
+  }
+
+  async #activate(ticket: string): Promise<MigrationTicket> {
+    const { state, member, transfer, ports } = this.#options;
+    const found = this.#find(ticket);
+    const { switchId, portKey } = found;
+    const { move } = found;
+    if (move?.state === "activated") return this.#ticketOf(found);
+    mustBe(found, ["prepared", "switching"]);
+    const { sourceHost, targetHost } = move as MoveRecord;
+    // The source may be lost: then it is cut off by the others.
+    await transfer.holdAtSource(found).catch(() => undefined);
+    await state.change((): Step => {
+      const record = this.#find(ticket);
+      mustBe(record, ["prepared", "switching"]);
+      return put({ ...record, move: { ...(record.move as MoveRecord), state: "switching" } });
+    });
+    try {
+      await member(targetHost).converge();
+    } catch (error) {
+      await state.change((): Step => {
+        const record = this.#find(ticket);
+        if (record.move?.state !== "switching") return { writes: [], result: record };
+        return put({ ...record, move: { ...record.move, state: "prepared" } });
+      });
+      await transfer.releaseAtSource(found).catch(() => undefined);
+      throw hostFailure(targetHost, error);
+    }
+    const activated = await state.change((): Step => {
+      const record = this.#find(ticket);
+      mustBe(record, ["switching"]);
+      const next = record.move as MoveRecord;
+      const { host, attachment, generation, mac } = record;
+      return put({
+        ...record,
+        host: next.targetHost,
+        attachment: next.attachment,
+        generation: next.generation,
+        lowest: Math.max(record.lowest, next.generation),
+        path: next.path,
+        gate: next.gate,
+        cuts: [...record.cuts, { host, attachment, generation, mac }],
+        move: { ...next, state: "activated" },
+      });
+    });
+    await member(sourceHost)
+      .converge()
+      .catch(() => undefined);
+    await ports.confirmCut(switchId, portKey).catch(() => undefined);
+    return this.#ticketOf(activated);
+  }
+
+  async #end(
+    ticket: string,
+    from: readonly MoveRecord["state"][],
+    to: "completed" | "aborted",
+  ): Promise<MigrationTicket> {
+    const { state, member } = this.#options;
+    const ended = await state.change((): Step => {
+      const record = this.#find(ticket);
+      if (record.move?.state === to) return { writes: [], result: record };
+      mustBe(record, from);
+      return put({ ...record, move: { ...(record.move as MoveRecord), state: to } });
+    });
+    const { sourceHost, targetHost } = ended.move as MoveRecord;
+    // A host that can't be reached now lets go when it returns.
+    await Promise.allSettled([sourceHost, targetHost].map((host) => member(host).converge()));
+    return this.#ticketOf(ended);
+  }
+
+  #find(ticket: string): PortRecord {
+    const { state } = this.#options;
+    for (const switchId of state.switches.keys()) {
+      const found = state.portsOf(switchId).find(({ move }) => move?.ticket === ticket);
+      if (found !== undefined) return found;
+    }
+    throw new VdcError("NOT_FOUND", `there is no move '${ticket}'`);
+  }
+
+  #ticketOf(record: PortRecord): MigrationTicket {
+    const { switchId, portKey } = record;
+    const { ticket, sourceHost, targetHost, generation, path, state } = record.move as MoveRecord;
+    const setting = settingOf(findSwitch(this.#options.state, switchId).spec, record);
+    return {
+      ticket,
+      switchId,
+      portKey,
+      sourceHost,
+      targetHost,
+      target: {
+        switchId,
+        portKey,
+        host: targetHost,
+        generation,
+        attachment: { kind: "qemu-stream", path },
+        fencing: fencingOf(setting),
+      },
+      state: state === "switching" ? "prepared" : state,
+    };
+  }
+}
+
+/** Whether a move has begun and not ended. */
+export function isUnderWay(move: MoveRecord | undefined): boolean {
+  return move !== undefined && move.state !== "completed" && move.state !== "aborted";
+}
+
+function put(value: PortRecord): Step {
+  const { switchId, portKey } = value;
+  return { writes: [{ kind: "port", switchId, portKey, value }], result: value };
+}
+
+function mustBe({ portKey, move }: PortRecord, states: readonly MoveRecord["state"][]): void {
+  if (move !== undefined && states.includes(move.state)) return;
+  throw new VdcError("FAILED_PRECONDITION", `the move of port '${portKey}' is ${move?.state}`, {
+    reason: "VDC_MOVE_STATE",
+  });
+}

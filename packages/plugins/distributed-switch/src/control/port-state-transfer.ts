@@ -1,0 +1,73 @@
+import type { Json } from "@vdc-os/core";
+import type { PortSetting, PortState, PortStatistics } from "@vdc-os/core/network/v1";
+import { addCounters, finalCounters } from "../process/port-counters.ts";
+import type { DesiredState } from "./desired-state.ts";
+import { findPort, findSwitch } from "./find-switch.ts";
+import { portId, settingOf } from "./host-config.ts";
+import type { HostMember } from "./host-member.ts";
+import type { PortRecord } from "./records.ts";
+
+/** What moving a port's state needs of the switch. */
+export interface PortStateTransferOptions {
+  readonly state: DesiredState;
+  readonly member: (host: string) => HostMember;
+  readonly statistics: (switchId: string, portKey: string) => Promise<PortStatistics | undefined>;
+}
+
+/** Takes what is a port's, and neither its owner's nor its host's, from one attachment to another. */
+export class PortStateTransfer {
+  readonly #options: PortStateTransferOptions;
+
+  constructor(options: PortStateTransferOptions) {
+    this.#options = options;
+  }
+
+  async exportState(record: PortRecord): Promise<PortState> {
+    const { switchId, portKey } = record;
+    const { spec } = findSwitch(this.#options.state, switchId);
+    const statistics = await this.#options.statistics(switchId, portKey);
+    const counters = statistics ?? { portKey, ...finalCounters(record.carried) };
+    return {
+      portKey,
+      setting: settingOf(spec, record) as PortSetting,
+      statistics: counters,
+      learnedMacs: [],
+      mirrorSessions: (spec.mirrors ?? [])
+        .filter(({ sourcePorts }) => sourcePorts.includes(portKey))
+        .map(({ name }) => name),
+      opaque: record.opaque === undefined ? {} : { vendor: record.opaque },
+    };
+  }
+
+  /** Counters go on from there. */
+  async importState(record: PortRecord, moved: PortState): Promise<void> {
+    const { switchId, portKey } = record;
+    const { state } = this.#options;
+    await state.change(() => {
+      const current = findPort(state, switchId, portKey);
+      const { portKey: _, ...counters } = moved.statistics;
+      const value: PortRecord = { ...current, carried: addCounters(current.carried, finalCounters(counters)) };
+      return { writes: [{ kind: "port", switchId, portKey, value }], result: undefined };
+    });
+  }
+
+  /** The source keeps what its VM sends, so that two owners never speak at once. Lasts until it is cut off or released. */
+  async holdAtSource(record: PortRecord): Promise<void> {
+    await this.#ask(record, record.host, "setGate", record.attachment, { gate: "hold" });
+  }
+
+  async releaseAtSource(record: PortRecord): Promise<void> {
+    await this.#ask(record, record.host, "setGate", record.attachment, { gate: record.gate });
+  }
+
+  #ask(
+    { switchId, portKey }: PortRecord,
+    host: string,
+    method: string,
+    attachment: number,
+    params: { readonly [name: string]: Json },
+  ): Promise<Json> {
+    const id = portId(switchId, portKey);
+    return this.#options.member(host).request(method, { id, attachment, ...params });
+  }
+}
