@@ -37,7 +37,26 @@ function countTests() {
     (file) => file.status === "failed" && file.assertionResults.length === 0,
   );
   counts.failed += report.numFailedTests + unloadable.length;
+  printMutationTable(
+    report.testResults.flatMap((file) => file.assertionResults.flatMap(({ meta }) => meta?.proof ?? [])),
+  );
   if (report.success !== true && counts.failed === 0) counts.failed = 1;
+}
+
+/** What the proofs of the certification suites found: each requirement must catch a plugin that breaks it. */
+function printMutationTable(proofs) {
+  if (proofs.length === 0) return;
+  const rows = proofs.sort((a, b) => a.suite.localeCompare(b.suite));
+  const sum = (column) => rows.reduce((total, row) => total + row[column], 0);
+  const all = { suite: "all", requirements: sum("requirements"), mutants: sum("mutants"), caught: sum("caught") };
+  const line = (row) =>
+    [
+      row.suite.padEnd(10),
+      ...[row.requirements, row.mutants, row.caught].map((cell) => String(cell).padStart(12)),
+    ].join("");
+  console.log("\nMutants of the certification suites");
+  console.log(line({ suite: "suite", requirements: "requirements", mutants: "mutants", caught: "caught" }));
+  for (const row of [...rows, all]) console.log(line(row));
 }
 
 // With file names given, only these tests run: the way to work on one package.
