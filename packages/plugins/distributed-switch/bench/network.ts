@@ -6,6 +6,7 @@
  */
 import { judge, lineOf, type Report, type Verdict } from "./goal.ts";
 import { acrossAddresses, acrossPorts } from "./parts/frame-cost.ts";
+import { addingOvsPorts } from "./parts/ovsdb-port-add.ts";
 import { configuringPorts } from "./parts/port-cost.ts";
 import { sameHost, twoHostsOverVxlan } from "./parts/throughput.ts";
 import { overBareForwarder } from "./parts/tunnel-cost.ts";
@@ -34,6 +35,7 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
   ports: () => acrossPorts({ rounds, quick, report }),
   addresses: () => acrossAddresses({ rounds, quick, report }),
   configuring: () => configuringPorts({ rounds, quick, report }),
+  ovsdb: () => addingOvsPorts({ rounds, quick, report, skip }),
 };
 
 for (const [name, run] of Object.entries(parts)) {
