@@ -1,0 +1,233 @@
+import { JsonRpcSocket, missingPrograms, type OpenVswitch, startOpenVswitch } from "@vdc-os/ovsdb/testing";
+import type { VlanSetting } from "../../src/dataplane/vlan-membership.ts";
+import { type OpenFlowPort, OpenFlowPorts } from "./open-flow-ports.ts";
+import { PcapTail } from "./pcap-tail.ts";
+import type { CaseConfig, CaseFrame, CaseMirror, Contestant } from "./switch-case.ts";
+
+const BRIDGE = "b";
+const SENTINEL_BRIDGE = "s";
+/** A VLAN that no frame can have: it makes a trunk list that is empty for ours not mean "all" to Open vSwitch. */
+const NO_VLAN = 4095;
+
+/** Whether Open vSwitch is absent. Says loudly what is then not tested; where CI is set, that is a failure. */
+export function isOpenVswitchMissing(consequence: string): boolean {
+  const missing = missingPrograms("openvswitch");
+  if (missing.length === 0) return false;
+  const text = `not installed: ${missing.join(", ")}`;
+  if (process.env.CI) throw new Error(`${text}; they must be where CI is set`);
+  console.warn(`SKIPPED, ${text}: ${consequence}`);
+  return true;
+}
+
+/**
+ * Open vSwitch without its caches and without a kernel. Frames go in by `netdev-dummy/receive` and come out in capture files.
+ *
+ * A frame counts as switched when a sentinel, given to the daemon after it, has left a bridge of its own: the daemon polls all devices
+ * in each turn of its one loop and answers control calls between turns, so whatever call follows finds the frame switched. The flow
+ * cache is off (`flow-limit=0`), because what was learned reaches cached flows only some time later.
+ */
+export class OpenVswitchContestant implements Contestant, AsyncDisposable {
+  readonly name = "Open vSwitch";
+  readonly #ovs: OpenVswitch;
+  readonly #database: JsonRpcSocket;
+  readonly #openFlow: OpenFlowPorts;
+  readonly #ports: readonly OpenFlowPort[];
+  readonly #tails: readonly PcapTail[];
+  readonly #sentinels: PcapTail;
+  #sentinel = 0;
+  #blocked = new Set<number>();
+  #generation = 0;
+
+  private constructor(parts: {
+    readonly ovs: OpenVswitch;
+    readonly database: JsonRpcSocket;
+    readonly openFlow: OpenFlowPorts;
+    readonly ports: readonly OpenFlowPort[];
+    readonly tails: readonly PcapTail[];
+    readonly sentinels: PcapTail;
+    readonly generation: number;
+  }) {
+    this.#ovs = parts.ovs;
+    this.#database = parts.database;
+    this.#openFlow = parts.openFlow;
+    this.#ports = parts.ports;
+    this.#tails = parts.tails;
+    this.#sentinels = parts.sentinels;
+    this.#generation = parts.generation;
+  }
+
+  static async start(ports: number): Promise<OpenVswitchContestant> {
+    const ovs = await startOpenVswitch({ otherConfig: { "flow-limit": "0" } });
+    try {
+      const capture = (port: string): string => `${ovs.runDirectory}/${port}.pcap`;
+      const add = (bridge: string, port: string, number: number): string[] => [
+        ...["--", "add-port", bridge, port, "--", "set", "Interface", port, "type=dummy"],
+        ...[`ofport_request=${number}`, `options:tx_pcap=${capture(port)}`],
+      ];
+      const names = Array.from({ length: ports }, (_, index) => `p${index}`);
+      await ovs.vsctl(
+        ...["add-br", BRIDGE, "--", "set", "Bridge", BRIDGE, "datapath_type=dummy"],
+        ...names.flatMap((name, index) => add(BRIDGE, name, index + 1)),
+        ...["--", "add-br", SENTINEL_BRIDGE, "--", "set", "Bridge", SENTINEL_BRIDGE, "datapath_type=dummy"],
+        ...add(SENTINEL_BRIDGE, "s0", 1),
+        ...add(SENTINEL_BRIDGE, "s1", 2),
+      );
+      const database = await JsonRpcSocket.connect(ovs.database.socketPath);
+      const select = { op: "select", table: "Interface", where: [], columns: ["name", "mac_in_use"] };
+      const generation = { op: "select", table: "Open_vSwitch", where: [], columns: ["cur_cfg"] };
+      const [interfaces, switches] = (await database.request("transact", ["Open_vSwitch", select, generation])) as [
+        { rows: { name: string; mac_in_use: string }[] },
+        { rows: { cur_cfg: number }[] },
+      ];
+      return new OpenVswitchContestant({
+        ovs,
+        database,
+        openFlow: await OpenFlowPorts.connect(`${ovs.runDirectory}/${BRIDGE}.mgmt`),
+        ports: names.map((name, index) => ({
+          number: index + 1,
+          macAddress: interfaces.rows.find((row) => row.name === name)?.mac_in_use ?? "",
+        })),
+        tails: names.map((name) => new PcapTail(capture(name))),
+        sentinels: new PcapTail(capture("s1")),
+        generation: switches.rows[0]?.cur_cfg ?? 0,
+      });
+    } catch (error) {
+      await ovs[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  async configure(config: CaseConfig): Promise<void> {
+    this.#generation += 1;
+    const operations = [
+      ...config.ports.map(({ vlan }, index) => ({
+        op: "update",
+        table: "Port",
+        where: [["name", "==", `p${index}`]],
+        // Nothing but copies leaves a mirror's destination, and `protected` would keep those of isolated ports from it.
+        row: { ...portRow(vlan), ...(index === config.mirror?.destination ? { protected: false } : {}) },
+      })),
+      ...(await this.#mirrorOperations(config.mirror)),
+      { op: "update", table: "Open_vSwitch", where: [], row: { next_cfg: this.#generation } },
+    ];
+    await this.#transact(...operations);
+    const realised = { cur_cfg: this.#generation };
+    await this.#transact({
+      ...{ op: "wait", table: "Open_vSwitch", timeout: 10_000, where: [], columns: ["cur_cfg"] },
+      ...{ until: "==", rows: [realised] },
+    });
+    const blocked = new Set(config.ports.flatMap((port, index) => (port.blocked ? [index] : [])));
+    const changed = this.#ports.flatMap((port, index) =>
+      blocked.has(index) === this.#blocked.has(index) ? [] : [{ port, blocked: blocked.has(index) }],
+    );
+    if (changed.length > 0) await this.#openFlow.block(changed);
+    this.#blocked = blocked;
+    await this.#settle();
+    await this.#ovs.control("fdb/flush", BRIDGE);
+    for (const tail of this.#tails) tail.read();
+  }
+
+  async exchange(frames: readonly CaseFrame[]): Promise<Buffer[][]> {
+    for (const { port, bytes } of frames) {
+      const received = this.#ovs.control("netdev-dummy/receive", `p${port}`, bytes.toString("hex"));
+      await Promise.all([received, this.#passSentinel()]);
+    }
+    // The frame before the last sentinel was given in the same turn, and that turn may not have ended.
+    await this.#ovs.control("version");
+    return this.#tails.map((tail) => tail.read());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#database[Symbol.dispose]();
+    this.#openFlow[Symbol.dispose]();
+    for (const tail of [...this.#tails, this.#sentinels]) tail[Symbol.dispose]();
+    await this.#ovs[Symbol.asyncDispose]();
+  }
+
+  /** Changes what `configure` made, in Open vSwitch's own words. */
+  async vsctl(...args: readonly string[]): Promise<void> {
+    await this.#ovs.vsctl(...args);
+    // The tool counted the configuration up.
+    const select = { op: "select", table: "Open_vSwitch", where: [], columns: ["cur_cfg"] };
+    const [{ rows }] = (await this.#transact(select)) as [{ rows: { cur_cfg: number }[] }];
+    this.#generation = rows[0]?.cur_cfg ?? this.#generation;
+    await this.#settle();
+  }
+
+  async #settle(): Promise<void> {
+    await this.#passSentinel();
+    await this.#ovs.control("version");
+  }
+
+  async #passSentinel(): Promise<void> {
+    this.#sentinel += 1;
+    const frame = Buffer.alloc(60);
+    frame.write("ffffffffffff02000000000188b6", "hex");
+    frame.writeUInt32BE(this.#sentinel, 14);
+    await this.#ovs.control("netdev-dummy/receive", "s0", frame.toString("hex"));
+    while (!this.#sentinels.read().some((each) => each.equals(frame))) await this.#ovs.control("version");
+  }
+
+  async #transact(...operations: readonly unknown[]): Promise<unknown[]> {
+    const results = (await this.#database.request("transact", ["Open_vSwitch", ...operations])) as unknown[];
+    for (const result of results) {
+      if (typeof result === "object" && result !== null && "error" in result) throw new Error(JSON.stringify(result));
+    }
+    return results;
+  }
+
+  async #mirrorOperations(mirror: CaseMirror | undefined): Promise<unknown[]> {
+    const where = [["name", "==", BRIDGE]];
+    if (mirror === undefined) return [{ op: "update", table: "Bridge", where, row: { mirrors: ["set", []] } }];
+    const select = { op: "select", table: "Port", where: [], columns: ["_uuid", "name"] };
+    const [{ rows }] = (await this.#transact(select)) as [{ rows: { _uuid: unknown; name: string }[] }];
+    const uuid = (index: number): unknown => rows.find(({ name }) => name === `p${index}`)?._uuid;
+    const sources = ["set", mirror.sources.map(uuid)];
+    const none = ["set", []];
+    return [
+      {
+        op: "insert",
+        table: "Mirror",
+        "uuid-name": "mirror",
+        row: {
+          name: "mirror",
+          select_src_port: mirror.direction === "out" ? none : sources,
+          select_dst_port: mirror.direction === "in" ? none : sources,
+          output_port: uuid(mirror.destination),
+        },
+      },
+      { op: "update", table: "Bridge", where, row: { mirrors: ["named-uuid", "mirror"] } },
+    ];
+  }
+}
+
+/** A `VlanSetting` in Open vSwitch's words. */
+function portRow(vlan: VlanSetting): Record<string, unknown> {
+  const row = (
+    mode: string,
+    tag: number | undefined,
+    trunks: readonly number[],
+    isProtected = false,
+  ): Record<string, unknown> => ({
+    vlan_mode: mode,
+    tag: tag ?? ["set", []],
+    trunks: ["set", trunks],
+    protected: isProtected,
+  });
+  switch (vlan.kind) {
+    case "none":
+      return row("access", 0, []);
+    case "access":
+      return row("access", vlan.id, []);
+    case "pvlan":
+      return row("access", vlan.primary, [], vlan.role === "isolated");
+    case "trunk": {
+      const vlans = new Set(
+        vlan.ranges.flatMap(({ from, to }) => Array.from({ length: to - from + 1 }, (_, i) => from + i)),
+      );
+      const native = vlan.native !== undefined && vlans.has(vlan.native) ? vlan.native : undefined;
+      const trunks = vlans.size === 0 ? [NO_VLAN] : [...vlans];
+      return native === undefined ? row("trunk", undefined, trunks) : row("native-untagged", native, trunks);
+    }
+  }
+}
