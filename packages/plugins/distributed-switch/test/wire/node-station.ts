@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createServer, type Server, type Socket } from "node:net";
+import { createServer, type Socket } from "node:net";
 import { recordOf } from "../../src/dataplane/ethernet-frame.ts";
 import { FrameSplitter } from "../../src/dataplane/frame-splitter.ts";
 import { formatMac } from "../../src/dataplane/mac-address.ts";
@@ -12,49 +12,52 @@ import { PROTOCOL_ICMP, readPacketHeaders } from "../../src/wire/packet/packet-h
 const BROADCAST = 0xffff_ffff_ffff;
 
 export interface NodeStationOptions {
-  /** The Unix socket on which it listens, as QEMU does for a NIC. */
-  readonly path: string;
   readonly mac: number;
   readonly address: string;
 }
 
-/** A host in this process behind a switch port: asks and answers ARP, and pings and is pinged. */
-export class NodeStation implements AsyncDisposable {
+/** A host in this process: asks and answers ARP, pings and is pinged. Its frames go where `send` takes them. */
+export class NodeStation {
   readonly mac: number;
   readonly address: string;
-  readonly #path: string;
-  readonly #server: Server;
-  #socket: Socket | undefined;
+  /** Where its frames go. */
+  send: (frame: Buffer) => void = () => undefined;
   readonly #neighbours = new Map<string, number>();
   readonly #replies = new Set<string>();
   readonly #waiting = new Set<() => void>();
   /** Echo requests that were answered. */
   answered = 0;
 
-  private constructor({ path, mac, address }: NodeStationOptions) {
+  constructor({ mac, address }: NodeStationOptions) {
     this.mac = mac;
     this.address = address;
-    this.#path = path;
-    this.#server = createServer((socket) => {
-      this.#socket = socket;
-      const splitter = new FrameSplitter({
-        onFrame: (buffer, start, end) => this.#frame(Buffer.from(buffer.subarray(start, end))),
-        onTooLong: () => undefined,
-      });
-      socket.on("data", (chunk: Buffer) => splitter.push(chunk));
-      socket.on("error", () => undefined);
-    });
   }
 
   get macAddress(): string {
     return formatMac(this.mac);
   }
 
-  static async open(options: NodeStationOptions): Promise<NodeStation> {
-    const station = new NodeStation(options);
-    station.#server.listen(station.#path);
-    await once(station.#server, "listening");
-    return station;
+  /** Listens on a Unix socket, as QEMU does for a NIC. */
+  async listen(path: string): Promise<AsyncDisposable> {
+    let connected: Socket | undefined;
+    const server = createServer((socket) => {
+      connected = socket;
+      const splitter = new FrameSplitter({
+        onFrame: (buffer, start, end) => this.receive(Buffer.from(buffer.subarray(start, end))),
+        onTooLong: () => undefined,
+      });
+      socket.on("data", (chunk: Buffer) => splitter.push(chunk));
+      socket.on("error", () => undefined);
+    });
+    this.send = (frame) => connected?.write(recordOf(frame));
+    server.listen(path);
+    await once(server, "listening");
+    return {
+      [Symbol.asyncDispose]: async () => {
+        connected?.destroy();
+        await new Promise<void>((resolve) => server.close(() => resolve()));
+      },
+    };
   }
 
   /** Resolves with the other's MAC address when it answered an ARP request and as many echo requests, of growing length. */
@@ -68,7 +71,7 @@ export class NodeStation implements AsyncDisposable {
       senderAddress: this.address,
       targetAddress: address,
     } as const;
-    const ask = (): void => this.#send(arpFrame(arp, { sourceMac: this.mac, destinationMac: BROADCAST }));
+    const ask = (): void => this.send(arpFrame(arp, { sourceMac: this.mac, destinationMac: BROADCAST }));
     // The first frames to a new place can be lost while the other end looks for its own way.
     const again = setInterval(ask, 200);
     ask();
@@ -84,15 +87,10 @@ export class NodeStation implements AsyncDisposable {
       echo.writeUInt16BE(0x4711, 4);
       echo.writeUInt16BE(sequence, 6);
       echo.writeUInt16BE(internetChecksum(echo), 2);
-      this.#send(this.#icmp(echo, { mac, address }));
+      this.send(this.#icmp(echo, { mac, address }));
       await this.#until(() => this.#replies.has(`${address} ${echo.subarray(4).toString("hex")}`));
     }
     return mac;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#socket?.destroy();
-    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }
 
   #icmp(message: Buffer, { mac, address }: { readonly mac: number; readonly address: string }): Buffer {
@@ -104,11 +102,8 @@ export class NodeStation implements AsyncDisposable {
     return ethernetFrame(etherType, packet, { sourceMac: this.mac, destinationMac: mac });
   }
 
-  #send(frame: Buffer): void {
-    this.#socket?.write(recordOf(frame));
-  }
-
-  #frame(frame: Buffer): void {
+  /** Takes a frame that came for it or for everybody. */
+  receive(frame: Buffer): void {
     const arp = readNeighbourPacket(frame);
     if (arp?.kind === "arp" && formatIpAddress(arp.targetAddress) === this.address) {
       const asker = formatIpAddress(arp.senderAddress);
@@ -118,7 +113,7 @@ export class NodeStation implements AsyncDisposable {
           ...({ operation: "reply", senderMac: this.mac, senderAddress: this.address } as const),
           ...{ targetMac: arp.senderMac, targetAddress: asker },
         };
-        this.#send(arpFrame(reply, { sourceMac: this.mac, destinationMac: arp.senderMac }));
+        this.send(arpFrame(reply, { sourceMac: this.mac, destinationMac: arp.senderMac }));
       }
     }
     const headers = readPacketHeaders(frame);
@@ -136,7 +131,7 @@ export class NodeStation implements AsyncDisposable {
           reply.writeUInt32BE(0, 0);
           reply.writeUInt16BE(internetChecksum(reply), 2);
           this.answered += 1;
-          this.#send(this.#icmp(reply, { mac: headers.sourceMac, address: from }));
+          this.send(this.#icmp(reply, { mac: headers.sourceMac, address: from }));
         }
       }
     }

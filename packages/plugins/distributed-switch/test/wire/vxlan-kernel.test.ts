@@ -98,9 +98,8 @@ describe.runIf(hasNamespaces()).each(underlays)("VXLAN with the Linux kernel ove
     const directory = await mkdtemp(join(tmpdir(), "vdc-wire-"));
     stack.defer(() => rm(directory, { recursive: true, force: true }));
     const kernel = stack.use(new KernelPeer(underlay));
-    const node = stack.use(
-      await NodeStation.open({ path: join(directory, "node.sock"), mac: 0x5254_0000_0302, address: "10.8.0.2" }),
-    );
+    const node = new NodeStation({ mac: 0x5254_0000_0302, address: "10.8.0.2" });
+    stack.use(await node.listen(join(directory, "node.sock")));
     const tap = { path: join(directory, "tap.sock"), macAddress: "52:54:00:00:03:03" };
     const station = stack.use(await TapStation.open({ ...tap, address: "10.8.0.3/24", mtu: underlay.mtu }));
     const vlan = { kind: "access", id: VLAN } as const;
