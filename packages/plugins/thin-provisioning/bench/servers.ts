@@ -71,6 +71,16 @@ export class OurPool implements AsyncDisposable {
     return volumeId;
   }
 
+  /** Resolves when the files of all volumes are there. */
+  filesMade(): Promise<void> {
+    return this.#pool.pool.catalog.filesMade();
+  }
+
+  /** Does what the first use of a volume waits for. */
+  persist(volumeId: string): Promise<void> {
+    return this.#pool.pool.catalog.get(volumeId).persist();
+  }
+
   async remove(volumeId: string): Promise<void> {
     await this.provider.deleteVolume({ volumeId }, createOperationContext());
   }
