@@ -102,14 +102,6 @@ export const DELIBERATE_DIFFERENCES: readonly DeliberateDifference[] = [
     openVswitch: [`p0 ${hex(A, B)}`],
   },
   {
-    what: "the drop eligibility of a tagged frame that also leaves without its tag",
-    why: "to ours each port's copy is its own; to Open vSwitch the tag is gone when it comes to the next port, and is made anew",
-    config: six([trunk(7), access(7), trunk(7)]),
-    frames: [send(0, hex(BROADCAST, A, "81001007"))],
-    ours: [`p1 ${hex(BROADCAST, A)}`, `p2 ${hex(BROADCAST, A, "81001007")}`],
-    openVswitch: [`p1 ${hex(BROADCAST, A)}`, `p2 ${hex(BROADCAST, A, "81000007")}`],
-  },
-  {
     what: "unicast to nobody known",
     why: "a VM's port has one address, so ours keeps foreign unicast from it unless it learns; a bridge floods",
     config: six([access(7), access(7)]),

@@ -34,7 +34,7 @@ interface FrameDraft {
   readonly to: string;
   /** None, one of the port's own by number, or any. */
   readonly tag: undefined | { readonly choice: number } | { readonly vlan: number };
-  /** Of its tag. The bit of drop eligibility stays 0: Open vSwitch keeps or loses it by the order of its ports. */
+  /** Of its tag. The bit of drop eligibility stays 0: Open vSwitch keeps or loses it by the order in which it comes to its ports. */
   readonly priority: number;
   readonly etherType: number;
   readonly payload: number;
