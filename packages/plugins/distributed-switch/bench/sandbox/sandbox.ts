@@ -6,6 +6,7 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 const namespacePrefix = "vdcbench-";
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 const ticksPerSecond = Number(execFileSync("getconf", ["CLK_TCK"], { encoding: "utf8" }));
 const folderPrefix = "vdc-bench-network-";
 
@@ -29,7 +30,7 @@ export class Sandbox implements Disposable {
   private constructor() {
     this.folder = mkdtempSync(join(tmpdir(), `${folderPrefix}${process.pid}-`));
     process.once("exit", this.#onExit);
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, this.#onSignal);
+    for (const signal of signals) process.on(signal, this.#onSignal);
   }
 
   /** Removes what dead benchmarks left, and opens an empty sandbox. */
@@ -84,17 +85,18 @@ export class Sandbox implements Disposable {
 
   /** Processor time that everything in the sandbox, and what ran there and has ended, has taken so far, in seconds. */
   cpuSeconds(): number {
-    let ticks = ticksOf("self", [15, 16]);
+    let ticks = ticksOf("self", [16, 17]);
     for (const name of namespaces().filter((each) => ownerOf(each) === process.pid)) {
-      for (const pid of processesIn(name)) ticks += ticksOf(String(pid), [13, 14]);
+      for (const pid of processesIn(name)) ticks += ticksOf(String(pid), [14, 15]);
     }
     return ticks / ticksPerSecond;
   }
 
   [Symbol.dispose](): void {
-    process.off("exit", this.#onExit);
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.off(signal, this.#onSignal);
     removeAllOf(process.pid);
+    // Last, so that a second Ctrl-C doesn't end the cleaning up.
+    process.off("exit", this.#onExit);
+    for (const signal of signals) process.off(signal, this.#onSignal);
   }
 }
 
@@ -111,16 +113,21 @@ function processesIn(namespace: string): number[] {
   return listed.split("\n").filter(Boolean).map(Number);
 }
 
-/** The sum of some of the numbers that `/proc/<pid>/stat` gives in clock ticks, by their places in proc(5) less one. */
-function ticksOf(pid: string, places: readonly number[]): number {
+/** What `/proc/<pid>/stat` says behind the program's name, beginning with the state; undefined when there is no such process. */
+function statOf(pid: string): readonly string[] | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // The second number is the program's name in parentheses, with any character in it.
-    const rest = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return places.reduce((sum, place) => sum + Number(rest[place - 2]), 0);
+    // The name is in parentheses, with any character in it.
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   } catch {
-    return 0; // It has ended, and counts among those of its parent.
+    return undefined;
   }
+}
+
+/** The sum of some of the fields that are clock ticks, by their numbers in proc(5). A process that has ended counts among those of its parent. */
+function ticksOf(pid: string, fields: readonly number[]): number {
+  const stat = statOf(pid);
+  return stat === undefined ? 0 : fields.reduce((sum, field) => sum + Number(stat[field - 3]), 0);
 }
 
 function folders(): string[] {
@@ -131,12 +138,10 @@ function ownerOf(name: string): number {
   return Number(/-(\d+)-[^-]*$/.exec(name)?.[1] ?? process.pid);
 }
 
+/** Whether the process runs. One that nobody has waited for doesn't. */
 function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
+  const state = statOf(String(pid))?.[0];
+  return state !== undefined && state !== "Z";
 }
 
 function removeAllOf(pid: number): void {
