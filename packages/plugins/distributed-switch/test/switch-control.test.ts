@@ -206,11 +206,17 @@ describe("the control side of the switch", () => {
 
   it("refuses what it can't do, by path", async () => {
     await using cluster = await SwitchCluster.create();
-    const shaping = { averageBitsPerSecond: 1, peakBitsPerSecond: 1, burstBytes: 1, packetsPerSecond: 0 };
+    const dhcp = {
+      subnet: "192.0.2.0/24",
+      serverAddress: "192.0.2.1",
+      serverMac: "52:54:00:00:00:01",
+      dnsServers: [],
+      leaseSeconds: 60,
+    };
     const spec = testSpec(["a", "a"], {
       mtu: 1451,
       portGroups: [
-        { key: "g", name: "g", binding: "static", setting: { ...openSetting, shapingIn: shaping } },
+        { key: "g", name: "g", binding: "static", setting: { ...openSetting, dhcp } },
         {
           key: "h",
           name: "h",
@@ -218,15 +224,15 @@ describe("the control side of the switch", () => {
           setting: { ...openSetting, vlan: { kind: "trunk", ranges: [{ from: 9, to: 8 }] } },
         },
       ],
-      multicastSnooping: true,
+      loadBalancers: [{ name: "vip", protocol: "tcp", address: "192.0.2.9", port: 80, backends: [] }],
     });
     const problems = await cluster.control.validateSwitch({ spec }, cluster.operation());
     expect(problems.map(({ path }) => path)).toEqual([
       "mtu",
       "members[1].host",
-      "portGroups[0].setting.shapingIn",
+      "portGroups[0].setting.dhcp",
       "portGroups[1].setting.vlan.ranges[0]",
-      "multicastSnooping",
+      "loadBalancers",
     ]);
     await expect(cluster.apply(spec, 1)).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
   });

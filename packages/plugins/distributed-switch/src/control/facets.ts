@@ -53,16 +53,13 @@ export function effectiveSettingFacet(host: FacetHost): EffectiveSettingFacet {
       const record = host.find(switchId, portKey);
       if (!record.connected)
         throw new VdcError("NOT_FOUND", `port '${portKey}' is not connected, so nothing is in force`);
-      const { vlan, blocked, security } = (await ask(host, record, "effectiveSetting", {})) as unknown as PortSettings;
-      return {
-        vlan: vlan as PortSetting["vlan"],
-        blocked: blocked ?? false,
-        security: {
-          promiscuous: security?.promiscuous ?? false,
-          forgedTransmits: security?.forgedTransmits ?? false,
-          macChanges: security?.macChanges ?? false,
-        },
-      };
+      const { macAddress: _, ...inForce } = (await ask(
+        host,
+        record,
+        "effectiveSetting",
+        {},
+      )) as unknown as PortSettings;
+      return inForce as PortSetting;
     },
   };
 }

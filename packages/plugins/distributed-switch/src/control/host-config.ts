@@ -1,4 +1,5 @@
 import type { PortSetting, SwitchSpec } from "@vdc-os/core/network/v1";
+import type { PrivateVlan } from "../dataplane/private-vlans.ts";
 import type { PortSettings } from "../dataplane/switch-port.ts";
 import type { TunnelPeer } from "../dataplane/switch-tunnel.ts";
 import type { HostConfig, HostPort, HostSwitchPart } from "../process/host-config.ts";
@@ -60,6 +61,7 @@ function switchPart(state: DesiredState, record: SwitchRecord, own: HostRecord):
       .sort((a, b) => (a.portKey < b.portKey ? -1 : 1))
       .flatMap((port) => attachmentsAt(port, own.host))
       .flatMap((port) => hostPort(spec, port)),
+    privateVlans: privateVlansOf(spec, ports),
     redirects: ports
       .flatMap(({ mac, move }) =>
         move?.state === "activated" && move.sourceHost === own.host ? [{ mac, peer: move.targetHost }] : [],
@@ -114,10 +116,19 @@ function hostPort(spec: SwitchSpec, port: PortRecord): readonly HostPort[] {
   ];
 }
 
+/** The data plane takes the contract's settings as they are, but for what it does not do. */
 function dataPlaneSettings(setting: PortSetting, macAddress: string): PortSettings {
-  const { vlan, blocked, security } = setting;
-  const base = { macAddress, blocked, security: { ...security } };
-  // `validateSwitch` lets no private VLAN through; should one get here, the port must not become part of any other network.
-  if (vlan.kind === "pvlan") return { ...base, vlan: { kind: "trunk", ranges: [] }, blocked: true };
-  return { ...base, vlan };
+  const { teaming: _, dhcp: __, ...rest } = setting;
+  return { ...(rest as Omit<PortSettings, "macAddress">), macAddress };
+}
+
+/** The pairs of all private VLANs: frames travel in the secondary one, and every host must know whose that is. */
+function privateVlansOf(spec: SwitchSpec, ports: readonly PortRecord[]): readonly PrivateVlan[] {
+  const settings = [...spec.portGroups.map(({ setting }) => setting), ...ports.flatMap(({ setting }) => setting ?? [])];
+  const pairs = new Map<number, PrivateVlan>();
+  for (const { vlan } of settings) {
+    if (vlan.kind !== "pvlan" || vlan.primary === vlan.secondary) continue;
+    pairs.set(vlan.secondary, { primary: vlan.primary, secondary: vlan.secondary });
+  }
+  return [...pairs.values()].sort((a, b) => a.secondary - b.secondary);
 }

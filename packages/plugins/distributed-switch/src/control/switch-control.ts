@@ -74,10 +74,15 @@ export class SwitchControl implements DistributedSwitch {
       statistics: async (switchId, portKey) => (await this.#statistics.read({ switchId, portKeys: [portKey] }))[0],
     });
     const migration = new PortMigrationControl({ state: options.state, member, ports: this.#ports, transfer });
+    const setting = effectiveSettingFacet(port);
     this.facets = {
       gate: gateFacet(port),
       migration: migration.facet,
-      securityPolicy: effectiveSettingFacet(port),
+      securityPolicy: setting,
+      pvlan: setting,
+      macLearning: setting,
+      accessControl: setting,
+      shaping: setting,
       configArchive: this.#archive.facet,
     };
   }

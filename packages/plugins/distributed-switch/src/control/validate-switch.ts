@@ -12,7 +12,16 @@ export const tunnelOverheadBytes = 50;
 
 /** What this switch can do. */
 export const switchAbilities: SwitchAbilities = {
-  facets: new Set(["gate", "securityPolicy"]),
+  facets: new Set([
+    "gate",
+    "securityPolicy",
+    "pvlan",
+    "macLearning",
+    "accessControl",
+    "shaping",
+    "migration",
+    "configArchive",
+  ]),
   transports: ["overlay"],
   statefulFilters: false,
 };

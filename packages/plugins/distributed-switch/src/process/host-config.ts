@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { DataPlaneConfig } from "../dataplane/data-plane-config.ts";
+import type { PrivateVlan } from "../dataplane/private-vlans.ts";
 import type { Gate, PortSettings } from "../dataplane/switch-port.ts";
 import type { TunnelPeer } from "../dataplane/switch-tunnel.ts";
 
@@ -26,6 +27,7 @@ export interface HostSwitchPart {
   readonly mtu: number;
   readonly peers: readonly TunnelPeer[];
   readonly ports: readonly HostPort[];
+  readonly privateVlans: readonly PrivateVlan[];
   /** Addresses of ports that have moved away just now: what comes here for them goes on to that peer. */
   readonly redirects: readonly { readonly mac: string; readonly peer: string }[];
 }
@@ -54,6 +56,7 @@ export const hostConfigSchema: z.ZodType<HostConfig> = z.object({
       vniBase: z.int(),
       mtu: z.int(),
       peers: z.array(z.custom<TunnelPeer>((value) => typeof value === "object" && value !== null)),
+      privateVlans: z.array(z.object({ primary: z.int(), secondary: z.int() })),
       redirects: z.array(z.object({ mac: z.string(), peer: z.string() })),
       ports: z.array(
         z.object({
@@ -84,6 +87,7 @@ export function toDataPlaneConfig(config: HostConfig, port: number, generation: 
       vniBase: each.vniBase,
       maxMtu: each.mtu,
       peers: each.peers,
+      privateVlans: each.privateVlans,
       ports: each.ports.map((own) => ({
         key: attachmentKey(own),
         socketPath: own.path,
