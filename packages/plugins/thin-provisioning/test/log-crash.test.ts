@@ -27,6 +27,8 @@ function openPool(folder: string, hosts: readonly TestHost[]): Promise<ThinPool>
 interface Promises {
   readonly events: number;
   readonly there: ReadonlyMap<string, readonly number[]>;
+  /** The folders of those that were written. */
+  readonly used: ReadonlyMap<string, string>;
   /** Those that may be there or not. */
   readonly perhaps: ReadonlySet<string>;
 }
@@ -36,10 +38,16 @@ async function live(folder: string, recorder: FileRecorder): Promise<readonly Pr
   const host = createTestHost("host-a", join(folder, "a"), "here");
   const ids = new Map<string, string>();
   const there = new Map<string, readonly number[]>();
+  const used = new Map<string, string>();
   const perhaps = new Set<string>();
   const promises: Promises[] = [];
   const note = (): void => {
-    promises.push({ events: recorder.events.length, there: new Map(there), perhaps: new Set(perhaps) });
+    promises.push({
+      events: recorder.events.length,
+      there: new Map(there),
+      used: new Map(used),
+      perhaps: new Set(perhaps),
+    });
   };
   note();
   let pool = await openPool(folder, [host]);
@@ -65,6 +73,7 @@ async function live(folder: string, recorder: FileRecorder): Promise<readonly Pr
     await provider.deleteVolume({ volumeId: ids.get(name) ?? "" }, context());
     perhaps.delete(name);
     there.delete(name);
+    used.delete(name);
     note();
   };
   let generation = 0;
@@ -83,6 +92,7 @@ async function live(folder: string, recorder: FileRecorder): Promise<readonly Pr
     await client.write(Buffer.alloc(block, value), blocks.length * block);
     await client.flush();
     there.set(name, [...blocks, value]);
+    used.set(name, attach.volumeId);
     note();
     await client.close();
     await provider.detachVolume(attach, context());
@@ -123,6 +133,25 @@ async function live(folder: string, recorder: FileRecorder): Promise<readonly Pr
   return promises;
 }
 
+/** Looks at what a crash left before the pool is opened: a host's storage process may serve again what it served. */
+async function verifyUsed(folder: string, { there, used, perhaps }: Promises): Promise<void> {
+  const volumes = join(folder, "pool", "volumes");
+  for (const [name, volumeId] of used) {
+    if (perhaps.has(name)) continue;
+    const options = { readOnly: true, lock: false, resolveBacking: backingFolder(volumes) };
+    await using image = await Qcow2Image.open(join(volumes, volumeId, "disk.qcow2"), options);
+    await expectBlocks(image, name, there.get(name) ?? []);
+  }
+}
+
+async function expectBlocks(image: Qcow2Image, name: string, blocks: readonly number[]): Promise<void> {
+  const data = Buffer.alloc(capacityBytes);
+  await image.read(data, 0);
+  for (const [index, value] of blocks.entries()) {
+    if (value >= 0) expect(data[index * block], `block ${index} of '${name}'`).toBe(value);
+  }
+}
+
 /** Opens what a crash left and holds it against what was promised. */
 async function verify(folder: string, { there, perhaps }: Promises, more: readonly string[] = []): Promise<ThinPool> {
   const pool = await openPool(folder, []);
@@ -144,11 +173,7 @@ async function verify(folder: string, { there, perhaps }: Promises, more: readon
       await using image = await Qcow2Image.open(layout.image(volumeId), options);
       expect((await image.check()).corruptions).toBe(0);
       expect(image.backing === undefined).toBe(parentVolumeId === undefined);
-      const data = Buffer.alloc(capacityBytes);
-      await image.read(data, 0);
-      for (const [index, value] of (there.get(name) ?? []).entries()) {
-        if (value >= 0) expect(data[index * block], `block ${index} of '${name}'`).toBe(value);
-      }
+      await expectBlocks(image, name, there.get(name) ?? []);
     }
     return pool;
   } catch (error) {
@@ -194,6 +219,7 @@ it("has what was promised after a crash anywhere in its log, and in what is done
       try {
         if (!again) {
           using _identity = pretendToBe(chance ? rebooted : killed);
+          await verifyUsed(place, promise);
           (await verify(place, promise)).close();
           return;
         }
