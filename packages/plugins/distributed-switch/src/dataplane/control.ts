@@ -10,6 +10,7 @@ import {
 import { DataPlaneError } from "./data-plane-error.ts";
 import type { DataPlanePortStatistics, DataPlanePortStatus, DataPlaneStatus } from "./data-plane-status.ts";
 import { HostSwitch, type HostSwitchOptions } from "./host-switch.ts";
+import { PortTools } from "./port-tools.ts";
 import { splitVni } from "./segment.ts";
 import type { Gate } from "./switch-port.ts";
 import { VxlanEndpoint } from "./vxlan-endpoint.ts";
@@ -36,6 +37,8 @@ export interface GateStatus {
  * can be called across a process boundary. Every method is safe to repeat except `release` and `discard` with a count.
  */
 export class DataPlane {
+  /** Explains, captures, reads back and moves ports. */
+  readonly tools: PortTools;
   readonly #options: DataPlaneOptions;
   readonly #switches = new Map<string, HostSwitch>();
   readonly #byVniBase = new Map<number, HostSwitch>();
@@ -47,6 +50,18 @@ export class DataPlane {
 
   constructor(options: DataPlaneOptions = {}) {
     this.#options = options;
+    this.tools = new PortTools({
+      port: (portKey) => {
+        const host = this.#switchOf(portKey);
+        return { engine: host.engine, port: host.port(portKey) };
+      },
+      engine: (switchKey) => {
+        const host = this.#switches.get(switchKey);
+        if (host !== undefined) return host.engine;
+        throw new DataPlaneError("NOT_FOUND", `there is no switch '${switchKey}' in this data plane`);
+      },
+      now: options.now ?? (() => performance.now()),
+    });
   }
 
   /**
@@ -182,8 +197,9 @@ export class DataPlane {
       family: isIP(vtep?.listen.address ?? "") === 6 ? 6 : 4,
     } as const;
     const closing: Promise<void>[] = [];
+    const byKey = new Map(switches.map((each) => [each.key, each]));
     for (const [key, existing] of this.#switches) {
-      const wanted = switches.find((each) => each.key === key);
+      const wanted = byKey.get(key);
       if (wanted !== undefined && existing.canBecome(wanted)) continue;
       this.#switches.delete(key);
       this.#byVniBase.delete(existing.vniBase);

@@ -46,6 +46,8 @@ export interface DataPlaneSwitchConfig {
   readonly privateVlans?: readonly PrivateVlan[] | undefined;
   /** The mirror sessions of the switch, on whichever host their ports are. */
   readonly mirrors?: readonly MirrorSession[] | undefined;
+  /** What happens to multicast: it goes to everybody, or to those that asked for it. Defaults to `flood`. */
+  readonly multicast?: "flood" | "snooping" | undefined;
 }
 
 /** Everything that this host's data plane should be. Plain data. */
@@ -122,6 +124,7 @@ export const dataPlaneConfigSchema: z.ZodType<DataPlaneConfig> = z.object({
       ),
       privateVlans: z.array(z.object({ primary: vlanId, secondary: vlanId })).optional(),
       mirrors: z.array(mirrorSession).optional(),
+      multicast: z.enum(["flood", "snooping"]).optional(),
     }),
   ),
 });

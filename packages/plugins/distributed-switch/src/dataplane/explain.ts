@@ -101,8 +101,7 @@ function leave(
 
 function peersOf(frame: FrameInFlight, tunnel: TunnelSink): readonly string[] {
   const all = tunnel.peers();
-  if (frame.peer !== undefined) return all.filter((peer) => peer === frame.peer?.key);
-  return frame.allPeers ? all : [];
+  return frame.allPeers ? all : all.filter((peer) => frame.peers.some(({ key }) => key === peer));
 }
 
 function whereTo(frame: FrameInFlight, verdict: "forward" | "flood"): string {

@@ -1,5 +1,6 @@
 import type { FrameInFlight } from "./frame-in-flight.ts";
 import type { MacTable } from "./mac-table.ts";
+import type { MulticastSnooping } from "./multicast-snooping.ts";
 import type { OwnerIndex } from "./owner-index.ts";
 import type { PrivateVlans } from "./private-vlans.ts";
 import { SwitchPort } from "./switch-port.ts";
@@ -11,6 +12,7 @@ export interface ForwardingOptions {
   readonly owners: OwnerIndex;
   readonly vlans: VlanIndex;
   readonly privateVlans: PrivateVlans;
+  readonly snooping: MulticastSnooping;
 }
 
 /** The decision to which places a frame goes. It reads tables and writes its answer into the frame; it changes nothing else. */
@@ -19,13 +21,15 @@ export class Forwarding {
   readonly #owners: OwnerIndex;
   readonly #vlans: VlanIndex;
   readonly #privateVlans: PrivateVlans;
+  readonly #snooping: MulticastSnooping;
   #number = 0;
 
-  constructor({ table, owners, vlans, privateVlans }: ForwardingOptions) {
+  constructor({ table, owners, vlans, privateVlans, snooping }: ForwardingOptions) {
     this.#table = table;
     this.#owners = owners;
     this.#vlans = vlans;
     this.#privateVlans = privateVlans;
+    this.#snooping = snooping;
   }
 
   /**
@@ -37,12 +41,30 @@ export class Forwarding {
     const { from, vlan } = frame;
     // The frame's own number at its source keeps it from ever being sent back there.
     if (from !== undefined) from.lastFrame = this.#number;
-    return frame.group ? this.#toGroup(frame) : this.#toStation(frame, vlan, now);
+    return frame.group ? this.#toGroup(frame, now) : this.#toStation(frame, vlan, now);
   }
 
-  #toGroup(frame: FrameInFlight): InDropReason {
+  #toGroup(frame: FrameInFlight, now: number): InDropReason {
+    if (this.#snooping.enabled) {
+      const decision = this.#snooping.decide(frame, this.#privateVlans.primaryOf(frame.vlan), now);
+      if (decision !== "flood") return this.#toMembers(frame, decision);
+    }
     for (const port of this.#vlans.portsOf(frame.vlan).all) this.#addPort(frame, port);
     frame.allPeers = frame.from !== undefined;
+    return "noDestination";
+  }
+
+  /** To who asked for the group, or of reports to the routers. */
+  #toMembers(frame: FrameInFlight, decision: "members" | "routers"): InDropReason {
+    const { from, vlan } = frame;
+    for (const place of this.#snooping.targets) {
+      if (place instanceof SwitchPort) {
+        if (place.membership.admits(vlan) && !place.mirrorTarget) this.#addPort(frame, place);
+      } else if (from !== undefined && decision === "members") frame.peers.push(place);
+    }
+    for (const port of this.#vlans.portsOf(vlan).promiscuous) this.#addPort(frame, port);
+    // Every host must know the members, whichever of them has the router.
+    frame.allPeers = from !== undefined && decision === "routers";
     return "noDestination";
   }
 
@@ -82,7 +104,7 @@ export class Forwarding {
     }
     if (learned !== undefined) {
       if (from === undefined) return "splitHorizon";
-      frame.peer = learned;
+      frame.peers.push(learned);
       return "noDestination";
     }
     frame.flooded = true;

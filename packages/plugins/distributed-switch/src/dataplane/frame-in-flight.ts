@@ -37,8 +37,8 @@ export class FrameInFlight {
   // What was decided.
   readonly ports: SwitchPort[] = [];
   portCount = 0;
-  /** The one other host that gets it. */
-  peer: Place | undefined = undefined;
+  /** The other hosts that get it, unless all do. */
+  readonly peers: Place[] = [];
   allPeers = false;
   /** Whether it is for a station that nobody is known to be. */
   flooded = false;
@@ -77,7 +77,7 @@ export class FrameInFlight {
   clearDecision(): void {
     this.#otherForm = undefined;
     this.portCount = 0;
-    this.peer = undefined;
+    if (this.peers.length > 0) this.peers.length = 0;
     this.allPeers = false;
     this.flooded = false;
     this.toUplinks = false;

@@ -37,7 +37,7 @@ export class HostSwitch {
   /** Takes the tunnel endpoint's datagrams of this switch. */
   readonly receiveDatagram: DatagramReceiver;
   readonly #options: HostSwitchOptions;
-  readonly #engine: SwitchEngine;
+  readonly engine: SwitchEngine;
   readonly #tunnel: SwitchTunnel;
   readonly #ports = new Map<string, HostPort>();
   readonly #macAgeingMs: number | undefined;
@@ -50,13 +50,13 @@ export class HostSwitch {
     this.#options = options;
     this.#macAgeingMs = macAgeingMs;
     this.#tunnel = new SwitchTunnel({ vniBase, now: options.now, endpoint: options.endpoint });
-    this.#engine = new SwitchEngine({
+    this.engine = new SwitchEngine({
       now: options.now,
       tunnel: this.#tunnel,
       ...(options.mirrorSink === undefined ? {} : { mirrorSink: options.mirrorSink }),
       ...(macAgeingMs === undefined ? {} : { macAgeingMs }),
     });
-    this.receiveDatagram = (vni, datagram, source) => this.#tunnel.receive(this.#engine, vni, datagram, source);
+    this.receiveDatagram = (vni, datagram, source) => this.#tunnel.receive(this.engine, vni, datagram, source);
   }
 
   /** Whether `configure` can bring this switch to `config`; if not it must be made anew. */
@@ -75,7 +75,7 @@ export class HostSwitch {
     for (const [key, { port, stream }] of this.#ports) {
       if (kept.has(key)) continue;
       this.#ports.delete(key);
-      this.#engine.removePort(port);
+      this.engine.removePort(port);
       if (stream !== undefined) closing.push(stream.close());
     }
     return closing;
@@ -86,51 +86,54 @@ export class HostSwitch {
     config: DataPlaneSwitchConfig,
     underlay: { readonly mtu: number; readonly family: 4 | 6 },
   ): Promise<void> {
-    this.#engine.maxMtu = config.maxMtu ?? DEFAULT_MTU;
-    for (const gone of this.#tunnel.configure(config.peers, underlay)) this.#engine.removePeer(gone);
+    this.engine.maxMtu = config.maxMtu ?? DEFAULT_MTU;
+    for (const gone of this.#tunnel.configure(config.peers, underlay)) this.engine.removePeer(gone);
     for (const { key, refuses = [] } of config.peers) {
       for (const text of refuses) {
         const mac = parseMac(text);
-        if (mac !== undefined) this.#engine.forgetAtPeer(key, mac);
+        if (mac !== undefined) this.engine.forgetAtPeer(key, mac);
       }
     }
-    this.#engine.directory.setPrivateVlans(config.privateVlans ?? []);
+    const { snooping } = this.engine;
+    snooping.enabled = config.multicast === "snooping";
+    if (!snooping.enabled) snooping.clear();
+    this.engine.directory.setPrivateVlans(config.privateVlans ?? []);
     if (!isDeepStrictEqual(config.mirrors ?? [], this.#mirrors)) {
       this.#mirrors = config.mirrors ?? [];
-      this.#engine.directory.setMirrors(this.#mirrors);
+      this.engine.directory.setMirrors(this.#mirrors);
     }
     await Promise.all(config.ports.map((port) => this.#configurePort(port)));
   }
 
   setGate(key: string, gate: Gate): { gate: Gate; held: number; moved: number } {
-    const port = this.#port(key);
+    const port = this.port(key);
     const before = port.gate;
     const held = port.held.size;
-    this.#engine.setGate(port, gate);
-    if (before === "drop" && gate === "open") this.#engine.announce(port);
-    this.#engine.flush();
+    this.engine.setGate(port, gate);
+    if (before === "drop" && gate === "open") this.engine.announce(port);
+    this.engine.flush();
     return { gate, held: port.held.size, moved: held - port.held.size };
   }
 
   release(key: string, count?: number): { gate: Gate; held: number; moved: number } {
-    const port = this.#port(key);
-    const moved = this.#engine.release(port, count);
-    this.#engine.flush();
+    const port = this.port(key);
+    const moved = this.engine.release(port, count);
+    this.engine.flush();
     return { gate: port.gate, held: port.held.size, moved };
   }
 
   discard(key: string, count?: number): { gate: Gate; held: number; moved: number } {
-    const port = this.#port(key);
-    const moved = this.#engine.discard(port, count);
+    const port = this.port(key);
+    const moved = this.engine.discard(port, count);
     return { gate: port.gate, held: port.held.size, moved };
   }
 
   flush(): void {
-    this.#engine.flush();
+    this.engine.flush();
   }
 
   status(): DataPlaneSwitchStatus {
-    return { key: this.key, learnedAddresses: this.#engine.learnedAddresses, peers: this.#tunnel.statistics() };
+    return { key: this.key, learnedAddresses: this.engine.learnedAddresses, peers: this.#tunnel.statistics() };
   }
 
   portStatuses(): DataPlanePortStatus[] {
@@ -150,21 +153,21 @@ export class HostSwitch {
     if (existing === undefined) {
       const entry: HostPort = {
         config,
-        port: this.#engine.addPort(config.key, config.settings, { deliver, flush: () => entry.stream?.flush() }),
+        port: this.engine.addPort(config.key, config.settings, { deliver, flush: () => entry.stream?.flush() }),
         stream: undefined,
       };
       function deliver(buffer: Buffer, start: number, end: number): ReturnType<FrameSink["deliver"]> {
         return entry.stream === undefined ? "linkDown" : entry.stream.deliver(buffer, start, end);
       }
       this.#ports.set(config.key, entry);
-      this.#engine.setGate(entry.port, config.initialGate ?? "open");
+      this.engine.setGate(entry.port, config.initialGate ?? "open");
       this.#dial(entry);
       return;
     }
     const before = existing.config;
     existing.config = config;
     if (!isDeepStrictEqual(before.settings, config.settings)) {
-      this.#engine.configurePort(existing.port, config.settings);
+      this.engine.configurePort(existing.port, config.settings);
     }
     if (before.socketPath !== config.socketPath) {
       const old = existing.stream;
@@ -184,12 +187,12 @@ export class HostSwitch {
       ...(portQueueBytes === undefined ? {} : { queueBytes: portQueueBytes }),
       ...(redialMs === undefined ? {} : { redialMs }),
       ...(redialLargestMs === undefined ? {} : { redialLargestMs }),
-      onFrame: (buffer, start, end) => this.#engine.receiveFromPort(port, buffer, start, end),
+      onFrame: (buffer, start, end) => this.engine.receiveFromPort(port, buffer, start, end),
       onTooLong: (length) => {
         port.in.frame(length);
         port.in.drop("tooLong");
       },
-      onBatchEnd: () => this.#engine.flush(),
+      onBatchEnd: () => this.engine.flush(),
       onLink: (up) => {
         if (entry.stream !== stream || this.#ports.get(port.key) !== entry) return;
         port.linkUp = up;
@@ -213,7 +216,8 @@ export class HostSwitch {
     };
   }
 
-  #port(key: string): SwitchPort {
+  /** Throws a `RangeError` when there is none. */
+  port(key: string): SwitchPort {
     const entry = this.#ports.get(key);
     if (entry === undefined) throw new RangeError(`no port '${key}'`);
     return entry.port;

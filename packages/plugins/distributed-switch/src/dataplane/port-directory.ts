@@ -121,6 +121,10 @@ export class PortDirectory {
     }
   }
 
+  get flows(): FlowTable | undefined {
+    return this.#flows;
+  }
+
   /** Accounts every port's frames to flows, or none. */
   setFlows(flows: FlowTable | undefined): void {
     this.#flows = flows;

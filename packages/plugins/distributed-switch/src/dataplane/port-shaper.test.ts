@@ -48,17 +48,17 @@ describe("PortShaper", () => {
   });
 
   it("tells what it really does", () => {
-    expect(new PortShaper(setting({ averageBitsPerSecond: 999.6, peakBitsPerSecond: 3, burstBytes: 0.2 })).effective()).toEqual(
-      {
-        averageBitsPerSecond: 1000,
-        peakBitsPerSecond: 1000,
-        burstBytes: 1,
-        peakBurstBytes: 9234,
-        packetsPerSecond: 0,
-        packetBurst: 0,
-        overLimit: "drop",
-      },
-    );
+    expect(
+      new PortShaper(setting({ averageBitsPerSecond: 999.6, peakBitsPerSecond: 3, burstBytes: 0.2 })).effective(),
+    ).toEqual({
+      averageBitsPerSecond: 1000,
+      peakBitsPerSecond: 1000,
+      burstBytes: 1,
+      peakBurstBytes: 9234,
+      packetsPerSecond: 0,
+      packetBurst: 0,
+      overLimit: "drop",
+    });
   });
 
   it("goes on from another's level", () => {

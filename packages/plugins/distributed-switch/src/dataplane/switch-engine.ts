@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { Egress } from "./egress.ts";
 import {
   announcementFrame,
@@ -15,8 +16,10 @@ import { IngressAdmission, isRunt } from "./ingress-admission.ts";
 import type { MacAddress } from "./mac-address.ts";
 import { MacTable } from "./mac-table.ts";
 import type { MirrorSink } from "./mirror-session.ts";
+import { MulticastSnooping } from "./multicast-snooping.ts";
 import { Place } from "./place.ts";
 import { PortDirectory } from "./port-directory.ts";
+import { exportPortState, importPortState, type PortState, type PortStateSources } from "./port-state.ts";
 import type { FrameSink, Gate, PortSettings, SwitchPort } from "./switch-port.ts";
 import type { InDropReason } from "./traffic-counters.ts";
 import { NO_TUNNEL, type TunnelSink } from "./tunnel-sink.ts";
@@ -51,6 +54,8 @@ export class SwitchEngine {
   readonly directory: PortDirectory;
   /** What rules with the action `log` saw. */
   readonly log: EventLog = new EventLog();
+  /** Multicast snooping, off unless enabled. */
+  readonly snooping: MulticastSnooping = new MulticastSnooping();
   readonly #table: MacTable;
   readonly #tunnel: TunnelSink;
   readonly #admission: IngressAdmission;
@@ -74,7 +79,13 @@ export class SwitchEngine {
     });
     const { owners, vlans, privateVlans } = this.directory;
     this.#admission = new IngressAdmission(owners);
-    this.#forwarding = new Forwarding({ table: this.#table, owners, vlans, privateVlans });
+    this.#forwarding = new Forwarding({
+      table: this.#table,
+      owners,
+      vlans,
+      privateVlans,
+      snooping: this.snooping,
+    });
     this.#tunnel = options.tunnel ?? NO_TUNNEL;
     this.maxMtu = options.maxMtu ?? DEFAULT_MTU;
   }
@@ -104,22 +115,27 @@ export class SwitchEngine {
 
   /**
    * Gives a port other settings. Its counters, gate and held frames stay, and so does the state of filters and shapers that are as they
-   * were; what was learned behind it is learned anew.
+   * were. What was learned behind it is learned anew when its VLANs, security or learning are others; groups when its VLANs are.
    */
   configurePort(port: SwitchPort, settings: PortSettings): void {
+    const { vlan, security, macLearning } = port.settings;
     this.directory.configure(port, settings);
-    this.#table.forget(port);
+    const sameVlan = isDeepStrictEqual(vlan, settings.vlan);
+    if (!sameVlan) this.snooping.forget(port);
+    if (!sameVlan || !isDeepStrictEqual([security, macLearning], [settings.security, settings.macLearning])) {
+      this.#table.forget(port);
+    }
   }
 
   removePort(port: SwitchPort): void {
     this.directory.remove(port);
-    this.#table.forget(port);
+    this.#forget(port);
   }
 
   /** Forgets the addresses behind a peer that is gone. */
   removePeer(peer: string): void {
     const place = this.#peers.get(peer);
-    if (place !== undefined) this.#table.forget(place);
+    if (place !== undefined) this.#forget(place);
     this.#peers.delete(peer);
   }
 
@@ -135,7 +151,7 @@ export class SwitchEngine {
     if (gate === "open") this.release(port);
     else if (gate === "drop") {
       this.discard(port);
-      this.#table.forget(port);
+      this.#forget(port);
     }
   }
 
@@ -226,6 +242,22 @@ export class SwitchEngine {
     });
   }
 
+  /** What a port takes along to another host. */
+  exportPort(port: SwitchPort): PortState {
+    return exportPortState(port, this.#stateSources());
+  }
+
+  /** Gives a port what it had on another host: counters are added, the rest takes the place of what is here. */
+  importPort(port: SwitchPort, state: PortState): void {
+    importPortState(port, state, this.#stateSources());
+  }
+
+  /** Lets go of what has expired. To be called now and then, such as once a second. */
+  tick(): void {
+    this.snooping.expire(this.#time());
+    this.directory.flows?.expire(this.#time());
+  }
+
   /** Lets every sink send what it was given. Call it after each batch of frames. */
   flush(): void {
     this.#nowIsKnown = false;
@@ -279,10 +311,28 @@ export class SwitchEngine {
     const now = this.#now;
     let targets = frame.portCount;
     for (let index = 0; index < targets; index += 1) this.#egress.send(frame.ports[index] as SwitchPort, frame, now);
-    if (frame.peer !== undefined) {
-      targets += this.#tunnel.send(frame.peer.key, frame.vlan, this.#egress.untagged(frame));
-    } else if (frame.allPeers) targets += this.#tunnel.flood(frame.vlan, this.#egress.untagged(frame));
+    if (frame.allPeers) targets += this.#tunnel.flood(frame.vlan, this.#egress.untagged(frame));
+    else {
+      for (const peer of frame.peers) {
+        targets += this.#tunnel.send(peer.key, frame.vlan, this.#egress.untagged(frame));
+      }
+    }
     return targets;
+  }
+
+  #stateSources(): PortStateSources {
+    return {
+      now: this.#time(),
+      table: this.#table,
+      snooping: this.snooping,
+      mirrors: this.directory.mirrorPoints(),
+      changeAddress: (port, mac) => this.#admission.changeAddress(port, mac),
+    };
+  }
+
+  #forget(place: Place): void {
+    this.#table.forget(place);
+    this.snooping.forget(place);
   }
 
   #time(): number {

@@ -2,7 +2,7 @@ import type { CaptureTap } from "./capture-tap.ts";
 import { ETHERNET_HEADER_BYTES, MAX_MTU } from "./ethernet-frame.ts";
 import type { FilterRule } from "./filter-rule.ts";
 import { HoldQueue, type HoldQueueOptions } from "./hold-queue.ts";
-import { type MacAddress, macHigh, macLow, parseMac } from "./mac-address.ts";
+import { formatMac, type MacAddress, macHigh, macLow, parseMac } from "./mac-address.ts";
 import { Place } from "./place.ts";
 import type { EgressPolicy, IngressPolicy } from "./port-policy.ts";
 import type { ShapingSetting } from "./port-shaper.ts";
@@ -161,6 +161,10 @@ export class SwitchPort extends Place {
   /** The address that the guest changed to, or the assigned one. */
   get effectiveMac(): MacAddress {
     return this.#effectiveMac;
+  }
+
+  get effectiveMacText(): string {
+    return formatMac(this.#effectiveMac);
   }
 
   set effectiveMac(mac: MacAddress) {

@@ -83,6 +83,15 @@ export class TrafficCounters<Reason extends string> {
     this.#drops.set(reason, (this.#drops.get(reason) ?? 0) + count);
   }
 
+  /** Adds what was counted elsewhere. */
+  add({ frames, octets, broadcast, multicast, drops }: TrafficStatistics<Reason>): void {
+    this.#frames += frames;
+    this.#octets += octets;
+    this.#broadcast += broadcast;
+    this.#multicast += multicast;
+    for (const [reason, count] of Object.entries(drops)) this.drop(reason as Reason, Number(count));
+  }
+
   get frames(): number {
     return this.#frames;
   }
