@@ -1,59 +1,74 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { DataPlaneContestant } from "./data-plane-contestant.ts";
 import { EngineContestant } from "./engine-contestant.ts";
 import { isOpenVswitchMissing, OpenVswitchContestant } from "./open-vswitch-contestant.ts";
-import { type RandomCaseOptions, randomCase } from "./random-case.ts";
-import type { CaseConfig, CaseFrame, Contestant } from "./switch-case.ts";
+import { type RandomCase, type RandomCaseOptions, randomCase } from "./random-case.ts";
+import type { Contestant } from "./switch-case.ts";
 
 const PORTS = 6;
-const RUNS = process.env.VDC_DEEP ? 7_500 : 750;
 
-/** What a port got, in words that a failure can be read in. */
+/** What left every port, in words that a failure can be read in. */
 function text(frames: readonly (readonly Buffer[])[]): string[] {
   return frames.flatMap((left, port) => left.map((bytes) => `p${port} ${bytes.toString("hex")}`));
 }
 
-async function play(contestant: Contestant, config: CaseConfig, frames: readonly CaseFrame[]): Promise<string[]> {
-  await contestant.configure(config);
-  return text(await contestant.exchange(frames));
+interface Match extends Omit<RandomCaseOptions, "ports"> {
+  readonly name: string;
+  readonly seed: number;
+  readonly runs: number;
 }
 
-describe.skipIf(isOpenVswitchMissing("that our switch and Open vSwitch do the same with the same frames"))(
-  "our switch and Open vSwitch",
-  () => {
-    const groups: readonly (Omit<RandomCaseOptions, "ports"> & { readonly name: string; readonly seed: number })[] = [
-      { name: "VLANs, trunks and blocked ports", seed: 31, privateVlans: false, mirrors: false },
-      { name: "isolated ports", seed: 32, privateVlans: true, mirrors: false },
-      { name: "mirrors", seed: 33, privateVlans: false, mirrors: true },
-      { name: "all of it", seed: 34, privateVlans: true, mirrors: true },
-    ];
-    // Each has a daemon of its own and mostly waits for it.
-    it.concurrent.each(groups)("do the same: $name", async ({ name, seed, ...options }) => {
-      await using openVswitch = await OpenVswitchContestant.start(PORTS);
-      const ours = new EngineContestant();
-      let cases = 0;
-      let sent = 0;
-      let left = 0;
-      let mismatches = 0;
-      const started = performance.now();
-      const property = fc.asyncProperty(randomCase({ ports: PORTS, ...options }), async ({ config, frames }) => {
-        const expected = await play(openVswitch, config, frames);
-        const actual = await play(ours, config, frames);
-        cases += 1;
-        sent += frames.length;
-        left += expected.length;
-        if (expected.join() === actual.join()) return;
-        mismatches += 1;
-        expect(actual).toEqual(expected);
-      });
-      try {
-        await fc.assert(property, { seed, numRuns: RUNS });
-      } finally {
-        const seconds = ((performance.now() - started) / 1000).toFixed(1);
-        console.log(`${name}: ${cases} cases, ${sent} frames in, ${left} out, ${mismatches} mismatches, ${seconds} s`);
-      }
-      // Otherwise agreement would mean that both drop.
-      expect(left).toBeGreaterThan(sent / 4);
-    });
-  },
-);
+/** Plays random cases against Open vSwitch until one differs, which is then shrunk. */
+async function compete(ours: Contestant, { name, seed, runs, ...options }: Match): Promise<void> {
+  await using openVswitch = await OpenVswitchContestant.start(PORTS);
+  let cases = 0;
+  let sent = 0;
+  let left = 0;
+  let mismatches = 0;
+  const play = async (contestant: Contestant, { config, frames }: RandomCase): Promise<string[]> => {
+    await contestant.configure(config);
+    return text(await contestant.exchange(frames));
+  };
+  const started = performance.now();
+  const property = fc.asyncProperty(randomCase({ ports: PORTS, ...options }), async (each) => {
+    const expected = await play(openVswitch, each);
+    const actual = await play(ours, each);
+    cases += 1;
+    sent += each.frames.length;
+    left += expected.length;
+    if (expected.join() === actual.join()) return;
+    mismatches += 1;
+    expect(actual).toEqual(expected);
+  });
+  try {
+    await fc.assert(property, { seed, numRuns: runs });
+  } finally {
+    const seconds = ((performance.now() - started) / 1000).toFixed(1);
+    console.log(
+      `${ours.name} and Open vSwitch, ${name}: ${cases} cases, ${sent} frames in, ${left} out, ${mismatches} mismatches, ${seconds} s`,
+    );
+  }
+  // Otherwise agreement would mean that both drop.
+  expect(left).toBeGreaterThan(sent / 4);
+}
+
+const consequence = "that our switch and Open vSwitch do the same with the same frames";
+describe.skipIf(isOpenVswitchMissing(consequence))("our switch and Open vSwitch", () => {
+  const matches: readonly Omit<Match, "runs">[] = [
+    { name: "VLANs, trunks and blocked ports", seed: 31, privateVlans: false, mirrors: false },
+    { name: "isolated ports", seed: 32, privateVlans: true, mirrors: false },
+    { name: "mirrors", seed: 33, privateVlans: false, mirrors: true },
+    { name: "all of it", seed: 34, privateVlans: true, mirrors: true },
+  ];
+  // Each has a daemon of its own and mostly waits for it.
+  it.concurrent.each(matches)("do the same: $name", async (match) => {
+    await compete(new EngineContestant(), { ...match, runs: process.env.VDC_DEEP ? 7_500 : 750 });
+  });
+
+  it("do the same with NICs on sockets", async () => {
+    await using ours = await DataPlaneContestant.start(PORTS);
+    const runs = process.env.VDC_DEEP ? 2_000 : 200;
+    await compete(ours, { name: "all of it", seed: 35, privateVlans: true, mirrors: true, runs });
+  });
+});

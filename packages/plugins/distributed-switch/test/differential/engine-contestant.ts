@@ -1,4 +1,5 @@
 import { LENGTH_PREFIX_BYTES, recordOf } from "../../src/dataplane/ethernet-frame.ts";
+import type { MirrorSession } from "../../src/dataplane/mirror-session.ts";
 import { SwitchEngine } from "../../src/dataplane/switch-engine.ts";
 import type { PortSettings, SwitchPort } from "../../src/dataplane/switch-port.ts";
 import type { CaseConfig, CaseFrame, CasePort, Contestant } from "./switch-case.ts";
@@ -35,19 +36,7 @@ export class EngineContestant implements Contestant {
       port.linkUp = true;
       return port;
     });
-    const { mirror } = config;
-    this.#engine.directory.setMirrors(
-      mirror === undefined
-        ? []
-        : [
-            {
-              name: "mirror",
-              sourcePorts: mirror.sources.map((source) => `p${source}`),
-              direction: mirror.direction,
-              destination: { kind: "port", portKey: `p${mirror.destination}` },
-            },
-          ],
-    );
+    this.#engine.directory.setMirrors(mirrorSessions(config));
   }
 
   async exchange(frames: readonly CaseFrame[]): Promise<Buffer[][]> {
@@ -71,4 +60,18 @@ export function bridgePort({ vlan, blocked }: CasePort, index: number): PortSett
     security: { promiscuous: false, forgedTransmits: true, macChanges: false },
     macLearning: { enabled: true, limit: 4096 },
   };
+}
+
+/** The mirror sessions of a case. */
+export function mirrorSessions({ mirror }: CaseConfig): readonly MirrorSession[] {
+  if (mirror === undefined) return [];
+  const { sources, direction, destination } = mirror;
+  return [
+    {
+      name: "mirror",
+      sourcePorts: sources.map((source) => `p${source}`),
+      direction,
+      destination: { kind: "port", portKey: `p${destination}` },
+    },
+  ];
 }

@@ -1,0 +1,127 @@
+import { isDeepStrictEqual } from "node:util";
+import { LENGTH_PREFIX_BYTES, recordOf } from "../../src/dataplane/ethernet-frame.ts";
+import { SwitchEngine } from "../../src/dataplane/switch-engine.ts";
+import type { PortSettings, SwitchPort } from "../../src/dataplane/switch-port.ts";
+import type { FrameBytes, TunnelSink } from "../../src/dataplane/tunnel-sink.ts";
+import { expectBalance, nic, nicText } from "../engine-bench.ts";
+import type { MatrixConfig, MatrixPort } from "./reachability-oracle.ts";
+
+export interface EngineMeshOptions {
+  readonly hosts: number;
+  /** The switch's private VLANs, as every host is told. */
+  readonly privateVlans: readonly { readonly primary: number; readonly secondary: number }[];
+}
+
+/** Several hosts' engines with tunnels that are function calls, changed as the control side changes data planes. */
+export class EngineMesh {
+  readonly #engines: readonly SwitchEngine[];
+  readonly #ports = new Map<number, SwitchPort>();
+  #config: MatrixConfig = { ports: [], cut: [] };
+  #arrived: { readonly to: number; readonly bytes: Buffer }[] = [];
+
+  constructor({ hosts, privateVlans }: EngineMeshOptions) {
+    this.#engines = Array.from(
+      { length: hosts },
+      (_, host) => new SwitchEngine({ now: () => 0, tunnel: this.#tunnel(host) }),
+    );
+    for (const engine of this.#engines) engine.directory.setPrivateVlans(privateVlans);
+  }
+
+  /** Makes the switch what `next` says, by changing only what differs. */
+  apply(next: MatrixConfig): void {
+    const before = this.#config;
+    this.#config = next;
+    for (const [index, port] of next.ports.entries()) this.#changePort(index, before.ports[index], port);
+    for (const [a, b] of next.cut) {
+      if (before.cut.some((pair) => isDeepStrictEqual(pair, [a, b]))) continue;
+      this.#engines[a]?.removePeer(`h${b}`);
+      this.#engines[b]?.removePeer(`h${a}`);
+    }
+    this.#arrived = [];
+  }
+
+  /** Sends one frame from a port, and tells where it arrived and how. */
+  send(from: number, bytes: Buffer): readonly { readonly to: number; readonly bytes: Buffer }[] {
+    const port = this.#ports.get(from);
+    const engine = this.#engineOf(from);
+    // A NIC whose link is down can't send.
+    if (port === undefined || engine === undefined || !port.linkUp) return [];
+    this.#arrived = [];
+    const record = recordOf(bytes);
+    engine.receiveFromPort(port, record, LENGTH_PREFIX_BYTES, record.length);
+    for (const each of this.#engines) each.flush();
+    return this.#arrived;
+  }
+
+  /** Throws unless every port's counters add up. */
+  checkCounters(): void {
+    for (const port of this.#ports.values()) expectBalance(port);
+  }
+
+  #changePort(index: number, before: MatrixPort | undefined, port: MatrixPort): void {
+    const settings: PortSettings = { macAddress: nicText(index), vlan: port.vlan, blocked: port.blocked };
+    let existing = this.#ports.get(index);
+    if (existing !== undefined && before?.host !== undefined && before.host !== port.host) {
+      this.#engines[before.host]?.removePort(existing);
+      this.#ports.delete(index);
+      existing = undefined;
+    }
+    if (port.host === undefined) return;
+    const engine = this.#engines[port.host];
+    if (engine === undefined) return;
+    const moved = existing === undefined;
+    if (existing === undefined) {
+      existing = engine.addPort(`p${index}`, settings, {
+        deliver: (buffer, start, end) => {
+          this.#arrived.push({ to: index, bytes: Buffer.from(buffer.subarray(start, end)) });
+          return undefined;
+        },
+        flush: () => undefined,
+      });
+      this.#ports.set(index, existing);
+    } else if (!isDeepStrictEqual(existing.settings, settings)) engine.configurePort(existing, settings);
+    existing.linkUp = port.up;
+    if (existing.gate !== port.gate) {
+      // What was held was sent under another configuration: no row of this table.
+      engine.discard(existing);
+      engine.setGate(existing, port.gate);
+    }
+    if (!moved) return;
+    // The control side has every other host forget where the port was.
+    for (const other of this.#engines) {
+      for (let host = 0; host < this.#engines.length; host += 1) {
+        if (host !== port.host) other.forgetAtPeer(`h${host}`, nic(index));
+      }
+    }
+    engine.announce(existing);
+  }
+
+  #engineOf(index: number): SwitchEngine | undefined {
+    const host = this.#config.ports[index]?.host;
+    return host === undefined ? undefined : this.#engines[host];
+  }
+
+  #tunnel(from: number): TunnelSink {
+    const reachable = (host: number): boolean =>
+      host !== from && !this.#config.cut.some(([a, b]) => (a === host && b === from) || (a === from && b === host));
+    const others = (): number[] => [...this.#engines.keys()].filter(reachable);
+    const carry = (to: number, vlan: number, { buffer, start, end }: FrameBytes): void => {
+      const record = recordOf(buffer.subarray(start, end));
+      this.#engines[to]?.receiveFromPeer(`h${from}`, vlan, record, LENGTH_PREFIX_BYTES, record.length);
+    };
+    return {
+      send: (peer, vlan, frame) => {
+        const to = Number(peer.slice(1));
+        if (!reachable(to)) return 0;
+        carry(to, vlan, frame);
+        return 1;
+      },
+      flood: (vlan, frame) => {
+        const peers = others();
+        for (const to of peers) carry(to, vlan, frame);
+        return peers.length;
+      },
+      peers: () => others().map((host) => `h${host}`),
+    };
+  }
+}
