@@ -54,7 +54,9 @@ export {
   vlanId,
   vlanSetting,
 } from "./port-setting.ts";
-// Saying no
+// For providers: generations, trials, and saying no
+export { ConfigArchiveControl, refusedSpec, type SpecRecords } from "./config-archive-control.ts";
+export { beginTrial, endTrial, type SpecRecord, type SpecTrial, takeOverSpec } from "./spec-record.ts";
 export { type SwitchAbilities, settingProblems, specProblems } from "./spec-problems.ts";
 // Desired state
 export type {

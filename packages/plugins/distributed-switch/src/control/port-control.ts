@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { type Generation, VdcError } from "@vdc-os/core";
-import type { ConnectPort, PortBinding, PortGroupSpec } from "@vdc-os/core/network/v1";
+import { type ConnectPort, type PortBinding, type PortGroupSpec, refusedSpec } from "@vdc-os/core/network/v1";
 import { noCounters } from "../process/port-counters.ts";
 import type { DesiredState, Write } from "./desired-state.ts";
 import { findPort, findSwitch } from "./find-switch.ts";
@@ -10,7 +10,6 @@ import type { HostMember } from "./host-member.ts";
 import { hostFailure } from "./member-state.ts";
 import { fencedError, fencingOf } from "./port-ownership.ts";
 import type { PortRecord } from "./records.ts";
-import { refusedSpec } from "./refused-spec.ts";
 import { validateSetting } from "./validate-switch.ts";
 
 /** Longest path of a Unix socket on Linux, `sun_path` less its final zero. */

@@ -1,26 +1,11 @@
 import type { JsonObject, OwnerStamp } from "@vdc-os/core";
-import type { PortGate, PortSetting, SwitchSpec } from "@vdc-os/core/network/v1";
+import type { PortGate, PortSetting, SpecRecord } from "@vdc-os/core/network/v1";
 import type { PortCounters } from "../process/process-protocol.ts";
 
-/** A spec that was applied on trial. The last one of its switch, also when it has ended. */
-export interface TrialRecord {
-  readonly token: string;
-  readonly generation: number;
-  readonly previous: { readonly spec: SwitchSpec; readonly generation: number };
-  /** When it is taken back, in milliseconds since 1970. */
-  readonly deadline: number;
-  readonly state: "waits" | "confirmed" | "rolledBack";
-}
-
 /** A switch as it is kept. */
-export interface SwitchRecord {
-  readonly spec: SwitchSpec;
-  readonly generation: number;
+export interface SwitchRecord extends SpecRecord {
   /** Where its VNIs start. Given out once, and never changed. */
   readonly vniBase: number;
-  /** The highest generation that was taken back. */
-  readonly spent?: number;
-  readonly trial?: TrialRecord;
 }
 
 /** A port's move to another host: the one under way, or the last one. */

@@ -9,18 +9,19 @@ import {
   VdcError,
   type WatchItem,
 } from "@vdc-os/core";
-import type {
-  ConnectPort,
-  DistributedSwitch,
-  NetworkFacets,
-  PortBinding,
-  PortStatistics,
-  SpecProblem,
-  SwitchSpec,
-  SwitchStatus,
+import {
+  ConfigArchiveControl,
+  type ConnectPort,
+  type DistributedSwitch,
+  type NetworkFacets,
+  type PortBinding,
+  type PortStatistics,
+  type SpecProblem,
+  type SwitchSpec,
+  type SwitchStatus,
 } from "@vdc-os/core/network/v1";
-import { ConfigArchiveControl } from "./config-archive.ts";
 import { describeSwitch } from "./describe-switch.ts";
+import { MAX_VNI_BASE, VNIS_PER_SWITCH } from "../dataplane/segment.ts";
 import type { DesiredState, Write } from "./desired-state.ts";
 import { effectiveSettingFacet, gateFacet } from "./facets.ts";
 import { findPort, findSwitch } from "./find-switch.ts";
@@ -30,9 +31,7 @@ import { PortControl } from "./port-control.ts";
 import { PortCounterReader } from "./port-counter-reader.ts";
 import { PortMigrationControl } from "./port-migration.ts";
 import { PortStateTransfer } from "./port-state-transfer.ts";
-import type { PortRecord } from "./records.ts";
-import { refusedSpec } from "./refused-spec.ts";
-import { specChange } from "./switch-changes.ts";
+import type { PortRecord, SwitchRecord } from "./records.ts";
 import { statusOf } from "./switch-status.ts";
 import { validateSwitch } from "./validate-switch.ts";
 
@@ -51,7 +50,7 @@ export class SwitchControl implements DistributedSwitch {
   readonly #ports: PortControl;
   readonly #statistics: PortCounterReader;
   readonly #members = new Map<string, HostMember>();
-  readonly #archive: ConfigArchiveControl;
+  readonly #archive: ConfigArchiveControl<SwitchRecord>;
   readonly #watchers = new Set<() => void>();
   #closed = false;
 
@@ -63,11 +62,22 @@ export class SwitchControl implements DistributedSwitch {
     this.#statistics = new PortCounterReader({ state: options.state, member });
     const find = (switchId: string, portKey: string): PortRecord => findPort(options.state, switchId, portKey);
     const port = { find, member, state: options.state };
-    this.#archive = new ConfigArchiveControl({
-      state: options.state,
-      clock: options.clock,
-      validate: (spec) => validateSwitch(spec, options),
-    });
+    const { state } = options;
+    this.#archive = new ConfigArchiveControl<SwitchRecord>(
+      {
+        all: () => state.switches.values(),
+        find: (switchId) => state.switches.get(switchId),
+        create: (spec, generation) => ({ spec, generation, vniBase: this.#freeVniBase() }),
+        change: (decide) =>
+          state.change(() => {
+            const { record, result } = decide();
+            const id = record?.spec.switchId ?? "";
+            return { writes: record === undefined ? [] : [{ kind: "switch", id, value: record }], result };
+          }),
+        validate: (spec) => validateSwitch(spec, options),
+      },
+      options.clock,
+    );
     const transfer = new PortStateTransfer({
       state: options.state,
       member,
@@ -131,12 +141,7 @@ export class SwitchControl implements DistributedSwitch {
     { spec, generation }: { readonly spec: SwitchSpec; readonly generation: number },
     _context: OperationContext,
   ): Promise<{ readonly generation: number }> {
-    const problems = validateSwitch(spec, this.#options);
-    if (problems.length > 0) throw refusedSpec(`switch '${spec.switchId}'`, problems);
-    return this.#state.change(() => ({
-      writes: specChange(this.#state, spec, generation),
-      result: { generation },
-    }));
+    return this.#archive.apply(spec, generation);
   }
 
   async removeSwitch({ switchId }: { readonly switchId: string }, _context: OperationContext): Promise<void> {
@@ -255,6 +260,12 @@ export class SwitchControl implements DistributedSwitch {
       if (!this.#closed) member.start();
     }
     return member;
+  }
+
+  #freeVniBase(): number {
+    const taken = new Set([...this.#state.switches.values()].map(({ vniBase }) => vniBase));
+    for (let base = VNIS_PER_SWITCH; base <= MAX_VNI_BASE; base += VNIS_PER_SWITCH) if (!taken.has(base)) return base;
+    throw new VdcError("RESOURCE_EXHAUSTED", "all tunnel identifiers are taken: remove a switch", { retryable: false });
   }
 
   #notify(): void {
