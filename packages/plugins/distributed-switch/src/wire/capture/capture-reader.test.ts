@@ -4,6 +4,7 @@ import { mangled, wireRuns } from "../test/mangled.ts";
 import { WireError } from "../wire-error.ts";
 import { readCapture } from "./capture-reader.ts";
 import type { AnnotatedPacket } from "./captured-packet.ts";
+import { portPacket } from "./port-packet.ts";
 import { PcapWriter } from "./pcap-writer.ts";
 import { PcapngWriter, type PcapngOptions } from "./pcapng-writer.ts";
 
@@ -14,6 +15,7 @@ const packet: fc.Arbitrary<AnnotatedPacket> = fc.record({
   interfaceName: fc.constantFrom("web-nic0", "db-nic0", "ü", ""),
   direction: fc.constantFrom("in" as const, "out" as const, undefined),
   comment: fc.option(fc.string({ maxLength: 9 }), { nil: undefined }),
+  missed: fc.option(fc.integer({ min: 1, max: 9 }), { nil: undefined }),
 });
 
 function pcap(packets: readonly AnnotatedPacket[], resolution: "microseconds" | "nanoseconds"): Buffer {
@@ -65,6 +67,19 @@ describe("capture files", () => {
       const [read] = readCapture(file).packets;
       expect([read?.data.length, read?.originalLength]).toEqual([60, 100]);
     }
+  });
+
+  it("say why a frame was dropped and how many were missed, when they are of a port's capture", () => {
+    const captured = {
+      ...({ atMicroseconds: 1_700_000_000_000_001, direction: "in", originalLength: 100 } as const),
+      ...{ data: Buffer.from("frame").toString("base64"), dropped: "blocked", missed: 3 },
+    };
+    const [read] = readCapture(pcapng([portPacket(captured, "web-nic0")])).packets;
+    expect(read).toEqual({
+      ...{ data: Buffer.from("frame"), timeNs: 1_700_000_000_000_001_000n, originalLength: 100, missed: 3 },
+      ...{ interfaceName: "web-nic0", direction: "in", comment: "dropped: blocked" },
+    });
+    expect(portPacket({ ...captured, dropped: undefined }, "x").comment).toBeUndefined();
   });
 
   it("describe each interface once", () => {

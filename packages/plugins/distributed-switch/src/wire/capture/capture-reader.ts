@@ -121,6 +121,7 @@ class BlockReader {
     if (data + length > end) throw malformed(`a packet at ${at} of ${length} octets`);
     const options = this.#options(data + length + (-length & 3), end);
     const flags = options.get(2);
+    const missed = options.get(4);
     const direction = flags?.length === 4 ? DIRECTIONS[this.#u32of(flags) & 3] : undefined;
     return {
       data: this.#bytes.subarray(data, data + length),
@@ -129,6 +130,7 @@ class BlockReader {
       interfaceName: from.name,
       direction,
       comment: options.get(1)?.toString(),
+      missed: missed?.length === 8 ? Number(this.#u64of(missed)) : undefined,
     };
   }
 
@@ -147,6 +149,10 @@ class BlockReader {
 
   #u16(at: number): number {
     return this.#littleEndian ? this.#bytes.readUInt16LE(at) : this.#bytes.readUInt16BE(at);
+  }
+
+  #u64of(value: Buffer): bigint {
+    return this.#littleEndian ? value.readBigUInt64LE(0) : value.readBigUInt64BE(0);
   }
 
   #u32of(value: Buffer): number {

@@ -15,6 +15,8 @@ export interface AnnotatedPacket extends CapturedPacket {
   /** As the switch sees it: `in` came from the port's NIC, `out` was sent to it. */
   readonly direction?: "in" | "out" | undefined;
   readonly comment?: string | undefined;
+  /** Frames that were lost to the capture since the interface's frame before. Defaults to `0`. */
+  readonly missed?: number | undefined;
 }
 
 /** The finest unit of a capture's time stamps. */

@@ -36,6 +36,7 @@ const OPTION_INTERFACE_DESCRIPTION = 3;
 const OPTION_INTERFACE_MAC = 6;
 const OPTION_TIME_RESOLUTION = 9;
 const OPTION_PACKET_FLAGS = 2;
+const OPTION_DROP_COUNT = 4;
 
 const FLAG_INBOUND = 1;
 const FLAG_OUTBOUND = 2;
@@ -109,6 +110,11 @@ export class PcapngWriter {
       const flags = Buffer.alloc(4);
       flags.writeUInt32LE(packet.direction === "in" ? FLAG_INBOUND : FLAG_OUTBOUND);
       options.push(option(OPTION_PACKET_FLAGS, flags));
+    }
+    if (packet.missed !== undefined && packet.missed > 0) {
+      const count = Buffer.alloc(8);
+      count.writeBigUInt64LE(BigInt(Math.floor(packet.missed)));
+      options.push(option(OPTION_DROP_COUNT, count));
     }
     if (options.length > 0) options.push(END_OF_OPTIONS);
     const record = block(ENHANCED_PACKET, [body, data, padding(data.length), ...options]);
