@@ -33,6 +33,7 @@ it.runIf(hasNamespaces())("ERSPAN leaves by the kernel's raw socket", async () =
   const transport = RawGreTransport.open();
   stack.defer(() => transport.close());
   const mirrored = Buffer.alloc(60, 1);
+  mirrored.writeUInt16BE(0x88b5, 12);
   // The kernel keeps the packet until the collector has answered its ARP request.
   expect(transport.send(erspanTypeII(mirrored, { session: 9, sequence: 1, vlan: 3 }), collector.address)).toBe(true);
   const frame = await arrived.promise;
