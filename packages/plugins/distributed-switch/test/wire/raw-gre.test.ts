@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { expect, it } from "vitest";
 import { erspanTypeII, readErspan } from "../../src/wire/mirror/erspan-packet.ts";
+import { arpFrame } from "../../src/wire/packet/packet-builder.ts";
 import { PROTOCOL_GRE, readPacketHeaders } from "../../src/wire/packet/packet-headers.ts";
 import { RawGreTransport, whyNoRawGre } from "../../src/wire/services/gre-transport.ts";
 import { TapDevice } from "../../src/wire/tap/tap-device.ts";
@@ -32,8 +33,8 @@ it.runIf(hasNamespaces())("ERSPAN leaves by the kernel's raw socket", async () =
   execFileSync("ip", ["link", "set", tap.name, "up"]);
   const transport = RawGreTransport.open();
   stack.defer(() => transport.close());
-  const mirrored = Buffer.alloc(60, 1);
-  mirrored.writeUInt16BE(0x88b5, 12);
+  const arp = { operation: "request", senderMac: 2, senderAddress: "10.0.0.1", targetAddress: "10.0.0.2" } as const;
+  const mirrored = arpFrame(arp, { sourceMac: 2, destinationMac: 0xffff_ffff_ffff });
   // The kernel keeps the packet until the collector has answered its ARP request.
   expect(transport.send(erspanTypeII(mirrored, { session: 9, sequence: 1, vlan: 3 }), collector.address)).toBe(true);
   const frame = await arrived.promise;
