@@ -5,6 +5,7 @@
  * part; `--rounds=N`; `--quick` is one short round of everything. The throughput parts need root, for network namespaces and taps.
  */
 import { judge, lineOf, type Report, type Verdict } from "./goal.ts";
+import { connectingPorts } from "./parts/connect-cost.ts";
 import { acrossAddresses, acrossPorts } from "./parts/frame-cost.ts";
 import { addingOvsPorts } from "./parts/ovsdb-port-add.ts";
 import { configuringPorts } from "./parts/port-cost.ts";
@@ -35,6 +36,7 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
   ports: () => acrossPorts({ rounds, quick, report }),
   addresses: () => acrossAddresses({ rounds, quick, report }),
   configuring: () => configuringPorts({ rounds, quick, report }),
+  connecting: () => connectingPorts({ rounds, quick, report }),
   ovsdb: () => addingOvsPorts({ rounds, quick, report, skip }),
 };
 
