@@ -18,7 +18,7 @@ describe.skipIf(isOpenVswitchMissing("where our switch differs from Open vSwitch
   });
 
   it.each(DELIBERATE_DIFFERENCES)("differs $what", async (each) => {
-    const ours = new EngineContestant(each.settings);
+    const ours = new EngineContestant(each.settings === undefined ? {} : { settings: each.settings });
     await ours.configure(each.config);
     await openVswitch.configure(each.config);
     if (each.vsctl !== undefined) await openVswitch.vsctl(...each.vsctl);

@@ -17,11 +17,13 @@ interface Match extends Omit<RandomCaseOptions, "ports"> {
   readonly name: string;
   readonly seed: number;
   readonly runs: number;
+  /** Over how many hosts. Defaults to `1`. */
+  readonly hosts?: number;
 }
 
 /** Plays random cases against Open vSwitch until one differs, which is then shrunk. */
-async function compete(ours: Contestant, { name, seed, runs, ...options }: Match): Promise<void> {
-  await using openVswitch = await OpenVswitchContestant.start(PORTS);
+async function compete(ours: Contestant, { name, seed, runs, hosts = 1, ...options }: Match): Promise<void> {
+  await using openVswitch = await OpenVswitchContestant.start(PORTS, { hosts });
   let cases = 0;
   let sent = 0;
   let left = 0;
@@ -56,19 +58,21 @@ async function compete(ours: Contestant, { name, seed, runs, ...options }: Match
 const consequence = "that our switch and Open vSwitch do the same with the same frames";
 describe.skipIf(isOpenVswitchMissing(consequence))("our switch and Open vSwitch", () => {
   const matches: readonly Omit<Match, "runs">[] = [
-    { name: "VLANs, trunks and blocked ports", seed: 31, privateVlans: false, mirrors: false },
-    { name: "isolated ports", seed: 32, privateVlans: true, mirrors: false },
-    { name: "mirrors", seed: 33, privateVlans: false, mirrors: true },
-    { name: "all of it", seed: 34, privateVlans: true, mirrors: true },
+    { name: "VLANs, trunks and blocked ports", seed: 31, privateVlans: false, mirrors: false, priorities: true },
+    { name: "isolated ports", seed: 32, privateVlans: true, mirrors: false, priorities: true },
+    { name: "mirrors", seed: 33, privateVlans: false, mirrors: true, priorities: true },
+    { name: "all of it", seed: 34, privateVlans: true, mirrors: true, priorities: true },
+    { name: "tunnels", seed: 36, hosts: 3, privateVlans: false, mirrors: false, priorities: false },
   ];
   // Each has a daemon of its own and mostly waits for it.
   it.concurrent.each(matches)("do the same: $name", async (match) => {
-    await compete(new EngineContestant(), { ...match, runs: process.env.VDC_DEEP ? 7_500 : 750 });
+    const ours = new EngineContestant(match.hosts === undefined ? {} : { hosts: match.hosts });
+    await compete(ours, { ...match, runs: process.env.VDC_DEEP ? 6_000 : 600 });
   });
 
   it("do the same with NICs on sockets", async () => {
     await using ours = await DataPlaneContestant.start(PORTS);
     const runs = process.env.VDC_DEEP ? 2_000 : 200;
-    await compete(ours, { name: "all of it", seed: 35, privateVlans: true, mirrors: true, runs });
+    await compete(ours, { name: "all of it", seed: 35, privateVlans: true, mirrors: true, priorities: true, runs });
   });
 });

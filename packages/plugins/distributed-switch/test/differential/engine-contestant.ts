@@ -2,27 +2,41 @@ import { LENGTH_PREFIX_BYTES, recordOf } from "../../src/dataplane/ethernet-fram
 import type { MirrorSession } from "../../src/dataplane/mirror-session.ts";
 import { SwitchEngine } from "../../src/dataplane/switch-engine.ts";
 import type { PortSettings, SwitchPort } from "../../src/dataplane/switch-port.ts";
+import { EngineTunnels } from "../engine-tunnels.ts";
 import type { CaseConfig, CaseFrame, CasePort, Contestant } from "./switch-case.ts";
+
+export interface EngineContestantOptions {
+  /** Over how many hosts the switch goes; port 4 of a switch over three hosts is on host 1. Defaults to `1`. */
+  readonly hosts?: number;
+  /** What each port has instead of a bridge's settings. */
+  readonly settings?: Partial<PortSettings>;
+}
 
 /** The embedded switch's engine, with every port told to behave as a bridge's: it learns, and takes frames from any address. */
 export class EngineContestant implements Contestant {
-  readonly name = "ours";
+  readonly name: string;
+  readonly #hosts: number;
+  readonly #settings: Partial<PortSettings>;
+  #tunnels = new EngineTunnels();
   #ports: readonly SwitchPort[] = [];
   #left: Buffer[][] = [];
-  #engine: SwitchEngine = new SwitchEngine({ now: () => 0 });
-  readonly #settings: Partial<PortSettings>;
 
-  /** With `settings` that each port has instead of a bridge's. */
-  constructor(settings: Partial<PortSettings> = {}) {
+  constructor({ hosts = 1, settings = {} }: EngineContestantOptions = {}) {
+    this.name = hosts === 1 ? "our engine" : `our engine on ${hosts} hosts`;
+    this.#hosts = hosts;
     this.#settings = settings;
   }
 
   async configure(config: CaseConfig): Promise<void> {
-    this.#engine = new SwitchEngine({ now: () => 0 });
+    this.#tunnels = new EngineTunnels();
+    const { engines } = this.#tunnels;
+    for (let host = 0; host < this.#hosts; host += 1) {
+      engines.push(new SwitchEngine({ now: () => 0, tunnel: this.#tunnels.sink(host) }));
+    }
     this.#left = config.ports.map(() => []);
     this.#ports = config.ports.map((each, index) => {
       const left = this.#left[index] ?? [];
-      const port = this.#engine.addPort(
+      const port = this.#engineOf(index).addPort(
         `p${index}`,
         { ...bridgePort(each, index), ...this.#settings },
         {
@@ -36,7 +50,7 @@ export class EngineContestant implements Contestant {
       port.linkUp = true;
       return port;
     });
-    this.#engine.directory.setMirrors(mirrorSessions(config));
+    for (const engine of engines) engine.directory.setMirrors(mirrorSessions(config));
   }
 
   async exchange(frames: readonly CaseFrame[]): Promise<Buffer[][]> {
@@ -44,10 +58,16 @@ export class EngineContestant implements Contestant {
       const port = this.#ports[index];
       if (port === undefined) continue;
       const record = recordOf(bytes);
-      this.#engine.receiveFromPort(port, record, LENGTH_PREFIX_BYTES, record.length);
+      this.#engineOf(index).receiveFromPort(port, record, LENGTH_PREFIX_BYTES, record.length);
     }
-    this.#engine.flush();
+    for (const engine of this.#tunnels.engines) engine.flush();
     return this.#left.map((left) => left.splice(0));
+  }
+
+  #engineOf(index: number): SwitchEngine {
+    const engine = this.#tunnels.engines[index % this.#hosts];
+    if (engine === undefined) throw new RangeError(`there is no host for port ${index}`);
+    return engine;
   }
 }
 

@@ -4,7 +4,6 @@ import { type OpenFlowPort, OpenFlowPorts } from "./open-flow-ports.ts";
 import { PcapTail } from "./pcap-tail.ts";
 import type { CaseConfig, CaseFrame, CaseMirror, Contestant } from "./switch-case.ts";
 
-const BRIDGE = "b";
 const SENTINEL_BRIDGE = "s";
 /** A VLAN that no frame can have: it makes a trunk list that is empty for ours not mean "all" to Open vSwitch. */
 const NO_VLAN = 4095;
@@ -30,7 +29,7 @@ export class OpenVswitchContestant implements Contestant, AsyncDisposable {
   readonly name = "Open vSwitch";
   readonly #ovs: OpenVswitch;
   readonly #database: JsonRpcSocket;
-  readonly #openFlow: OpenFlowPorts;
+  readonly #openFlow: readonly OpenFlowPorts[];
   readonly #ports: readonly OpenFlowPort[];
   readonly #tails: readonly PcapTail[];
   readonly #sentinels: PcapTail;
@@ -41,7 +40,7 @@ export class OpenVswitchContestant implements Contestant, AsyncDisposable {
   private constructor(parts: {
     readonly ovs: OpenVswitch;
     readonly database: JsonRpcSocket;
-    readonly openFlow: OpenFlowPorts;
+    readonly openFlow: readonly OpenFlowPorts[];
     readonly ports: readonly OpenFlowPort[];
     readonly tails: readonly PcapTail[];
     readonly sentinels: PcapTail;
@@ -56,21 +55,39 @@ export class OpenVswitchContestant implements Contestant, AsyncDisposable {
     this.#generation = parts.generation;
   }
 
-  static async start(ports: number): Promise<OpenVswitchContestant> {
+  /** With `hosts`, a bridge for each, and between every two a pair of patch ports that stand for a tunnel. */
+  static async start(ports: number, { hosts = 1 }: { readonly hosts?: number } = {}): Promise<OpenVswitchContestant> {
     const ovs = await startOpenVswitch({ otherConfig: { "flow-limit": "0" } });
     try {
       const capture = (port: string): string => `${ovs.runDirectory}/${port}.pcap`;
-      const add = (bridge: string, port: string, number: number): string[] => [
+      const addBridge = (bridge: string): string[] => [
+        "--",
+        "add-br",
+        bridge,
+        "--",
+        "set",
+        "Bridge",
+        bridge,
+        "datapath_type=dummy",
+      ];
+      const addPort = (bridge: string, port: string, number: number): string[] => [
         ...["--", "add-port", bridge, port, "--", "set", "Interface", port, "type=dummy"],
         ...[`ofport_request=${number}`, `options:tx_pcap=${capture(port)}`],
       ];
+      // Protected ports don't forward to each other: split horizon.
+      const addTunnel = (from: number, to: number): string[] => [
+        ...["--", "add-port", `b${from}`, `t${from}${to}`, "--", "set", "Port", `t${from}${to}`, "protected=true"],
+        ...["--", "set", "Interface", `t${from}${to}`, "type=patch", `options:peer=t${to}${from}`],
+      ];
       const names = Array.from({ length: ports }, (_, index) => `p${index}`);
+      const bridges = Array.from({ length: hosts }, (_, host) => host);
       await ovs.vsctl(
-        ...["add-br", BRIDGE, "--", "set", "Bridge", BRIDGE, "datapath_type=dummy"],
-        ...names.flatMap((name, index) => add(BRIDGE, name, index + 1)),
-        ...["--", "add-br", SENTINEL_BRIDGE, "--", "set", "Bridge", SENTINEL_BRIDGE, "datapath_type=dummy"],
-        ...add(SENTINEL_BRIDGE, "s0", 1),
-        ...add(SENTINEL_BRIDGE, "s1", 2),
+        ...bridges.flatMap((host) => addBridge(`b${host}`)),
+        ...names.flatMap((name, index) => addPort(`b${index % hosts}`, name, index + 1)),
+        ...bridges.flatMap((from) => bridges.flatMap((to) => (from === to ? [] : addTunnel(from, to)))),
+        ...addBridge(SENTINEL_BRIDGE),
+        ...addPort(SENTINEL_BRIDGE, "s0", 1),
+        ...addPort(SENTINEL_BRIDGE, "s1", 2),
       );
       const database = await JsonRpcSocket.connect(ovs.database.socketPath);
       const select = { op: "select", table: "Interface", where: [], columns: ["name", "mac_in_use"] };
@@ -82,7 +99,7 @@ export class OpenVswitchContestant implements Contestant, AsyncDisposable {
       return new OpenVswitchContestant({
         ovs,
         database,
-        openFlow: await OpenFlowPorts.connect(`${ovs.runDirectory}/${BRIDGE}.mgmt`),
+        openFlow: await Promise.all(bridges.map((host) => OpenFlowPorts.connect(`${ovs.runDirectory}/b${host}.mgmt`))),
         ports: names.map((name, index) => ({
           number: index + 1,
           macAddress: interfaces.rows.find((row) => row.name === name)?.mac_in_use ?? "",
@@ -117,13 +134,19 @@ export class OpenVswitchContestant implements Contestant, AsyncDisposable {
       ...{ until: "==", rows: [realised] },
     });
     const blocked = new Set(config.ports.flatMap((port, index) => (port.blocked ? [index] : [])));
-    const changed = this.#ports.flatMap((port, index) =>
-      blocked.has(index) === this.#blocked.has(index) ? [] : [{ port, blocked: blocked.has(index) }],
+    await Promise.all(
+      this.#openFlow.map(async (bridge, host) => {
+        const changed = this.#ports.flatMap((port, index) =>
+          index % this.#openFlow.length !== host || blocked.has(index) === this.#blocked.has(index)
+            ? []
+            : [{ port, blocked: blocked.has(index) }],
+        );
+        if (changed.length > 0) await bridge.block(changed);
+      }),
     );
-    if (changed.length > 0) await this.#openFlow.block(changed);
     this.#blocked = blocked;
     await this.#settle();
-    await this.#ovs.control("fdb/flush", BRIDGE);
+    for (const host of this.#openFlow.keys()) await this.#ovs.control("fdb/flush", `b${host}`);
     for (const tail of this.#tails) tail.read();
   }
 
@@ -139,7 +162,7 @@ export class OpenVswitchContestant implements Contestant, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#database[Symbol.dispose]();
-    this.#openFlow[Symbol.dispose]();
+    for (const bridge of this.#openFlow) bridge[Symbol.dispose]();
     for (const tail of [...this.#tails, this.#sentinels]) tail[Symbol.dispose]();
     await this.#ovs[Symbol.asyncDispose]();
   }
@@ -177,7 +200,8 @@ export class OpenVswitchContestant implements Contestant, AsyncDisposable {
   }
 
   async #mirrorOperations(mirror: CaseMirror | undefined): Promise<unknown[]> {
-    const where = [["name", "==", BRIDGE]];
+    // A session is one bridge's: those that have mirrors here have one host.
+    const where = [["name", "==", "b0"]];
     if (mirror === undefined) return [{ op: "update", table: "Bridge", where, row: { mirrors: ["set", []] } }];
     const select = { op: "select", table: "Port", where: [], columns: ["_uuid", "name"] };
     const [{ rows }] = (await this.#transact(select)) as [{ rows: { _uuid: unknown; name: string }[] }];

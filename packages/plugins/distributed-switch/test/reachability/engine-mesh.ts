@@ -2,8 +2,8 @@ import { isDeepStrictEqual } from "node:util";
 import { LENGTH_PREFIX_BYTES, recordOf } from "../../src/dataplane/ethernet-frame.ts";
 import { SwitchEngine } from "../../src/dataplane/switch-engine.ts";
 import type { PortSettings, SwitchPort } from "../../src/dataplane/switch-port.ts";
-import type { FrameBytes, TunnelSink } from "../../src/dataplane/tunnel-sink.ts";
 import { expectBalance, nic, nicText } from "../engine-bench.ts";
+import { EngineTunnels } from "../engine-tunnels.ts";
 import type { MatrixConfig, MatrixPort } from "./reachability-oracle.ts";
 
 export interface EngineMeshOptions {
@@ -14,17 +14,19 @@ export interface EngineMeshOptions {
 
 /** Several hosts' engines with tunnels that are function calls, changed as the control side changes data planes. */
 export class EngineMesh {
-  readonly #engines: readonly SwitchEngine[];
+  readonly #tunnels = new EngineTunnels((a, b) =>
+    this.#config.cut.some(([low, high]) => low === Math.min(a, b) && high === Math.max(a, b)),
+  );
   readonly #ports = new Map<number, SwitchPort>();
   #config: MatrixConfig = { ports: [], cut: [] };
   #arrived: { readonly to: number; readonly bytes: Buffer }[] = [];
 
   constructor({ hosts, privateVlans }: EngineMeshOptions) {
-    this.#engines = Array.from(
-      { length: hosts },
-      (_, host) => new SwitchEngine({ now: () => 0, tunnel: this.#tunnel(host) }),
-    );
-    for (const engine of this.#engines) engine.directory.setPrivateVlans(privateVlans);
+    for (let host = 0; host < hosts; host += 1) {
+      const engine = new SwitchEngine({ now: () => 0, tunnel: this.#tunnels.sink(host) });
+      engine.directory.setPrivateVlans(privateVlans);
+      this.#tunnels.engines.push(engine);
+    }
   }
 
   /** Makes the switch what `next` says, by changing only what differs. */
@@ -34,8 +36,8 @@ export class EngineMesh {
     for (const [index, port] of next.ports.entries()) this.#changePort(index, before.ports[index], port);
     for (const [a, b] of next.cut) {
       if (before.cut.some((pair) => isDeepStrictEqual(pair, [a, b]))) continue;
-      this.#engines[a]?.removePeer(`h${b}`);
-      this.#engines[b]?.removePeer(`h${a}`);
+      this.#tunnels.engines[a]?.removePeer(`h${b}`);
+      this.#tunnels.engines[b]?.removePeer(`h${a}`);
     }
     this.#arrived = [];
   }
@@ -49,7 +51,7 @@ export class EngineMesh {
     this.#arrived = [];
     const record = recordOf(bytes);
     engine.receiveFromPort(port, record, LENGTH_PREFIX_BYTES, record.length);
-    for (const each of this.#engines) each.flush();
+    for (const each of this.#tunnels.engines) each.flush();
     return this.#arrived;
   }
 
@@ -62,12 +64,12 @@ export class EngineMesh {
     const settings: PortSettings = { macAddress: nicText(index), vlan: port.vlan, blocked: port.blocked };
     let existing = this.#ports.get(index);
     if (existing !== undefined && before?.host !== undefined && before.host !== port.host) {
-      this.#engines[before.host]?.removePort(existing);
+      this.#tunnels.engines[before.host]?.removePort(existing);
       this.#ports.delete(index);
       existing = undefined;
     }
     if (port.host === undefined) return;
-    const engine = this.#engines[port.host];
+    const engine = this.#tunnels.engines[port.host];
     if (engine === undefined) return;
     const moved = existing === undefined;
     if (existing === undefined) {
@@ -88,8 +90,8 @@ export class EngineMesh {
     }
     if (!moved) return;
     // The control side has every other host forget where the port was.
-    for (const other of this.#engines) {
-      for (let host = 0; host < this.#engines.length; host += 1) {
+    for (const other of this.#tunnels.engines) {
+      for (let host = 0; host < this.#tunnels.engines.length; host += 1) {
         if (host !== port.host) other.forgetAtPeer(`h${host}`, nic(index));
       }
     }
@@ -98,30 +100,6 @@ export class EngineMesh {
 
   #engineOf(index: number): SwitchEngine | undefined {
     const host = this.#config.ports[index]?.host;
-    return host === undefined ? undefined : this.#engines[host];
-  }
-
-  #tunnel(from: number): TunnelSink {
-    const reachable = (host: number): boolean =>
-      host !== from && !this.#config.cut.some(([a, b]) => (a === host && b === from) || (a === from && b === host));
-    const others = (): number[] => [...this.#engines.keys()].filter(reachable);
-    const carry = (to: number, vlan: number, { buffer, start, end }: FrameBytes): void => {
-      const record = recordOf(buffer.subarray(start, end));
-      this.#engines[to]?.receiveFromPeer(`h${from}`, vlan, record, LENGTH_PREFIX_BYTES, record.length);
-    };
-    return {
-      send: (peer, vlan, frame) => {
-        const to = Number(peer.slice(1));
-        if (!reachable(to)) return 0;
-        carry(to, vlan, frame);
-        return 1;
-      },
-      flood: (vlan, frame) => {
-        const peers = others();
-        for (const to of peers) carry(to, vlan, frame);
-        return peers.length;
-      },
-      peers: () => others().map((host) => `h${host}`),
-    };
+    return host === undefined ? undefined : this.#tunnels.engines[host];
   }
 }
