@@ -24,6 +24,11 @@ export class Deadline {
     return Math.max(0, this.#timeoutMs - (performance.now() - this.#startedAt));
   }
 
+  /** What is left, as options of another call. */
+  get rest(): WaitOptions {
+    return { timeoutMs: this.remainingMs, ...(this.signal && { signal: this.signal }) };
+  }
+
   /**
    * Waits for something that is told by a callback: `start` gets functions to resolve and reject with and may return how to stop listening.
    *

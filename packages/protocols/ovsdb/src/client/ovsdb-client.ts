@@ -131,7 +131,9 @@ export class OvsdbClient<D extends DatabaseShape> implements AsyncDisposable {
         await core.start(session);
       } catch (error) {
         if (this.#closed || !(error instanceof OvsdbError) || error.code !== "OVSDB_CLOSED") throw error;
-        await core.waitFor(() => true, { timeoutMs: deadline.remainingMs, what: "the content of a monitor" });
+        // What the server made of this monitor it will make of it again.
+        if (error.cause instanceof OvsdbError && error.cause.code !== "OVSDB_CLOSED") throw error.cause;
+        await core.waitFor(() => true, { ...deadline.rest, what: "the content of a monitor" });
       }
     } catch (error) {
       await core.cancel();

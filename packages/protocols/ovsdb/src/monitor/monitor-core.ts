@@ -167,10 +167,7 @@ export class MonitorCore implements AsyncDisposable {
       }
     }
     // The next session is asked with the new conditions.
-    await this.waitFor(() => true, {
-      timeoutMs: deadline.remainingMs,
-      ...(deadline.signal && { signal: deadline.signal }),
-    });
+    await this.waitFor(() => true, deadline.rest);
   }
 
   async cancel(): Promise<void> {
