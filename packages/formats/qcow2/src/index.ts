@@ -7,7 +7,7 @@ export type { ImageInfo } from "./image-info.ts";
 export type { OpenImageOptions } from "./open-image.ts";
 export { Qcow2Image } from "./qcow2-image.ts";
 export type { ImageKeys, PassphraseChange } from "./image-keys.ts";
-export type { ImagePassphrase, NewEncryption, PassphraseOptions } from "./luks-unlock.ts";
+export type { ImagePassphrase, NewEncryption, PassphraseChoice, PassphraseOptions } from "./luks-unlock.ts";
 export type { ResizeOptions } from "./resize.ts";
 
 // What an image names: the one below it, and the file of its data.

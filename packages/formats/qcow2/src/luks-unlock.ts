@@ -136,13 +136,17 @@ export async function openSlot(
   return undefined;
 }
 
-/** The passphrase of an image, or what knows it; `undefined` when there is none. */
-export type ImagePassphrase = Uint8Array | ((imagePath: string) => Uint8Array | undefined);
+/** What opens an image: a passphrase, or several of which one does, as while it is being changed. They are tried in order. */
+export type PassphraseChoice = Uint8Array | readonly Uint8Array[];
+
+/** The passphrase of an image, or what knows it by the image's path; `undefined` when there is none. */
+export type ImagePassphrase = PassphraseChoice | ((imagePath: string) => PassphraseChoice | undefined);
 
 /** Throws `ENCRYPTED` where there is no passphrase. */
-export function passphraseFor(file: ImageFile, passphrase: ImagePassphrase | undefined): Uint8Array {
-  const found = typeof passphrase === "function" ? passphrase(file.path) : passphrase;
-  if (found === undefined) {
+export function passphrasesFor(file: ImageFile, passphrase: ImagePassphrase | undefined): readonly Uint8Array[] {
+  const choice = typeof passphrase === "function" ? passphrase(file.path) : passphrase;
+  const found = choice instanceof Uint8Array ? [choice] : (choice ?? []);
+  if (found.length === 0) {
     throw new Qcow2Error(
       "ENCRYPTED",
       `'${file.path}' is encrypted with LUKS (crypt_method 2), and no passphrase was given`,
@@ -162,13 +166,17 @@ export async function unlock(
   place: EncryptionHeaderPlace | undefined,
   passphrase: ImagePassphrase | undefined,
 ): Promise<LuksCipher> {
-  const given = passphraseFor(file, passphrase);
+  const given = passphrasesFor(file, passphrase);
   if (place === undefined) throw new Qcow2Error("HEADER_INVALID", `'${file.path}' does not say where its keys are`);
-  const opened = await openSlot(file, place, readLuksHeader(file, place), given);
-  if (opened === undefined) throw wrongPassphrase(file.path);
-  const cipher = new LuksCipher(opened.masterKey);
-  opened.masterKey.fill(0);
-  return cipher;
+  // Twice, and the header read anew each time: another process may be changing one of them to another.
+  for (const candidate of given.length > 1 ? [...given, ...given] : given) {
+    const opened = await openSlot(file, place, readLuksHeader(file, place), candidate);
+    if (opened === undefined) continue;
+    const cipher = new LuksCipher(opened.masterKey);
+    opened.masterKey.fill(0);
+    return cipher;
+  }
+  throw wrongPassphrase(file.path);
 }
 
 export function wrongPassphrase(path: string): Qcow2Error {

@@ -5,7 +5,7 @@ import { type FileLayer, type ImageFile, nodeFileLayer } from "./file-layer.ts";
 import { assertOpenable, type Header, readHeader } from "./header.ts";
 import { type ImageLock, isLockedForWriting, lockForWriting } from "./image-lock.ts";
 import type { LuksCipher } from "./luks-cipher.ts";
-import { type ImagePassphrase, passphraseFor, unlock } from "./luks-unlock.ts";
+import { type ImagePassphrase, passphrasesFor, unlock } from "./luks-unlock.ts";
 import { shareWithQemu } from "./qemu-locks.ts";
 import { Qcow2Error } from "./qcow2-error.ts";
 import { RawSource } from "./raw-source.ts";
@@ -21,8 +21,8 @@ export interface OpenImageOptions {
   /** Which file an external data file is. Without it, an image that has one is refused (`DATA_FILE_REFUSED`). */
   readonly resolveDataFile?: DataFileResolver;
   /**
-   * The passphrase of an encrypted image and of those below it, or what knows them by their paths. Without it, an encrypted image is refused
-   * (`ENCRYPTED`). It is asked for again when `setBackingReference` opens another image.
+   * The passphrase of an encrypted image and of those below it, or several of which one opens each of them, or what knows them by their paths. Without it, an
+   * encrypted image is refused (`ENCRYPTED`). It is asked for again when `setBackingReference` opens another image.
    */
   readonly passphrase?: ImagePassphrase;
   /** Memory for L2 tables, and as much again for refcounts, per image of the chain. Defaults to 16 MiB. */
@@ -70,7 +70,7 @@ export function openImageFile(path: string, write: boolean, options: OpenImageOp
   try {
     const header = readHeader(file);
     assertOpenable(header, path, write);
-    if (header.encryption === "luks") passphraseFor(file, options.passphrase);
+    if (header.encryption === "luks") passphrasesFor(file, options.passphrase);
     if (locking) {
       shareWithQemu(file, write);
       if (write) lock = lockForWriting(path);

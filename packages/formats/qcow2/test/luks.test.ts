@@ -89,6 +89,23 @@ async function readAll(path: string, passphrase: Buffer): Promise<Buffer> {
   return buffer;
 }
 
+test("opens with one of several passphrases, whichever it is, while one is being changed to the other", async () => {
+  const path = await newImage("several.qcow2");
+  {
+    await using image = await Qcow2Image.open(path, { passphrase: [NEXT, SECRET] });
+    image.writeSync(pattern(4096, 3), 8192);
+    await image.keys.change({ current: SECRET, next: NEXT, iterations });
+  }
+  await using image = await Qcow2Image.open(path, { passphrase: () => [SECRET, NEXT], readOnly: true });
+  const read = Buffer.alloc(4096);
+  image.readSync(read, 8192);
+  expect(read.equals(pattern(4096, 3))).toBe(true);
+  expect(await codeOf(Qcow2Image.open(path, { passphrase: [SECRET, Buffer.from("x")], readOnly: true }))).toBe(
+    "WRONG_PASSPHRASE",
+  );
+  expect(await codeOf(Qcow2Image.open(path, { passphrase: [], readOnly: true }))).toBe("ENCRYPTED");
+});
+
 describe("the cipher", () => {
   test.each([32, 64])("is the AES-XTS of OpenSSL, for keys of %d bytes", (keyBytes) => {
     const key = randomBytes(keyBytes);
