@@ -1,11 +1,14 @@
 import { isRetryableCode, isVdcError, type Logger, type OperationContext, VdcError } from "@vdc-os/core";
 import type { Attachment, AttachVolume } from "@vdc-os/core/storage/v1";
-import { backingFolder, hasJournal, Qcow2Image, removeAbandonedClaims } from "@vdc-os/qcow2";
+import { hasJournal, Qcow2Image, removeAbandonedClaims } from "@vdc-os/qcow2";
 import { exportNameOf } from "./export-name.ts";
 import { breakTracking } from "./break-tracking.ts";
+import type { KeyDelivery } from "./key-delivery.ts";
+import type { KeyResolver } from "./key-resolver.ts";
 import type { StorageProcesses } from "./storage-processes.ts";
 import type { VolumeCatalog } from "./volume-catalog.ts";
 import type { VolumeEntry } from "./volume-entry.ts";
+import type { VolumeImages } from "./volume-images.ts";
 import type { AttachmentRecord, VolumeRecord } from "./volume-record.ts";
 
 const directLoses =
@@ -23,6 +26,9 @@ export interface AttachmentsOptions {
   readonly catalog: VolumeCatalog;
   readonly processes: StorageProcesses;
   readonly logger: Logger;
+  readonly images: VolumeImages;
+  readonly keys: KeyResolver;
+  readonly delivery: KeyDelivery;
   /** Finishes or undoes a change of the volume's layers that was cut short. */
   readonly settle: (entry: VolumeEntry, context: OperationContext) => Promise<void>;
   /** The hosts that see the pool's folder. `undefined` for all. */
@@ -107,6 +113,8 @@ export class Attachments {
       );
     }
     this.#assertAttachable(entry, input);
+    // A key that can't be read ends nobody's attachment.
+    const keys = (await this.#options.keys.keysOf(entry, context)).wire();
     if (!repeats) {
       const socket = mode === "served" ? await processes.ensure(host, context) : "";
       if (present !== undefined) await this.#end(entry, context);
@@ -131,7 +139,8 @@ export class Attachments {
     }
     if (mode === "served") {
       try {
-        await processes.request(host, "attach", { volumeId, generation }, context);
+        await processes.request(host, "attach", { volumeId, generation, ...(keys && { keys }) }, context);
+        if (keys !== undefined) this.#options.delivery.watch();
       } catch (error) {
         // Where the outcome is unknown the record stays, and the caller repeats the call.
         if (!repeats && isVdcError(error) && isFinal(error)) {
@@ -156,7 +165,7 @@ export class Attachments {
     const owner = { volumeId: entry.volumeId, generation: attachment.generation };
     if (attachment.mode === "served") await processes.cutOff(attachment.host, owner, context);
     else if (attachment.access === "readWrite") await this.#assertNotOpen(entry, attachment.host);
-    await this.#tidyUpAfter(entry);
+    await this.#tidyUpAfter(entry, context);
     await catalog.update(entry, ({ attachment: _, ...record }) => ({
       ...record,
       highWater: Math.max(record.highWater, generation),
@@ -164,13 +173,13 @@ export class Attachments {
   }
 
   /** What a storage process that was killed has left, and no other will take up: claims, and writes that its tables in the file do not know yet. */
-  async #tidyUpAfter({ volumeId }: VolumeEntry): Promise<void> {
-    const { catalog, logger } = this.#options;
-    const { layout } = catalog;
-    const path = layout.image(volumeId);
+  async #tidyUpAfter(entry: VolumeEntry, context: OperationContext): Promise<void> {
+    const { catalog, images, logger } = this.#options;
+    const { volumeId } = entry;
+    const path = catalog.layout.image(volumeId);
     if (hasJournal(path)) {
       try {
-        const image = await Qcow2Image.open(path, { resolveBacking: backingFolder(layout.volumes) });
+        const image = await images.open(entry, {}, context);
         await image.close();
       } catch (error) {
         // The owner has gone all the same; whoever opens the image for writing tries again.
@@ -207,9 +216,16 @@ export class Attachments {
     for (const { checkpoint } of record.checkpoints ?? []) breakTracking(layout.changes(volumeId, checkpoint));
   }
 
-  #assertAttachable(entry: VolumeEntry, { host, access }: AttachVolume): void {
+  #assertAttachable(entry: VolumeEntry, { host, access, mode }: AttachVolume): void {
     const { record } = entry;
     assertHostAccessible(record, this.#options.accessibleHosts, host);
+    if (mode === "direct" && record.encryption !== undefined) {
+      throw new VdcError(
+        "UNIMPLEMENTED",
+        `volume '${record.name}' is encrypted: its key is for the storage process, so it is attached with mode 'served'`,
+        { reason: "VDC_ENCRYPTED_DIRECT" },
+      );
+    }
     if (access === "readWrite" && entry.isParent) {
       throw new VdcError(
         "FAILED_PRECONDITION",

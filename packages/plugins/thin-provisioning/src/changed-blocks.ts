@@ -2,7 +2,6 @@ import { rm } from "node:fs/promises";
 import { type OperationContext, VdcError } from "@vdc-os/core";
 import type { ChangedBlocksFacet, Checkpoint, Extent } from "@vdc-os/core/storage/v1";
 import { readBootId, syncDirectory } from "@vdc-os/core/local";
-import { backingFolder, Qcow2Image } from "@vdc-os/qcow2";
 import { assertNotCancelled } from "./assert-not-cancelled.ts";
 import { ChangeBitmap } from "./change-bitmap.ts";
 import { type ChangedRange, rangesOf } from "./changed-ranges.ts";
@@ -156,7 +155,7 @@ export class ChangedBlocks implements ChangedBlocksFacet {
     offset: number,
     context: OperationContext,
   ): Promise<RangePage> {
-    const { processes, layout } = this.#pool;
+    const { processes, layout, images } = this.#pool;
     await entry.persist();
     const { volumeId, record } = entry;
     const writer = servedWriter(record);
@@ -167,11 +166,7 @@ export class ChangedBlocks implements ChangedBlocksFacet {
     const bitmap = since === undefined ? undefined : ChangeBitmap.open(layout.changes(volumeId, since));
     try {
       bitmap?.settle(await readBootId());
-      await using image = await Qcow2Image.open(layout.image(volumeId), {
-        readOnly: true,
-        lock: false,
-        resolveBacking: backingFolder(layout.volumes),
-      });
+      await using image = await images.open(entry, { readOnly: true, lock: false }, context);
       return rangesOf(image, bitmap, offset);
     } catch (error) {
       throw storageFailure(error, `reading the map of volume '${record.name}'`);

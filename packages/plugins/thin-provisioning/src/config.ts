@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { keyRefPattern } from "./key-reference.ts";
 
 /** Config of the plugin: one pool. */
 export interface ThinProvisioningConfig {
@@ -18,6 +19,13 @@ export interface ThinProvisioningConfig {
   readonly alarmThresholds?: readonly number[] | undefined;
   /** The hosts that see the folder. Defaults to all. */
   readonly accessibleHosts?: readonly string[] | undefined;
+  /**
+   * The key of volumes that name none: a secret's name in the secret store, or `<name>@<version>`. With it everything that is made in the pool is encrypted. Defaults to none: then a
+   * volume is encrypted that asks for it.
+   */
+  readonly keyRef?: string | undefined;
+  /** What trying a key costs, in rounds of PBKDF2, for every image that is opened. Defaults to 1000, since keys are random; one that a person can remember needs 600,000. */
+  readonly keyIterations?: number | undefined;
   /** Uid of the datacenter that the storage processes are stamped with. Defaults to the pool's own id. */
   readonly datacenter?: string | undefined;
 }
@@ -32,5 +40,7 @@ export const thinProvisioningConfig: z.ZodType<ThinProvisioningConfig> = z.objec
   outOfSpace: z.enum(["pause", "fail"]).optional(),
   alarmThresholds: z.array(z.number().positive().max(1)).max(8).optional(),
   accessibleHosts: z.array(z.string().min(1)).optional(),
+  keyRef: z.string().regex(keyRefPattern).optional(),
+  keyIterations: z.int().min(1000).max(10_000_000).optional(),
   datacenter: z.string().min(1).optional(),
 });

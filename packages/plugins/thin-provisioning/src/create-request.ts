@@ -1,5 +1,6 @@
 import { VdcError } from "@vdc-os/core";
 import type { CreateVolume } from "@vdc-os/core/storage/v1";
+import { secretRefOf } from "./key-reference.ts";
 import type { VolumeRequest } from "./volume-record.ts";
 
 /** The largest volume: what an image of 64 KiB clusters holds with an L1 table that every tool reads. */
@@ -25,14 +26,18 @@ export function emptyVolumeRequest(input: CreateVolume): VolumeRequest {
   for (const [name, value] of Object.entries(parameters)) {
     if (name === "clusterBytes" && clusterSizes.includes(value)) continue;
     if (name === "detectZeroes" && (value === "true" || value === "false")) continue;
+    if (name === "encryption" && value === "luks") continue;
+    if (name === "keyRef" && secretRefOf(value) !== undefined) continue;
     throw new VdcError(
       "INVALID_ARGUMENT",
-      `parameter '${name}' = '${value}' is not known: there are 'clusterBytes' with ${clusterSizes.join(", ")}, and 'detectZeroes' with true, false`,
+      `parameter '${name}' = '${value}' is not known: there are 'clusterBytes' with ${clusterSizes.join(", ")}, 'detectZeroes' with true, false, 'encryption' with luks, and 'keyRef'`,
       { reason: "VDC_UNKNOWN_PARAMETER", details: { name } },
     );
   }
   if (parameters.clusterBytes === "65536") delete parameters.clusterBytes;
   if (parameters.detectZeroes === "false") delete parameters.detectZeroes;
+  // To name a key is to ask for encryption.
+  if (parameters.keyRef !== undefined) parameters.encryption = "luks";
   const hosts = input.accessibleHosts;
   return {
     kind: "empty",

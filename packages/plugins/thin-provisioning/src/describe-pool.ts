@@ -2,6 +2,7 @@ import type { Description, FacetAvailability, JsonObject, Scope } from "@vdc-os/
 import { maxDepth } from "./chain-depth.ts";
 import { changeGranularityBytes } from "./change-bitmap.ts";
 import { maxCheckpoints } from "./changed-blocks.ts";
+import { cipher } from "./encryption.ts";
 import { holdTimeoutMs } from "./group-snapshots.ts";
 import { maxSnapshots } from "./layer-changes.ts";
 import type { ThinPool } from "./thin-pool.ts";
@@ -12,7 +13,6 @@ export const packageVersion = "0.1.0";
 const absent: Readonly<Record<string, string>> = {
   clones: "put '@vdc-os/plugin-linked-clones' on top of this provider",
   lineage: "put '@vdc-os/plugin-linked-clones' on top of this provider",
-  encryption: "volumes are not encrypted: the image engine can do it, but keys do not reach the storage processes",
   epochs: "the data path holds no write back",
   replicate: "there is no replication",
   migrate: "there is one pool, on one folder",
@@ -42,6 +42,9 @@ export function describePool(pool: ThinPool, scope: Scope): Description {
       qos: available({ maxIops: 0, maxBytesPerSecond: 0 }, path),
       groupSnapshots: available({ acrossHosts: true, maxHoldMs: holdTimeoutMs }, path),
       importExport: available({ importFormats: ["raw", "qcow2"], exportFormats: ["raw", "qcow2"] }, engine),
+      encryption: pool.keys.hasStore
+        ? available({ ciphers: [cipher], onlineRotation: true }, engine)
+        : { status: "unavailable", reason: "there is no secret store that keeps the keys" },
       ...Object.fromEntries(
         Object.entries(absent).map(([name, reason]): [string, FacetAvailability] => [
           name,
@@ -55,6 +58,7 @@ export function describePool(pool: ThinPool, scope: Scope): Description {
       poolId: pool.poolId,
       format: "qcow2",
       thin: true,
+      encryptedAtRest: pool.encryptsEverything,
       outOfSpace: pool.outOfSpace === "pause" ? "pause" : "report",
       ...(pool.accessibleHosts === undefined ? {} : { accessibleHosts: [...pool.accessibleHosts] }),
     },

@@ -47,7 +47,7 @@ export class GroupSnapshots implements GroupSnapshotsFacet {
           reason: "VDC_GROUP_BUSY",
         });
       }
-      return this.#view(present);
+      return this.#view(present, context);
     }
     const entries = ids.map((volumeId) => catalog.get(volumeId));
     const groupSnapshotId = pool.random.uuid();
@@ -85,15 +85,15 @@ export class GroupSnapshots implements GroupSnapshotsFacet {
       // From here on it is there: what a kill cuts off is finished from the files.
       for (const entry of entries) await pool.layers.settle(entry, context);
     });
-    return this.#view({ ...group, complete: true });
+    return this.#view({ ...group, complete: true }, context);
   }
 
   async getGroupSnapshot(
     { groupSnapshotId }: { readonly groupSnapshotId: string },
-    _context: OperationContext,
+    context: OperationContext,
   ): Promise<GroupSnapshot> {
     const group = this.#pool.groups.find(groupSnapshotId);
-    if (group !== undefined) return this.#view(group);
+    if (group !== undefined) return this.#view(group, context);
     throw new VdcError("NOT_FOUND", `there is no group snapshot '${groupSnapshotId}' in this pool`, {
       reason: "VDC_NO_SUCH_GROUP_SNAPSHOT",
     });
@@ -157,11 +157,11 @@ export class GroupSnapshots implements GroupSnapshotsFacet {
     }
   }
 
-  async #view(group: GroupRecord): Promise<GroupSnapshot> {
+  async #view(group: GroupRecord, context: OperationContext): Promise<GroupSnapshot> {
     const pool = this.#pool;
     const { groupSnapshotId, name, createdAt, members } = group;
     const found = members.flatMap(({ snapshotId }) => pool.catalog.snapshots.find(snapshotId) ?? []);
-    const snapshots = await Promise.all(found.map(({ entry, snapshot }) => snapshotOf(pool, entry, snapshot)));
+    const snapshots = await Promise.all(found.map((one) => snapshotOf(pool, one, context)));
     return { groupSnapshotId, name, createdAt, snapshots };
   }
 }

@@ -8,7 +8,6 @@ import { syncDirectory } from "@vdc-os/core/local";
 import {
   type BlockSource,
   type BlockTarget,
-  backingFolder,
   copyBlocks,
   createImage,
   inspect,
@@ -66,9 +65,11 @@ export class ImageTransfer implements ImportExportFacet {
           pool.assertCanPromise(capacityBytes);
           return capacityBytes;
         },
-        write: async (path, virtualSizeBytes) => {
-          await createImage({ path, virtualSizeBytes, durable: false });
-          await using target = await Qcow2Image.open(path, { lock: false });
+        encrypt: () => pool.keys.forNewVolume(undefined, undefined, context),
+        write: async (path, virtualSizeBytes, encryption) => {
+          await createImage({ path, virtualSizeBytes, durable: false, ...(encryption && { encryption }) });
+          const passphrase = encryption && { passphrase: encryption.passphrase };
+          await using target = await Qcow2Image.open(path, { lock: false, ...passphrase });
           const disk = await openImage(source);
           try {
             await copyBlocks(disk, target, copyOptions(context, `reading '${source.path}'`));
@@ -88,7 +89,7 @@ export class ImageTransfer implements ImportExportFacet {
     { volumeId, destination }: Parameters<ImportExportFacet["exportVolume"]>[0],
     context: OperationContext,
   ): Promise<void> {
-    const { catalog, layout } = this.#pool;
+    const { catalog, images } = this.#pool;
     const entry = catalog.get(volumeId);
     const { name, attachment } = entry.record;
     assertFormat(destination);
@@ -104,10 +105,7 @@ export class ImageTransfer implements ImportExportFacet {
         throw destinationExists(destination.path);
       const temporary = `${destination.path}.${randomBytes(6).toString("hex")}.tmp`;
       try {
-        await using image = await Qcow2Image.open(layout.image(volumeId), {
-          readOnly: true,
-          resolveBacking: backingFolder(layout.volumes),
-        });
+        await using image = await images.open(entry, { readOnly: true }, context);
         const options = copyOptions(context, `writing '${destination.path}'`);
         if (destination.format === "raw") await writeRaw(temporary, image, options);
         else await writeQcow2(temporary, image, options);

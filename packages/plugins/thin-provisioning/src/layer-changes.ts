@@ -1,7 +1,8 @@
 import { type OperationContext, VdcError } from "@vdc-os/core";
-import { Qcow2Image } from "@vdc-os/qcow2";
+import type { NewEncryption } from "@vdc-os/qcow2";
 import { assertDepth, chainDepth, heightAbove } from "./chain-depth.ts";
 import { LayerFiles, type NewActiveLayer } from "./layer-files.ts";
+import type { KeyResolver } from "./key-resolver.ts";
 import { withLayer } from "./layer-tree.ts";
 import { layersBelow } from "./no-backing.ts";
 import type { SnapshotRecord } from "./snapshot-record.ts";
@@ -9,6 +10,7 @@ import { storageFailure } from "./storage-failure.ts";
 import type { StorageProcesses } from "./storage-processes.ts";
 import type { VolumeCatalog } from "./volume-catalog.ts";
 import type { VolumeEntry } from "./volume-entry.ts";
+import type { VolumeImages } from "./volume-images.ts";
 import { clusterBytesOf, type VolumeRecord } from "./volume-record.ts";
 
 /** How many layers one volume may have, with those that are not merged yet. */
@@ -18,6 +20,8 @@ export const maxSnapshots = 128;
 export interface LayerChangesOptions {
   readonly catalog: VolumeCatalog;
   readonly processes: StorageProcesses;
+  readonly images: VolumeImages;
+  readonly keys: KeyResolver;
   /** Whether a group snapshot was taken whole. */
   readonly isGroupComplete: (groupSnapshotId: string) => boolean;
 }
@@ -92,7 +96,7 @@ export class LayerChanges {
     const { record } = entry;
     if (record.pending?.kind !== "snapshot") return;
     const writer = servedWriter(record);
-    const next = nextLayer(record, record.pending.snapshot);
+    const next = this.#nextLayer(entry, record.pending.snapshot, context);
     const { snapshotId, clusterBytes } = next;
     if (writer !== undefined) {
       const hold = holdId === undefined ? {} : { holdId };
@@ -101,7 +105,7 @@ export class LayerChanges {
     }
     const files = new LayerFiles(catalog.layout.volume(entry.volumeId));
     // What a crash left undone in the image is repaired while it can still be written.
-    if (record.attachment === undefined && !entry.isParent) await repair(catalog.layout.image(entry.volumeId));
+    if (record.attachment === undefined && !entry.isParent) await this.#repair(entry, context);
     await files.prepare(next);
     await files.switch(snapshotId);
   }
@@ -128,7 +132,7 @@ export class LayerChanges {
     if (pending === undefined) return;
     const files = new LayerFiles(catalog.layout.volume(entry.volumeId));
     if (pending.kind === "revert") {
-      await this.finishRevert(entry);
+      await this.finishRevert(entry, context);
       return;
     }
     const { snapshot } = pending;
@@ -139,21 +143,21 @@ export class LayerChanges {
       done = ((await processes.request(writer.host, "settle", params, context)) as { readonly done: boolean }).done;
     } else {
       if (record.attachment?.access === "readWrite") assertAttachmentSettled(entry);
-      done = await files.settle(nextLayer(record, snapshot));
+      done = await files.settle(this.#nextLayer(entry, snapshot, context));
     }
     if (done) await this.#commit(entry, snapshot);
     else await catalog.update(entry, (old) => ({ ...old, pending: undefined }));
   }
 
   /** Does a revert that the record says was begun. May be repeated. */
-  async finishRevert(entry: VolumeEntry): Promise<void> {
+  async finishRevert(entry: VolumeEntry, context: OperationContext): Promise<void> {
     const { catalog } = this.#options;
     const { pending, snapshots } = entry.record;
     if (pending?.kind !== "revert") return;
     const target = snapshots?.find(({ snapshotId }) => snapshotId === pending.snapshotId);
     if (target !== undefined) {
       const files = new LayerFiles(catalog.layout.volume(entry.volumeId));
-      await files.revert(nextLayer(entry.record, target));
+      await files.revert(this.#nextLayer(entry, target, context));
     }
     await catalog.update(entry, (record) => ({
       ...record,
@@ -161,6 +165,23 @@ export class LayerChanges {
       activeLayer: target?.snapshotId ?? record.activeLayer,
       capacityBytes: target?.capacityBytes ?? record.capacityBytes,
     }));
+  }
+
+  #nextLayer(
+    entry: VolumeEntry,
+    { snapshotId, capacityBytes }: SnapshotRecord,
+    context: OperationContext,
+  ): NewActiveLayer {
+    const { keys } = this.#options;
+    const { record } = entry;
+    const encryption = async (): Promise<NewEncryption | undefined> =>
+      record.encryption === undefined ? undefined : (await keys.keysOf(entry, context)).encryptionOf(record);
+    return { snapshotId, capacityBytes, clusterBytes: clusterBytesOf(record), encryption };
+  }
+
+  async #repair(entry: VolumeEntry, context: OperationContext): Promise<void> {
+    const image = await this.#options.images.open(entry, { resolveBacking: layersBelow(0) }, context);
+    await image.close();
   }
 
   async #commit(entry: VolumeEntry, snapshot: SnapshotRecord): Promise<void> {
@@ -176,13 +197,4 @@ export class LayerChanges {
 /** Whether a layer is one of a record. */
 function isThere({ snapshots = [] }: VolumeRecord, snapshotId: string): boolean {
   return snapshots.some((snapshot) => snapshot.snapshotId === snapshotId);
-}
-
-function nextLayer(record: VolumeRecord, { snapshotId, capacityBytes }: SnapshotRecord): NewActiveLayer {
-  return { snapshotId, capacityBytes, clusterBytes: clusterBytesOf(record) };
-}
-
-async function repair(path: string): Promise<void> {
-  const image = await Qcow2Image.open(path, { resolveBacking: layersBelow(0) });
-  await image.close();
 }

@@ -2,7 +2,7 @@ import { chmod, link, readdir, rename, rm } from "node:fs/promises";
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { syncDirectory } from "@vdc-os/core/local";
-import { createImageSync, removeAbandonedClaims } from "@vdc-os/qcow2";
+import { createImage, type NewEncryption, removeAbandonedClaims } from "@vdc-os/qcow2";
 import { imageName, layerName } from "./pool-layout.ts";
 
 /** The overlay that takes the volume's place next. */
@@ -14,6 +14,8 @@ export interface NewActiveLayer {
   readonly snapshotId: string;
   readonly capacityBytes: number;
   readonly clusterBytes: number;
+  /** How it is encrypted; asked for when it is made. */
+  readonly encryption: () => NewEncryption | undefined | Promise<NewEncryption | undefined>;
 }
 
 /**
@@ -28,14 +30,16 @@ export class LayerFiles {
   }
 
   /** Makes the overlay, durably, beside the volume's image. It has no effect yet. */
-  async prepare({ snapshotId, capacityBytes, clusterBytes }: NewActiveLayer): Promise<void> {
+  async prepare({ snapshotId, capacityBytes, clusterBytes, encryption }: NewActiveLayer): Promise<void> {
     const path = join(this.#folder, nextName);
     await this.#removePrepared();
-    createImageSync({
+    const encrypted = await encryption();
+    await createImage({
       path,
       virtualSizeBytes: capacityBytes,
       clusterSizeBytes: clusterBytes,
       backing: { path: layerName(snapshotId), format: "qcow2" },
+      ...(encrypted === undefined ? {} : { encryption: encrypted }),
       durable: false,
     });
     await syncDirectory(path);

@@ -1,6 +1,6 @@
 import { chmod } from "node:fs/promises";
 import { isVdcError, type Logger, type OperationContext, VdcError } from "@vdc-os/core";
-import { backingFolder, inspect, Qcow2Image } from "@vdc-os/qcow2";
+import { inspect } from "@vdc-os/qcow2";
 import { servedWriter } from "./layer-changes.ts";
 import { LayerFiles } from "./layer-files.ts";
 import { mergeLayer } from "./layer-merge.ts";
@@ -11,11 +11,13 @@ import { storageFailure } from "./storage-failure.ts";
 import type { StorageProcesses } from "./storage-processes.ts";
 import type { VolumeCatalog } from "./volume-catalog.ts";
 import type { VolumeEntry } from "./volume-entry.ts";
+import type { VolumeImages } from "./volume-images.ts";
 
 /** Options of {@link LayerRemoval}. */
 export interface LayerRemovalOptions {
   readonly catalog: VolumeCatalog;
   readonly processes: StorageProcesses;
+  readonly images: VolumeImages;
   readonly logger: Logger;
 }
 
@@ -89,7 +91,7 @@ export class LayerRemoval {
       if (!merged && upper === undefined && writer !== undefined) {
         await processes.request(writer.host, "merge", { ...writer.owner, snapshotId }, context);
       } else if (!merged) {
-        await this.#mergeHere({ entry, path, snapshotId, isLayer: upper !== undefined }, context);
+        await this.#mergeHere({ entry, path, snapshotId, upperId: upper?.snapshotId }, context);
       }
       // Nothing is removed on anybody's word.
       if ((await inspect(path)).backing?.path === layerName(snapshotId)) {
@@ -110,19 +112,19 @@ export class LayerRemoval {
       readonly entry: VolumeEntry;
       readonly path: string;
       readonly snapshotId: string;
-      readonly isLayer: boolean;
+      /** The layer that it is merged into; the volume's image when there is none. */
+      readonly upperId: string | undefined;
     },
     context: OperationContext,
   ): Promise<void> {
     const { layout } = this.#options.catalog;
-    const { entry, path, snapshotId, isLayer } = merge;
+    const { entry, path, snapshotId, upperId } = merge;
+    const isLayer = upperId !== undefined;
     if (isLayer) await chmod(path, 0o600);
     try {
       // Without a claim: others have the layer open to read it. They go on doing so, since what a cluster reads as never changes.
-      await using image = await Qcow2Image.open(path, {
-        resolveBacking: backingFolder(layout.volumes),
-        lock: !isLayer && !entry.isParent,
-      });
+      const lock = !isLayer && !entry.isParent;
+      await using image = await this.#options.images.open(entry, { snapshotId: upperId, lock }, context);
       await mergeLayer(image, {
         snapshotId,
         layerPath: layout.layer(entry.volumeId, snapshotId),

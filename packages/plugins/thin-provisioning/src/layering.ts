@@ -1,12 +1,15 @@
 import { chmod } from "node:fs/promises";
 import { type OperationContext, VdcError } from "@vdc-os/core";
 import type { CreateOverlay, LayeringFacet, Volume, VolumeSource } from "@vdc-os/core/storage/v1";
-import { backingFolder, type CopyOptions, inspect, Qcow2Image } from "@vdc-os/qcow2";
+import { type CopyOptions, inspect } from "@vdc-os/qcow2";
 import { assertNotCancelled } from "./assert-not-cancelled.ts";
 import { assertVolumeSize } from "./create-request.ts";
 import { assertDepth, chainDepth } from "./chain-depth.ts";
+import { encryptedImage } from "./encrypted-image.ts";
+import type { NewVolumeEncryption } from "./key-resolver.ts";
 import { assertAttachmentSettled, servedOwner } from "./layer-changes.ts";
 import { lowestLayerOf } from "./layer-tree.ts";
+import { imageName, layerName } from "./pool-layout.ts";
 import { storageFailure } from "./storage-failure.ts";
 import type { ThinPool } from "./thin-pool.ts";
 import type { VolumeEntry } from "./volume-entry.ts";
@@ -47,6 +50,12 @@ export class Layering implements LayeringFacet {
           accessibleHosts: parent.record.request.accessibleHosts,
         },
         measure: () => this.#measure(input, parent, capacityBytes ?? parentBytes),
+        ...encryptedImage(encryptionOfOverlay(pool, parent, context), {
+          backing: {
+            path: `../${parentVolumeId}/${parentSnapshotId === undefined ? imageName : layerName(parentSnapshotId)}`,
+            format: "qcow2",
+          },
+        }),
       });
       return volumeOf(pool, entry);
     } catch (error) {
@@ -156,14 +165,11 @@ export class Layering implements LayeringFacet {
 
   /** The lowest layer never changes what it reads as, so that it can be filled while others read it. */
   async #copyUpLayer(entry: VolumeEntry, snapshotId: string, context: OperationContext): Promise<void> {
-    const { layout, processes } = this.#pool;
+    const { images, layout, processes } = this.#pool;
     const path = layout.layer(entry.volumeId, snapshotId);
     await chmod(path, 0o600);
     try {
-      await using image = await Qcow2Image.open(path, {
-        resolveBacking: backingFolder(layout.volumes),
-        lock: false,
-      });
+      await using image = await images.open(entry, { snapshotId, lock: false }, context);
       await image.flatten(copyOptions(context));
     } finally {
       await chmod(path, 0o444);
@@ -173,10 +179,7 @@ export class Layering implements LayeringFacet {
   }
 
   async #copyUpHere(entry: VolumeEntry, context: OperationContext): Promise<void> {
-    const { layout } = this.#pool;
-    await using image = await Qcow2Image.open(layout.image(entry.volumeId), {
-      resolveBacking: backingFolder(layout.volumes),
-    });
+    await using image = await this.#pool.images.open(entry, {}, context);
     await image.flatten(copyOptions(context));
   }
 
@@ -203,6 +206,16 @@ export class Layering implements LayeringFacet {
       await reporting;
     }
   }
+}
+
+/** An overlay is encrypted with the key of what it is an overlay of, else with the pool's. */
+function encryptionOfOverlay(
+  { keys }: ThinPool,
+  parent: VolumeEntry,
+  context: OperationContext,
+): (() => Promise<NewVolumeEncryption | undefined>) | undefined {
+  if (parent.record.encryption === undefined && keys.defaultKeyRef === undefined) return undefined;
+  return () => keys.forNewVolume(undefined, parent, context);
 }
 
 function copyOptions(context: OperationContext): CopyOptions {

@@ -1,5 +1,6 @@
-import { all, definePlugin, fromConfig, type Plugin, provides } from "@vdc-os/core";
+import { all, definePlugin, fromConfig, one, type Plugin, provides } from "@vdc-os/core";
 import { hostRuntime } from "@vdc-os/core/host/v1";
+import { secretStore } from "@vdc-os/core/secret/v1";
 import { storageProvider } from "@vdc-os/core/storage/v1";
 import { type ThinProvisioningConfig, thinProvisioningConfig } from "./config.ts";
 import { packageVersion } from "./describe-pool.ts";
@@ -7,14 +8,16 @@ import { ThinPool } from "./thin-pool.ts";
 import { ThinStorageProvider } from "./thin-storage-provider.ts";
 
 const requires = { hosts: all(hostRuntime) };
+const uses = { secrets: one(secretStore) };
 
-const plugin: Plugin = definePlugin<ThinProvisioningConfig, typeof requires>({
+const plugin: Plugin = definePlugin<ThinProvisioningConfig, typeof requires, typeof uses>({
   name: "@vdc-os/plugin-thin-provisioning",
   version: packageVersion,
   core: "0.1",
   summary: "Thin-provisioned qcow2 volumes on a folder, served to VMs by a storage process on each host.",
   provides: [provides(storageProvider, { name: fromConfig("name") })],
   requires,
+  uses,
   config: thinProvisioningConfig,
   async setup(context, config) {
     const pool = await context.acquire(
@@ -26,6 +29,7 @@ const plugin: Plugin = definePlugin<ThinProvisioningConfig, typeof requires>({
           logger: context.logger,
           clock: context.clock,
           random: context.random,
+          secrets: context.uses.secrets,
         }),
       (opened) => opened.close(),
     );

@@ -49,8 +49,9 @@ export async function volumeHealth(
     const message = `the volume '${parentVolumeId}' that it reads from is gone`;
     return notWell("abnormal", [{ code: "parentMissing", message }]);
   }
-  const { waitingWrites } = await statusOf(pool, entry, context);
+  const { waitingWrites, needsKey } = await statusOf(pool, entry, context);
   const reasons: HealthReason[] = [];
+  if (needsKey) reasons.push({ code: "other", message: "its storage process waits for its key" });
   if (waitingWrites > 0) {
     const message = `the pool is out of space: ${waitingWrites} writes wait until there is some`;
     reasons.push({ code: "outOfSpace", message });
@@ -70,15 +71,18 @@ async function statusOf(
   pool: ThinPool,
   entry: VolumeEntry,
   context: OperationContext,
-): Promise<Pick<ServedStatus, "waitingWrites">> {
+): Promise<Pick<ServedStatus, "waitingWrites"> & { readonly needsKey: boolean }> {
   const served = servedOwner(entry.record);
-  const well = { waitingWrites: 0 };
+  const well = { waitingWrites: 0, needsKey: false };
   if (served === undefined) return well;
   try {
-    const { volumes } = (await pool.processes.request(served.host, "status", {}, context)) as unknown as {
+    const { volumes, needsKey } = (await pool.processes.request(served.host, "status", {}, context)) as unknown as {
       readonly volumes: readonly ServedStatus[];
+      readonly needsKey: readonly { readonly volumeId: string; readonly snapshotId?: string }[];
     };
-    return volumes.find(({ volumeId }) => volumeId === entry.volumeId) ?? well;
+    const { waitingWrites } = volumes.find(({ volumeId }) => volumeId === entry.volumeId) ?? well;
+    const waits = needsKey.some(({ volumeId, snapshotId }) => volumeId === entry.volumeId && snapshotId === undefined);
+    return { waitingWrites, needsKey: waits };
   } catch {
     return well;
   }

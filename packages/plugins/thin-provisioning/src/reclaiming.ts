@@ -1,6 +1,5 @@
 import { type OperationContext, VdcError } from "@vdc-os/core";
 import type { DiscardFacet } from "@vdc-os/core/storage/v1";
-import { backingFolder, Qcow2Image } from "@vdc-os/qcow2";
 import { assertNotCancelled } from "./assert-not-cancelled.ts";
 import { assertAttachmentSettled, servedWriter } from "./layer-changes.ts";
 import { dropZeroes } from "./reclaim-image.ts";
@@ -46,7 +45,7 @@ export class Reclaiming implements DiscardFacet {
         // A parent's image is read by others.
         if (!entry.isParent) {
           await this.#dropZeroes(entry, context);
-          if (await this.#isWorthCopying(entry)) await this.#copy(entry, context);
+          if (await this.#isWorthCopying(entry, context)) await this.#copy(entry, context);
         }
         await pool.removal.sweep(entry, context);
       } catch (error) {
@@ -57,16 +56,13 @@ export class Reclaiming implements DiscardFacet {
   }
 
   async #dropZeroes(entry: VolumeEntry, context: OperationContext): Promise<void> {
-    const { layout, processes } = this.#pool;
+    const { images, processes } = this.#pool;
     const writer = servedWriter(entry.record);
     if (writer !== undefined) {
       await processes.request(writer.host, "reclaim", { volumeId: entry.volumeId }, context);
       return;
     }
-    await using image = await Qcow2Image.open(layout.image(entry.volumeId), {
-      resolveBacking: backingFolder(layout.volumes),
-      repairLeaks: "always",
-    });
+    await using image = await images.open(entry, { repairLeaks: "always" }, context);
     await dropZeroes(image, {
       signal: context.signal,
       onProgress: (fraction) => context.progress({ fraction, message: "looking for zeroes" }),
@@ -74,13 +70,8 @@ export class Reclaiming implements DiscardFacet {
   }
 
   /** Whether the file takes much more than what it holds. */
-  async #isWorthCopying(entry: VolumeEntry): Promise<boolean> {
-    const { layout } = this.#pool;
-    await using image = await Qcow2Image.open(layout.image(entry.volumeId), {
-      readOnly: true,
-      lock: false,
-      resolveBacking: backingFolder(layout.volumes),
-    });
+  async #isWorthCopying(entry: VolumeEntry, context: OperationContext): Promise<boolean> {
+    await using image = await this.#pool.images.open(entry, { readOnly: true, lock: false }, context);
     const heldBytes = image.allocatedBytes();
     const unusedBytes = image.info().diskBytes - heldBytes;
     return unusedBytes > Math.max(worthBytes, heldBytes * worthFraction);

@@ -1,6 +1,5 @@
 import { type OperationContext, VdcError } from "@vdc-os/core";
 import type { ResizeFacet, Volume } from "@vdc-os/core/storage/v1";
-import { backingFolder, Qcow2Image } from "@vdc-os/qcow2";
 import { assertNotCancelled } from "./assert-not-cancelled.ts";
 import { childrenOf } from "./attachments.ts";
 import { ChangeBitmap } from "./change-bitmap.ts";
@@ -72,7 +71,7 @@ export class Resizing implements ResizeFacet {
 
   /** Returns the size that it has then. */
   async #grow(entry: VolumeEntry, capacityBytes: number, context: OperationContext): Promise<number> {
-    const { layout, processes } = this.#pool;
+    const { images, layout, processes } = this.#pool;
     const { volumeId, record } = entry;
     const writer = servedWriter(record);
     if (writer !== undefined) {
@@ -81,9 +80,7 @@ export class Resizing implements ResizeFacet {
     }
     for (const { checkpoint } of record.checkpoints ?? [])
       growBitmap(layout.changes(volumeId, checkpoint), capacityBytes);
-    await using image = await Qcow2Image.open(layout.image(volumeId), {
-      resolveBacking: backingFolder(layout.volumes),
-    });
+    await using image = await images.open(entry, {}, context);
     await image.resize(capacityBytes);
     return image.sizeBytes;
   }

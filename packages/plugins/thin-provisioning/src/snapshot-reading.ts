@@ -20,6 +20,7 @@ export class SnapshotReading {
   ): Promise<SnapshotAttachment> {
     const { catalog, processes, accessibleHosts } = this.#pool;
     assertHostAccessible(entry.record, accessibleHosts, host);
+    const keys = (await this.#pool.keys.keysOf(entry, context)).wire();
     const socket = await processes.ensure(host, context);
     let isNew = false;
     await catalog.update(entry, (record) => {
@@ -35,7 +36,9 @@ export class SnapshotReading {
       }));
     });
     try {
-      await processes.request(host, "attachSnapshot", { volumeId: entry.volumeId, snapshotId }, context);
+      const params = { volumeId: entry.volumeId, snapshotId, ...(keys && { keys }) };
+      await processes.request(host, "attachSnapshot", params, context);
+      if (keys !== undefined) this.#pool.delivery.watch();
     } catch (error) {
       if (isNew && isVdcError(error) && !error.retryable) await this.#forget(entry, snapshotId, host);
       throw error;

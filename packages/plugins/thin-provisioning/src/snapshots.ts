@@ -58,14 +58,13 @@ export class Snapshots implements SnapshotsFacet {
     });
   }
 
-  async getSnapshot({ snapshotId }: { readonly snapshotId: string }, _context: OperationContext): Promise<Snapshot> {
-    const { entry, snapshot } = this.#get(snapshotId);
-    return snapshotOf(this.#pool, entry, snapshot);
+  async getSnapshot({ snapshotId }: { readonly snapshotId: string }, context: OperationContext): Promise<Snapshot> {
+    return snapshotOf(this.#pool, this.#get(snapshotId), context);
   }
 
   async listSnapshots(
     input: Parameters<SnapshotsFacet["listSnapshots"]>[0],
-    _context: OperationContext,
+    context: OperationContext,
   ): Promise<Page<Snapshot>> {
     const { snapshots } = this.#pool.catalog;
     const { volumeId, ownerDatacenter } = input;
@@ -83,7 +82,7 @@ export class Snapshots implements SnapshotsFacet {
       },
     });
     const items: Snapshot[] = [];
-    for (const { entry, snapshot } of page.items) items.push(await snapshotOf(this.#pool, entry, snapshot));
+    for (const found of page.items) items.push(await snapshotOf(this.#pool, found, context));
     return { ...page, items };
   }
 
@@ -131,7 +130,7 @@ export class Snapshots implements SnapshotsFacet {
       pool.assertCanPromise(Math.max(0, snapshot.capacityBytes - capacityBytes));
       for (const { checkpoint } of checkpoints) breakTracking(layout.changes(volumeId, checkpoint));
       await catalog.update(entry, (record) => ({ ...record, pending: { kind: "revert", snapshotId } }));
-      await pool.layers.finishRevert(entry);
+      await pool.layers.finishRevert(entry, context);
       await pool.removal.sweep(entry, context);
     });
   }
@@ -153,12 +152,12 @@ export class Snapshots implements SnapshotsFacet {
     if (present !== undefined) {
       const same = present.entry === entry && isSameOwner(present.snapshot.owner, owner);
       if (!same || present.snapshot.group !== undefined) throw nameTaken(name);
-      if (!present.pending) return snapshotOf(pool, entry, present.snapshot);
+      if (!present.pending) return snapshotOf(pool, present, context);
     }
     return entry.change(["content"], "createSnapshot", async () => {
       await pool.layers.settle(entry, context);
       const settled = catalog.snapshots.findByName(name);
-      if (settled !== undefined) return snapshotOf(pool, entry, settled.snapshot);
+      if (settled !== undefined) return snapshotOf(pool, settled, context);
       pool.layers.assertCanTake(entry);
       pool.assertCanPromise(0);
       const snapshot: SnapshotRecord = {
@@ -169,7 +168,7 @@ export class Snapshots implements SnapshotsFacet {
         owner,
       };
       await pool.layers.take(entry, snapshot, context);
-      return snapshotOf(pool, entry, snapshot);
+      return snapshotOf(pool, { entry, snapshot }, context);
     });
   }
 

@@ -12,6 +12,8 @@ const codes: Readonly<Partial<Record<Qcow2ErrorCode, ErrorCode>>> = {
   OUT_OF_RANGE: "OUT_OF_RANGE",
   TOO_LARGE: "OUT_OF_RANGE",
   INVALID_ARGUMENT: "INVALID_ARGUMENT",
+  ENCRYPTED: "PERMISSION_DENIED",
+  WRONG_PASSPHRASE: "PERMISSION_DENIED",
 };
 
 /** What the image engine or the file system threw, as the contract's error. `what` says what was being done, to which volume. */

@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, realpathSync, statfsSync, statSync } from "nod
 import {
   type Clock,
   createOperationContext,
+  type Handle,
   type Json,
   type Logger,
   type OperationContext,
@@ -17,10 +18,14 @@ import type { HostRuntime } from "@vdc-os/core/host/v1";
 import type { PoolCapacity } from "@vdc-os/core/storage/v1";
 import { writeFileAtomic } from "@vdc-os/core/local";
 import { z } from "zod";
+import type { SecretStore } from "@vdc-os/core/secret/v1";
 import { Attachments } from "./attachments.ts";
 import type { ThinProvisioningConfig } from "./config.ts";
 import { GroupCatalog } from "./group-catalog.ts";
 import { assertCanPromise, type PoolLimits, type PoolUsage, poolCapacityOf } from "./pool-capacity.ts";
+import { KeyDelivery } from "./key-delivery.ts";
+import { defaultKeyIterations, KeyResolver } from "./key-resolver.ts";
+import { KeyRotation } from "./key-rotation.ts";
 import { PoolLayout } from "./pool-layout.ts";
 import { lockPool, type PoolLock } from "./pool-lock.ts";
 import { StorageProcesses } from "./storage-processes.ts";
@@ -28,11 +33,14 @@ import { LayerChanges, servedOwner } from "./layer-changes.ts";
 import { LayerRemoval } from "./layer-removal.ts";
 import { VolumeCatalog } from "./volume-catalog.ts";
 import type { VolumeEntry } from "./volume-entry.ts";
+import { VolumeImages } from "./volume-images.ts";
 
 /** What a pool works with, beside its config. */
 export interface OpenThinPoolOptions extends ThinProvisioningConfig {
   /** The hosts on which volumes can be attached. */
   readonly hosts: Providers<HostRuntime>;
+  /** Where the keys of encrypted volumes are kept. Without it there are none. */
+  readonly secrets?: Pick<Handle<SecretStore>, "resolve"> | undefined;
   /** Defaults to none. */
   readonly logger?: Logger;
   /** Defaults to the machine's. */
@@ -58,6 +66,10 @@ export class ThinPool {
   readonly layers: LayerChanges;
   readonly removal: LayerRemoval;
   readonly attachments: Attachments;
+  readonly keys: KeyResolver;
+  readonly images: VolumeImages;
+  readonly delivery: KeyDelivery;
+  readonly rotation: KeyRotation;
   readonly processes: StorageProcesses;
   readonly clock: Clock;
   readonly random: Random;
@@ -106,12 +118,32 @@ export class ThinPool {
       outOfSpace: this.outOfSpace,
     });
     const { processes } = this;
-    this.layers = new LayerChanges({ catalog, processes, isGroupComplete: (id) => groups.isComplete(id) });
-    this.removal = new LayerRemoval({ catalog, processes, logger: options.logger ?? silentLogger });
+    const logger = options.logger ?? silentLogger;
+    const { secrets, keyRef: defaultKeyRef, keyIterations: iterations = defaultKeyIterations } = options;
+    const keys = new KeyResolver({ catalog, secrets, defaultKeyRef, iterations });
+    const images = new VolumeImages(layout, keys);
+    const delivery = new KeyDelivery({
+      catalog,
+      processes,
+      keys,
+      clock: this.clock,
+      logger,
+      resume: (entry, context) => this.rotation.resume(entry, context),
+    });
+    this.keys = keys;
+    this.images = images;
+    this.delivery = delivery;
+    const isGroupComplete = (id: string): boolean => groups.isComplete(id);
+    this.layers = new LayerChanges({ catalog, processes, images, keys, isGroupComplete });
+    this.rotation = new KeyRotation({ catalog, processes, images, keys, layers: this.layers, delivery });
+    this.removal = new LayerRemoval({ catalog, processes, images, logger });
     this.attachments = new Attachments({
       catalog,
       processes,
-      logger: options.logger ?? silentLogger,
+      logger,
+      images,
+      keys,
+      delivery,
       settle: (entry, context) => this.layers.settle(entry, context),
       accessibleHosts: options.accessibleHosts,
     });
@@ -122,6 +154,11 @@ export class ThinPool {
    * process when another one has it open.
    */
   static async open(options: OpenThinPoolOptions): Promise<ThinPool> {
+    if (options.keyRef !== undefined && options.secrets === undefined) {
+      throw new VdcError("FAILED_PRECONDITION", `pool '${options.name}' has a key, and there is no secret store`, {
+        reason: "VDC_NO_SECRET_STORE",
+      });
+    }
     mkdirSync(options.directory, { recursive: true, mode: 0o700 });
     const layout = new PoolLayout(realpathSync(options.directory));
     const lock = lockPool(layout.lock);
@@ -134,8 +171,9 @@ export class ThinPool {
       const pool = new ThinPool(options, { layout, lock, poolId, catalog, groups });
       for (const entry of catalog.entries) {
         // Where a storage process has the image open, the next change of the volume asks it.
-        if (entry.record.attachment === undefined) await pool.layers.settle(entry, createOperationContext());
+        if (entry.record.attachment === undefined) await pool.#settle(entry, logger);
       }
+      pool.delivery.watch();
       return pool;
     } catch (error) {
       lock.release();
@@ -145,8 +183,16 @@ export class ThinPool {
 
   /** Gives the pool up. Attached volumes are served on. */
   close(): void {
+    this.delivery.stop();
     this.catalog.close();
     this.#lock.release();
+  }
+
+  /** Whether all volumes are encrypted, and those that are made as well, whatever they ask for. */
+  get encryptsEverything(): boolean {
+    if (this.keys.defaultKeyRef === undefined) return false;
+    for (const { record } of this.catalog.entries) if (record.encryption === undefined) return false;
+    return true;
   }
 
   /** What a volume takes on its file system now with all its layers, also while it is attached. */
@@ -180,6 +226,19 @@ export class ThinPool {
       this.#allocated = { bytes: this.capacity().allocatedBytes, until: now + allocatedMaxAgeMs };
     }
     assertCanPromise(additionalBytes, { ...this.#usage(), allocatedBytes: this.#allocated.bytes }, this.#limits);
+  }
+
+  /** Finishes what a kill cut short. What a key is wanted for, which can't be had now, waits for the volume's next change. */
+  async #settle(entry: VolumeEntry, logger: Logger): Promise<void> {
+    try {
+      await this.layers.settle(entry, createOperationContext());
+    } catch (error) {
+      if (entry.record.encryption === undefined) throw error;
+      logger.warn("a change that was cut short waits for the volume's key", {
+        volumeId: entry.volumeId,
+        error: String(error),
+      });
+    }
   }
 
   #usage(): Omit<PoolUsage, "allocatedBytes"> {

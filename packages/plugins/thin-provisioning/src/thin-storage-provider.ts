@@ -14,9 +14,12 @@ import { childrenOf } from "./attachments.ts";
 import { emptyVolumeRequest } from "./create-request.ts";
 import { describePool } from "./describe-pool.ts";
 import { ChangedBlocks } from "./changed-blocks.ts";
+import { encryptedImage } from "./encrypted-image.ts";
+import { Encryption } from "./encryption.ts";
 import { GroupSnapshots } from "./group-snapshots.ts";
 import { ImageTransfer } from "./image-transfer.ts";
 import { Layering } from "./layering.ts";
+import type { NewVolumeEncryption } from "./key-resolver.ts";
 import { listByName } from "./list-by-name.ts";
 import { poolHealth, volumeHealth } from "./pool-health.ts";
 import { QualityOfService } from "./quality-of-service.ts";
@@ -26,6 +29,7 @@ import { Snapshots } from "./snapshots.ts";
 import { storageFailure } from "./storage-failure.ts";
 import type { ThinPool } from "./thin-pool.ts";
 import { volumeOf } from "./volume-of.ts";
+import { clusterBytesOf, type VolumeRequest } from "./volume-record.ts";
 
 /** The vStorage API on a pool of qcow2 images. */
 export class ThinStorageProvider implements StorageProvider {
@@ -34,7 +38,8 @@ export class ThinStorageProvider implements StorageProvider {
       StorageFacets,
       "resize" | "snapshots" | "layering" | "changedBlocks" | "discard" | "qos" | "groupSnapshots" | "importExport"
     >
-  >;
+  > &
+    Pick<StorageFacets, "encryption">;
   readonly #pool: ThinPool;
 
   constructor(pool: ThinPool) {
@@ -48,6 +53,7 @@ export class ThinStorageProvider implements StorageProvider {
       qos: new QualityOfService(pool),
       groupSnapshots: new GroupSnapshots(pool),
       importExport: new ImageTransfer(pool),
+      ...(pool.keys.hasStore ? { encryption: new Encryption(pool) } : {}),
     };
   }
 
@@ -76,6 +82,9 @@ export class ThinStorageProvider implements StorageProvider {
           pool.assertCanPromise(input.capacityBytes);
           return input.capacityBytes;
         },
+        ...encryptedImage(encryptionAskedFor(pool, request, context), {
+          clusterSizeBytes: clusterBytesOf({ request }),
+        }),
       });
       return volumeOf(pool, entry);
     } catch (error) {
@@ -188,4 +197,24 @@ export class ThinStorageProvider implements StorageProvider {
     const pool = this.#pool;
     return volumeId === undefined ? poolHealth(pool) : volumeHealth(pool, pool.catalog.get(volumeId), context);
   }
+}
+
+/** What says how a new volume is encrypted; `undefined` when it is not to be. */
+function encryptionAskedFor(
+  { keys }: ThinPool,
+  { parameters = {} }: VolumeRequest,
+  context: OperationContext,
+): (() => Promise<NewVolumeEncryption | undefined>) | undefined {
+  const { encryption, keyRef } = parameters;
+  if (encryption === undefined && keys.defaultKeyRef === undefined) return undefined;
+  if (keyRef === undefined && keys.defaultKeyRef === undefined) {
+    throw new VdcError(
+      "INVALID_ARGUMENT",
+      "parameter 'encryption' needs 'keyRef' here: the pool has no key of its own",
+      {
+        reason: "VDC_KEY_REFERENCE",
+      },
+    );
+  }
+  return () => keys.forNewVolume(keyRef, undefined, context);
 }

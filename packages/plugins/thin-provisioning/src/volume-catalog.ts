@@ -3,8 +3,9 @@ import { rename, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { type Logger, VdcError } from "@vdc-os/core";
 import { removeUnfinishedWrites, syncDirectory, writeFileAtomic } from "@vdc-os/core/local";
-import { inspect, removeAbandonedClaims } from "@vdc-os/qcow2";
+import { inspect, type NewEncryption, removeAbandonedClaims } from "@vdc-os/qcow2";
 import { syncPath, writeNewFile } from "./durable-file.ts";
+import type { NewVolumeEncryption } from "./key-resolver.ts";
 import { PristineVolumes, type PristineVolumesOptions } from "./pristine-volumes.ts";
 import { lowestLayerOf } from "./layer-tree.ts";
 import { imageName, incomingPrefix, isVolumeId, layerName, type PoolLayout, recordName } from "./pool-layout.ts";
@@ -22,8 +23,10 @@ export interface NewVolume {
   readonly parentSnapshotId?: string | undefined;
   /** Checks that it may be made, and how large it becomes. Runs once its name is reserved. */
   measure(): number | Promise<number>;
+  /** How it is encrypted; asked for once it may be made. Absent where it is not. */
+  readonly encrypt?: (() => Promise<NewVolumeEncryption | undefined>) | undefined;
   /** Makes the image at a path, and makes its content durable. Absent for an empty image that follows from the record: that is made without. */
-  readonly write?: (imagePath: string, capacityBytes: number) => Promise<void>;
+  readonly write?: (imagePath: string, capacityBytes: number, encryption: NewEncryption | undefined) => Promise<void>;
 }
 
 /**
@@ -212,6 +215,7 @@ export class VolumeCatalog {
       const capacityBytes = typeof measured === "number" ? measured : await measured;
       this.#provisionedBytes += capacityBytes;
       reserved = capacityBytes;
+      const encryption = volume.encrypt === undefined ? undefined : await volume.encrypt();
       const record: VolumeRecord = {
         format: 1,
         volumeId,
@@ -221,10 +225,11 @@ export class VolumeCatalog {
         request: volume.request,
         parentVolumeId: volume.parentVolumeId,
         parentSnapshotId,
+        encryption: encryption?.record,
         highWater: 0,
       };
       if (write === undefined) await this.#pristine.add(record);
-      else await this.#makeByFolder(record, write);
+      else await this.#makeByFolder(record, (path) => write(path, capacityBytes, encryption?.image));
       return this.#add(write === undefined ? this.#pristineEntry(record) : new VolumeEntry(record));
     } catch (error) {
       this.#provisionedBytes -= reserved;
@@ -236,13 +241,14 @@ export class VolumeCatalog {
   }
 
   /** Makes a volume whose folder is on disk when it appears. */
-  async #makeByFolder(record: VolumeRecord, write: NonNullable<NewVolume["write"]>): Promise<void> {
-    const { volumeId, capacityBytes } = record;
+  async #makeByFolder(record: VolumeRecord, write: (imagePath: string) => Promise<void>): Promise<void> {
+    const { volumeId, parentVolumeId } = record;
     const folder = this.layout.incoming(volumeId);
+    if (parentVolumeId !== undefined) await this.find(parentVolumeId)?.persist();
     try {
       mkdirSync(folder, { mode: 0o700 });
       // Both have ended when one has failed: the folder could not be removed under the other.
-      const written = write(join(folder, imageName), capacityBytes);
+      const written = write(join(folder, imageName));
       const recorded = writeNewFile(join(folder, recordName), formatRecord(record));
       const settled = await Promise.allSettled([written, recorded]);
       for (const result of settled) if (result.status === "rejected") throw result.reason;

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { type OwnerStamp, ownerStamp, VdcError } from "@vdc-os/core";
 import { type AccessMode, type QosPolicy, type VolumeTransport, volumeTransport } from "@vdc-os/core/storage/v1";
 import { z } from "zod";
+import { type EncryptionRecord, encryptionRecord } from "./key-reference.ts";
 import {
   type CheckpointRecord,
   checkpointRecord,
@@ -55,6 +56,8 @@ export interface VolumeRecord {
   readonly pending?: PendingChange | undefined;
   readonly checkpoints?: readonly CheckpointRecord[] | undefined;
   readonly qos?: QosPolicy | undefined;
+  /** All images of the volume are encrypted. Absent: none is. */
+  readonly encryption?: EncryptionRecord | undefined;
   /** The image may be ahead of the record: it is looked at when the pool is opened. */
   readonly changing?: boolean | undefined;
   /** The highest attachment generation seen or revoked. Nothing up to it can be attached anew. */
@@ -95,6 +98,7 @@ const volumeRecord: z.ZodType<VolumeRecord> = z.object({
       burstBytes: z.number().exactOptional(),
     })
     .optional(),
+  encryption: encryptionRecord.optional(),
   changing: z.boolean().optional(),
   highWater: size,
   attachment: z

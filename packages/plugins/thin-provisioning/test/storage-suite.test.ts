@@ -4,11 +4,12 @@ import { createImageSync } from "@vdc-os/qcow2";
 import { type StorageInstance, storageSuite } from "@vdc-os/ready/storage";
 import { describeSuite } from "@vdc-os/ready/vitest";
 import { describe } from "vitest";
-import type { ThinProvisioningConfig } from "../src/config.ts";
+import type { OpenThinPoolOptions } from "../src/thin-pool.ts";
 import type { HostKind, TestHost } from "./test-host.ts";
 import { blockClientOf, createTestPool, mib, type TestPool } from "./test-pool.ts";
+import { createTestSecrets } from "./test-secrets.ts";
 
-async function create(kind: HostKind, config: Partial<ThinProvisioningConfig> = {}): Promise<StorageInstance> {
+async function create(kind: HostKind, config: Partial<OpenThinPoolOptions> = {}): Promise<StorageInstance> {
   const test = await createTestPool(kind, config);
   const hostile = (name: string): string => join(test.folder, name);
   createImageSync({ path: hostile("lower.qcow2"), virtualSizeBytes: mib, durable: false });
@@ -26,7 +27,8 @@ async function create(kind: HostKind, config: Partial<ThinProvisioningConfig> = 
     reopen: () => test.reopen(),
     imagePath: (name) => join(test.folder, name),
     hostileImages: ["backed.qcow2", "text.qcow2"].map((name) => ({ path: hostile(name), format: "qcow2" })),
-    small: () => create(kind, { capacityBytes: 16 * mib, maxOverSubscription: 10 }),
+    small: () => create(kind, { ...config, capacityBytes: 16 * mib, maxOverSubscription: 10 }),
+    ...(config.keyRef === undefined ? {} : { keyRefs: ["key-1", "key-2"] }),
     ...(kind === "process" ? { killStorageProcess: ({ host }) => hostOf(test, host).kill() } : {}),
     dispose: async () => test[Symbol.asyncDispose](),
   };
@@ -41,6 +43,13 @@ function hostOf({ hosts }: TestPool, name: string): TestHost {
 // In storage processes of their own a test takes a second more, so that only the deep run does it with all of them.
 describe("with the storage process in the test's own", () => {
   describeSuite(storageSuite, { create: () => create(process.env.VDC_DEEP ? "process" : "here") });
+});
+describe("with all volumes encrypted", () => {
+  const encrypted = () => ({ secrets: createTestSecrets(), keyRef: "key-1" });
+  describeSuite(storageSuite, { create: () => create(process.env.VDC_DEEP ? "process" : "here", encrypted()) });
+  // A process that is killed loses its keys, and is brought them again.
+  describeSuite(storageSuite, { create: () => create("process", encrypted()), only: "storage.encryption" });
+  describeSuite(storageSuite, { create: () => create("process", encrypted()), only: "storage.changed-blocks" });
 });
 describe("with storage processes of their own", () => {
   for (const only of [

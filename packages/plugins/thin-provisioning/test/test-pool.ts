@@ -5,8 +5,7 @@ import { createOperationContext, type OperationContext } from "@vdc-os/core";
 import type { VolumeTransport } from "@vdc-os/core/storage/v1";
 import { NbdClient } from "@vdc-os/nbd";
 import type { BlockClient } from "@vdc-os/ready/storage";
-import type { ThinProvisioningConfig } from "../src/config.ts";
-import { ThinPool } from "../src/thin-pool.ts";
+import { type OpenThinPoolOptions, ThinPool } from "../src/thin-pool.ts";
 import { ThinStorageProvider } from "../src/thin-storage-provider.ts";
 import { createTestHost, type HostKind, hostsOf, type TestHost } from "./test-host.ts";
 
@@ -26,7 +25,7 @@ export function context(options: Parameters<typeof createOperationContext>[0] = 
   return createOperationContext(options);
 }
 
-export async function createTestPool(kind: HostKind, config: Partial<ThinProvisioningConfig> = {}): Promise<TestPool> {
+export async function createTestPool(kind: HostKind, config: Partial<OpenThinPoolOptions> = {}): Promise<TestPool> {
   const folder = mkdtempSync(join(tmpdir(), "vdc-thin-"));
   const hosts = [
     createTestHost("host-a", join(folder, "a"), kind),

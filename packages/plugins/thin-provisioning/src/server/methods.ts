@@ -1,12 +1,17 @@
 import type { Json } from "@vdc-os/core";
 import type { DataPlaneMethod } from "@vdc-os/core/remote";
 import { z } from "zod";
+import { keysOnTheWire } from "../volume-keys.ts";
 import type { StorageServer } from "./storage-server.ts";
 
 const volumeId = z.string();
 const owner = z.object({ volumeId, generation: z.int().positive() });
 const volume = z.object({ volumeId });
+const keys = keysOnTheWire.optional();
+const attaching = owner.extend({ keys });
 const snapshot = z.object({ volumeId, snapshotId: z.string() });
+const showing = snapshot.extend({ keys });
+const unlocking = z.object({ volumeId, snapshotId: z.string().optional(), keys: keysOnTheWire });
 const layer = owner.extend({ snapshotId: z.string() });
 const taking = layer.extend({ clusterBytes: z.int(), holdId: z.string().optional() });
 const holding = owner.extend({ holdId: z.string(), timeoutMs: z.int().positive().max(60_000) });
@@ -17,12 +22,22 @@ const asking = owner.extend({ checkpoint: z.string().optional(), offset: z.int()
 /** The control protocol of a storage process. */
 export function storageMethods(server: StorageServer): Readonly<Record<string, DataPlaneMethod>> {
   return {
-    attach: (params) => server.attach(owner.parse(params)),
+    attach: (params) => server.attach(attaching.parse(params)),
     revoke: (params) => server.revoke(owner.parse(params)),
     status: () => server.status(),
     refresh: (params) => server.refresh(owner.parse(params)),
-    attachSnapshot: (params) => server.attachSnapshot(snapshot.parse(params)),
+    attachSnapshot: (params) => server.attachSnapshot(showing.parse(params)),
     detachSnapshot: (params) => server.detachSnapshot(snapshot.parse(params)),
+
+    unlock: (params) => server.unlock(unlocking.parse(params)),
+    rotateKey: (params) => {
+      const { keys, ...input } = attaching.parse(params);
+      return server.withOwner(input, async (served): Promise<Json> => {
+        if (keys !== undefined) served.keys.replace(keys);
+        await served.rotateKey();
+        return null;
+      });
+    },
 
     copyUp: (params, { signal }) => {
       const input = volume.parse(params);

@@ -8,6 +8,7 @@ import type { PoolLayout } from "../pool-layout.ts";
 import { dropZeroes } from "../reclaim-image.ts";
 import { storageFailure } from "../storage-failure.ts";
 import { clusterBytesOf, type VolumeRecord } from "../volume-record.ts";
+import type { VolumeKeys } from "../volume-keys.ts";
 import { ChangeTracking } from "./change-tracking.ts";
 import { FencedError, GenerationFence } from "./generation-fence.ts";
 import { ImageBackend } from "./image-backend.ts";
@@ -18,6 +19,8 @@ export interface ServedVolumeOptions {
   readonly layout: PoolLayout;
   readonly record: VolumeRecord;
   readonly resolveBacking: BackingResolver;
+  /** What opens the volume's images. */
+  readonly keys: VolumeKeys;
   readonly space: SpaceGuard | undefined;
   readonly outOfSpace: "pause" | "fail";
 }
@@ -42,6 +45,7 @@ export class ServedVolume {
   readonly #holds = new Map<string, NodeJS.Timeout>();
   #job: { readonly abort: AbortController; readonly done: Promise<unknown>; fraction: number } | undefined;
   #ending = false;
+  #needsKey = false;
 
   private constructor(options: ServedVolumeOptions, image: Qcow2Image, generation: number) {
     const { layout, record } = options;
@@ -60,12 +64,13 @@ export class ServedVolume {
 
   /** Opens a volume as its record says, after finishing what a kill cut short. */
   static async open(options: ServedVolumeOptions): Promise<ServedVolume> {
-    const { layout, record } = options;
+    const { layout, record, keys } = options;
     const { volumeId, pending, attachment } = record;
     try {
       if (pending?.kind === "snapshot" && attachment?.access === "readWrite") {
         const { snapshotId, capacityBytes } = pending.snapshot;
-        const next = { snapshotId, capacityBytes, clusterBytes: clusterBytesOf(record) };
+        const encryption = () => keys.encryptionOf(record);
+        const next = { snapshotId, capacityBytes, clusterBytes: clusterBytesOf(record), encryption };
         await new LayerFiles(layout.volume(volumeId)).settle(next);
       }
       const volume = new ServedVolume(options, await openImage(options), attachment?.generation ?? 0);
@@ -112,7 +117,9 @@ export class ServedVolume {
     if (this.#files.isDone(snapshotId)) return;
     await this.#stopJob();
     const { gate } = this.backend;
-    await this.#files.prepare({ snapshotId, capacityBytes: this.image.sizeBytes, clusterBytes });
+    const { keys, record } = this.#options;
+    const encryption = () => keys.encryptionOf(record);
+    await this.#files.prepare({ snapshotId, capacityBytes: this.image.sizeBytes, clusterBytes, encryption });
     gate.claim("snapshot", "writes");
     try {
       if (holdId !== undefined && !this.#holds.has(holdId)) {
@@ -176,6 +183,22 @@ export class ServedVolume {
     await this.#run(signal, (options) => dropZeroes(this.image, options));
   }
 
+  /** The keys by which images are opened again. */
+  get keys(): VolumeKeys {
+    return this.#options.keys;
+  }
+
+  /** Whether it waits for another key to open its images again. */
+  get needsKey(): boolean {
+    return this.#needsKey;
+  }
+
+  /** Changes the image from the volume's older keys to its newest, while it is written. */
+  async rotateKey(): Promise<void> {
+    await this.#stopJob();
+    for (const change of this.keys.changesOf(this.volumeId)) await this.image.keys.change(change);
+  }
+
   async resize(capacityBytes: number): Promise<void> {
     for (const tracker of this.backend.trackers) tracker.grow(capacityBytes);
     if (capacityBytes > this.image.sizeBytes) await this.image.resize(capacityBytes);
@@ -224,8 +247,10 @@ export class ServedVolume {
   async #tryOpen(): Promise<boolean> {
     try {
       this.backend.image = await openImage(this.#options);
+      this.#needsKey = false;
       return true;
     } catch (error) {
+      this.#needsKey = storageFailure(error, "").code === "PERMISSION_DENIED";
       if (this.#ending) throw error;
       process.stderr.write(`volume ${this.volumeId} cannot be opened again yet: ${String(error)}\n`);
       return false;
@@ -256,8 +281,9 @@ export class ServedVolume {
   }
 }
 
-function openImage({ layout, record, resolveBacking }: ServedVolumeOptions): Promise<Qcow2Image> {
+function openImage({ layout, record, resolveBacking, keys }: ServedVolumeOptions): Promise<Qcow2Image> {
   const readOnly = record.attachment?.access === "readOnly";
   // The guest does not hear of it when this process is killed: what it was told is written must be there all the same.
-  return Qcow2Image.open(layout.image(record.volumeId), { readOnly, resolveBacking, cacheBytes, journal: true });
+  const how = { readOnly, resolveBacking, cacheBytes, passphrase: keys.passphrase, journal: true };
+  return Qcow2Image.open(layout.image(record.volumeId), how);
 }

@@ -4,6 +4,7 @@ import { VdcError } from "@vdc-os/core";
 import type { PoolLayout } from "../pool-layout.ts";
 import { storageFailure } from "../storage-failure.ts";
 import type { VolumeRecord } from "../volume-record.ts";
+import type { VolumeKeys } from "../volume-keys.ts";
 import type { ServingMarks } from "./serving-marks.ts";
 
 /** Options of {@link SnapshotExports}. */
@@ -25,10 +26,9 @@ export class SnapshotExports {
   }
 
   /** Serves a snapshot that its volume's record says is read here. Repeating it changes nothing. */
-  async attach(record: VolumeRecord | undefined, snapshotId: string): Promise<void> {
-    const { layout, host, nbd, marks, resolveBacking } = this.#options;
-    const snapshot = record?.snapshots?.find((candidate) => candidate.snapshotId === snapshotId);
-    if (record === undefined || snapshot?.readers?.some((reader) => reader.host === host) !== true) {
+  async attach(record: VolumeRecord | undefined, snapshotId: string, keys: VolumeKeys): Promise<void> {
+    const { layout, nbd, marks, resolveBacking } = this.#options;
+    if (record === undefined || !this.isReadHere(record, snapshotId)) {
       throw new VdcError("FAILED_PRECONDITION", `snapshot '${snapshotId}' is not read here`, { reason: "VDC_FENCED" });
     }
     if (this.#images.has(snapshotId)) return;
@@ -36,7 +36,12 @@ export class SnapshotExports {
     let image: Qcow2Image;
     try {
       const path = layout.layer(volumeId, snapshotId);
-      image = await Qcow2Image.open(path, { readOnly: true, resolveBacking, cacheBytes: 1024 * 1024 });
+      image = await Qcow2Image.open(path, {
+        readOnly: true,
+        resolveBacking,
+        cacheBytes: 1024 * 1024,
+        passphrase: keys.passphrase,
+      });
     } catch (error) {
       throw storageFailure(error, `opening snapshot '${snapshotId}'`);
     }
@@ -58,6 +63,12 @@ export class SnapshotExports {
         extents: (offset, length) => image.map(offset, length),
       },
     });
+  }
+
+  /** Whether a volume's record says that a snapshot is read on this host. */
+  isReadHere(record: VolumeRecord | undefined, snapshotId: string): boolean {
+    const snapshot = record?.snapshots?.find((candidate) => candidate.snapshotId === snapshotId);
+    return snapshot?.readers?.some(({ host }) => host === this.#options.host) === true;
   }
 
   /** Ends it, with its connections. What is absent is no error. */

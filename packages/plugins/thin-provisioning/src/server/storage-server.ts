@@ -5,6 +5,7 @@ import { exportNameOf } from "../export-name.ts";
 import { isVolumeId, PoolLayout } from "../pool-layout.ts";
 import { storageFailure } from "../storage-failure.ts";
 import { readRecord, type VolumeRecord } from "../volume-record.ts";
+import { type KeysOnTheWire, VolumeKeys } from "../volume-keys.ts";
 import { ServedVolume } from "./served-volume.ts";
 import { ServingMarks } from "./serving-marks.ts";
 import { SnapshotExports } from "./snapshot-exports.ts";
@@ -20,6 +21,17 @@ export interface StorageServerConfig {
   readonly limitBytes?: number | undefined;
   /** What becomes of a write that finds no space: it waits, or fails with `ENOSPC`. */
   readonly outOfSpace: "pause" | "fail";
+}
+
+/** The keys of what is served, which come with it. Absent where nothing is encrypted. */
+interface WithKeys {
+  readonly keys?: KeysOnTheWire | undefined;
+}
+
+/** What was served before this process was started, and can't be opened until its keys are brought. */
+interface Waiting {
+  readonly volumeId: string;
+  readonly snapshotId?: string | undefined;
 }
 
 /** A call about one attachment. */
@@ -46,6 +58,8 @@ export class StorageServer {
       process.stderr.write(`${exportName}: ${request.command} at ${request.offset} failed: ${String(error)}\n`),
   });
   readonly #served = new Map<string, ServedVolume>();
+  /** By the id of the volume or snapshot. */
+  readonly #waiting = new Map<string, Waiting>();
   /** The last change of each volume, so that they come one after the other. */
   readonly #queue = new Map<string, Promise<unknown>>();
   readonly #resolveBacking: BackingResolver;
@@ -71,16 +85,14 @@ export class StorageServer {
     for (const mark of server.#marks.list()) {
       const { volumeId, snapshotId } = mark;
       try {
-        if (snapshotId !== undefined) {
-          await server.#snapshots.attach(server.#record(volumeId), snapshotId).catch((error) => {
-            if ((error as VdcError).reason === "VDC_FENCED") server.#marks.clear(mark);
-            else throw error;
-          });
-          continue;
-        }
-        const record = server.#permitted(volumeId);
-        if (record === undefined) server.#marks.clear(mark);
-        else await server.#serve(record);
+        const record = snapshotId === undefined ? server.#permitted(volumeId) : server.#record(volumeId);
+        const isHere =
+          snapshotId === undefined ? record !== undefined : server.#snapshots.isReadHere(record, snapshotId);
+        if (record === undefined || !isHere) server.#marks.clear(mark);
+        // A key is in memory alone, and that of the process before is gone.
+        else if (record.encryption !== undefined) server.#waiting.set(snapshotId ?? volumeId, mark);
+        else if (snapshotId !== undefined) await server.#snapshots.attach(record, snapshotId, new VolumeKeys());
+        else await server.#serve(record, new VolumeKeys());
       } catch (error) {
         process.stderr.write(`volume ${volumeId} cannot be served: ${String(error)}\n`);
       }
@@ -90,7 +102,7 @@ export class StorageServer {
   }
 
   /** Serves the attachment that the volume's record names. Repeating it changes nothing. */
-  attach({ volumeId, generation }: OwnerParams): Promise<Json> {
+  attach({ volumeId, generation, keys }: OwnerParams & WithKeys): Promise<Json> {
     return this.#inTurn(volumeId, async () => {
       const record = this.#permitted(volumeId);
       if (record?.attachment?.generation !== generation) {
@@ -102,8 +114,29 @@ export class StorageServer {
       }
       const present = this.#served.get(volumeId);
       if (present !== undefined && present.generation !== generation) await this.#end(present);
-      if (present?.generation !== generation) await this.#serve(record);
+      if (present?.generation !== generation) await this.#serve(record, VolumeKeys.of(keys));
+      else if (keys !== undefined) present.keys.replace(keys);
       return { exportName: exportNameOf(volumeId, generation) };
+    });
+  }
+
+  /** Takes keys over for what is served, and serves what waited for them. */
+  async unlock({ volumeId, snapshotId, keys }: Waiting & { readonly keys: KeysOnTheWire }): Promise<Json> {
+    const id = snapshotId ?? volumeId;
+    // At once: what waits for them in its turn would never have it.
+    if (snapshotId === undefined) this.#served.get(volumeId)?.keys.replace(keys);
+    if (!this.#waiting.has(id)) return null;
+    return this.#inTurn(id, async () => {
+      if (!this.#waiting.has(id)) return null;
+      if (snapshotId !== undefined) {
+        await this.#snapshots.attach(this.#record(volumeId), snapshotId, VolumeKeys.of(keys));
+      } else {
+        const record = this.#permitted(volumeId);
+        if (record !== undefined) await this.#serve(record, VolumeKeys.of(keys));
+        else this.#marks.clear({ volumeId });
+      }
+      this.#waiting.delete(id);
+      return null;
     });
   }
 
@@ -115,6 +148,11 @@ export class StorageServer {
     return this.#inTurn(volumeId, async () => {
       const served = this.#served.get(volumeId);
       if (served !== undefined && served.generation <= generation) await this.#end(served);
+      // The record says that it has ended.
+      if (this.#waiting.has(volumeId) && this.#permitted(volumeId) === undefined) {
+        this.#waiting.delete(volumeId);
+        this.#marks.clear({ volumeId });
+      }
       return null;
     });
   }
@@ -122,7 +160,7 @@ export class StorageServer {
   /** Runs a copy beside a served volume's other calls: a fence must not wait for it. Throws `UNAVAILABLE` when it is not served. */
   async job(volumeId: string, what: string, run: (served: ServedVolume) => Promise<void>): Promise<Json> {
     const served = this.#served.get(volumeId);
-    if (served === undefined) throw notServed(volumeId);
+    if (served === undefined) throw this.#notServed(volumeId);
     try {
       await run(served);
     } catch (error) {
@@ -135,7 +173,7 @@ export class StorageServer {
   withOwner<T>({ volumeId, generation }: OwnerParams, run: (served: ServedVolume) => T | Promise<T>): Promise<T> {
     return this.#inTurn(volumeId, async () => {
       const served = this.#served.get(volumeId);
-      if (served?.generation !== generation) throw notServed(volumeId);
+      if (served?.generation !== generation) throw this.#notServed(volumeId);
       try {
         return await run(served);
       } catch (error) {
@@ -154,15 +192,21 @@ export class StorageServer {
   }
 
   /** Serves a snapshot for reading. */
-  attachSnapshot({ volumeId, snapshotId }: { readonly volumeId: string; readonly snapshotId: string }): Promise<Json> {
+  attachSnapshot({
+    volumeId,
+    snapshotId,
+    keys,
+  }: { readonly volumeId: string; readonly snapshotId: string } & WithKeys): Promise<Json> {
     return this.#inTurn(snapshotId, async () => {
-      await this.#snapshots.attach(this.#record(volumeId), snapshotId);
+      await this.#snapshots.attach(this.#record(volumeId), snapshotId, VolumeKeys.of(keys));
+      this.#waiting.delete(snapshotId);
       return null;
     });
   }
 
   detachSnapshot({ volumeId, snapshotId }: { readonly volumeId: string; readonly snapshotId: string }): Promise<Json> {
     return this.#inTurn(snapshotId, async () => {
+      this.#waiting.delete(snapshotId);
       await this.#snapshots.detach(volumeId, snapshotId);
       return null;
     });
@@ -177,6 +221,10 @@ export class StorageServer {
         waitingWrites: backend.waitingWrites,
         ...(jobFraction === undefined ? {} : { copyUpFraction: jobFraction }),
       })),
+      needsKey: [
+        ...[...this.#waiting.values()].map((one) => ({ ...one })),
+        ...[...this.#served.values()].flatMap(({ needsKey, volumeId }) => (needsKey ? [{ volumeId }] : [])),
+      ] as Json,
       connections: this.#nbd.connections.length,
     };
   }
@@ -209,19 +257,21 @@ export class StorageServer {
     return here ? record : undefined;
   }
 
-  async #serve(record: VolumeRecord): Promise<void> {
+  async #serve(record: VolumeRecord, keys: VolumeKeys): Promise<void> {
     const { volumeId, attachment } = record;
     const exportName = exportNameOf(volumeId, attachment?.generation ?? 0);
     const served = await ServedVolume.open({
       layout: this.#layout,
       record,
       resolveBacking: this.#resolveBacking,
+      keys,
       space: this.#space,
       outOfSpace: this.#outOfSpace,
     });
     this.#marks.set({ volumeId });
     this.#nbd.addExport({ name: exportName, backend: served.backend, interceptor: served.fence });
     this.#served.set(volumeId, served);
+    this.#waiting.delete(volumeId);
   }
 
   async #end(served: ServedVolume): Promise<void> {
@@ -240,6 +290,13 @@ export class StorageServer {
     }
   }
 
+  #notServed(volumeId: string): VdcError {
+    const waits = this.#waiting.has(volumeId);
+    return new VdcError("UNAVAILABLE", `volume '${volumeId}' ${waits ? "waits for its key" : "is not served now"}`, {
+      reason: waits ? "VDC_KEY_NEEDED" : "VDC_NOT_SERVED",
+    });
+  }
+
   #inTurn<T>(volumeId: string, run: () => Promise<T>): Promise<T> {
     const before = this.#queue.get(volumeId) ?? Promise.resolve();
     const turn = before.then(run, run);
@@ -251,8 +308,4 @@ export class StorageServer {
     this.#queue.set(volumeId, settled);
     return turn;
   }
-}
-
-function notServed(volumeId: string): VdcError {
-  return new VdcError("UNAVAILABLE", `volume '${volumeId}' is not served now`, { reason: "VDC_NOT_SERVED" });
 }

@@ -1,0 +1,172 @@
+import { type Clock, createOperationContext, type Logger, type OperationContext } from "@vdc-os/core";
+import type { KeyResolver } from "./key-resolver.ts";
+import { servedOwner } from "./layer-changes.ts";
+import type { StorageProcesses } from "./storage-processes.ts";
+import type { VolumeCatalog } from "./volume-catalog.ts";
+import type { VolumeEntry } from "./volume-entry.ts";
+
+/** Options of {@link KeyDelivery}. */
+export interface KeyDeliveryOptions {
+  readonly catalog: VolumeCatalog;
+  readonly processes: StorageProcesses;
+  readonly keys: KeyResolver;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Finishes a change of key that was cut short. */
+  readonly resume: (entry: VolumeEntry, context: OperationContext) => Promise<void>;
+}
+
+/** What a storage process serves: a volume, or one of its snapshots. */
+interface Served {
+  readonly volumeId: string;
+  readonly snapshotId?: string | undefined;
+}
+
+/** How often storage processes are asked which keys they need, in milliseconds. */
+const intervalMs = 500;
+/** How long one host may take to answer, in milliseconds. */
+const timeoutMs = 10_000;
+/** How long until a change of key that can't be finished is tried again, in milliseconds. */
+const resumeMs = 30_000;
+
+/**
+ * Brings keys to storage processes that serve encrypted volumes. A process gets them with each attachment and has them in memory alone; one that was killed
+ * and started again asks for them, and its volumes wait meanwhile, as their VMs do by reconnecting. Changes of keys that were cut short are finished here too. Runs while
+ * there is something of that to do.
+ */
+export class KeyDelivery {
+  readonly #options: KeyDeliveryOptions;
+  readonly #stopped = new AbortController();
+  /** When a change of key that could not be finished is tried again. */
+  readonly #resumeAt = new Map<VolumeEntry, number>();
+  #running = false;
+
+  constructor(options: KeyDeliveryOptions) {
+    this.#options = options;
+  }
+
+  /** Begins to ask the processes, if it is not done already. */
+  watch(): void {
+    if (this.#running || this.#stopped.signal.aborted || this.#isIdle) return;
+    this.#running = true;
+    void this.#run().finally(() => {
+      this.#running = false;
+    });
+  }
+
+  stop(): void {
+    this.#stopped.abort();
+  }
+
+  /**
+   * Gives the keys that a volume has now to every process that has its images open: its own, those that show its snapshots, and those of the volumes that read
+   * from it. One that can't be reached asks for them.
+   */
+  async spread(entry: VolumeEntry, context: OperationContext): Promise<void> {
+    for (const reader of this.#readersOf(entry)) {
+      for (const [host, served] of servedOf(reader)) await this.#deliver(host, served, context).catch(() => {});
+    }
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopped;
+    const { clock, logger } = this.#options;
+    while (!signal.aborted) {
+      if (this.#isIdle) return;
+      await this.#resume();
+      // A host that hangs keeps no other waiting for longer than that.
+      await Promise.all(
+        [...this.#hosts()].map((host) =>
+          this.#ask(
+            host,
+            createOperationContext({ signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]) }),
+          ).catch((error) => logger.debug("keys were not brought to a host", { host, error: String(error) })),
+        ),
+      );
+      await clock.sleep(intervalMs, { signal }).catch(() => {});
+    }
+  }
+
+  get #isIdle(): boolean {
+    return this.#hosts().size === 0 && this.#unfinished().length === 0;
+  }
+
+  async #resume(): Promise<void> {
+    const { clock, logger, resume } = this.#options;
+    for (const entry of this.#unfinished()) {
+      if (clock.monotonic() < (this.#resumeAt.get(entry) ?? Number.NEGATIVE_INFINITY)) continue;
+      if (entry.changeIn("content") !== undefined) continue;
+      try {
+        await resume(entry, createOperationContext({ signal: this.#stopped.signal }));
+        this.#resumeAt.delete(entry);
+      } catch (error) {
+        if (this.#stopped.signal.aborted) return;
+        this.#resumeAt.set(entry, clock.monotonic() + resumeMs);
+        logger.warn("a change of a volume's key waits", { volumeId: entry.volumeId, error: String(error) });
+      }
+    }
+  }
+
+  #unfinished(): readonly VolumeEntry[] {
+    return [...this.#options.catalog.entries].filter(({ record }) => record.encryption?.nextKey !== undefined);
+  }
+
+  async #ask(host: string, context: OperationContext): Promise<void> {
+    const { processes, logger } = this.#options;
+    const { needsKey = [] } = (await processes.request(host, "status", {}, context)) as {
+      readonly needsKey?: readonly Served[];
+    };
+    for (const served of needsKey) {
+      try {
+        await this.#deliver(host, served, context);
+      } catch (error) {
+        logger.warn("a volume waits for its key", { volumeId: served.volumeId, host, error: String(error) });
+      }
+    }
+  }
+
+  async #deliver(host: string, served: Served, context: OperationContext): Promise<void> {
+    const { catalog, keys, processes } = this.#options;
+    const entry = catalog.find(served.volumeId);
+    // Only what the record says is served there.
+    if (
+      entry === undefined ||
+      !servedOf(entry).some(([at, one]) => at === host && one.snapshotId === served.snapshotId)
+    )
+      return;
+    const wire = (await keys.keysOf(entry, context)).wire();
+    if (wire === undefined) return;
+    const { volumeId, snapshotId } = served;
+    const params = { volumeId, ...(snapshotId === undefined ? {} : { snapshotId }), keys: wire };
+    await processes.request(host, "unlock", params, context);
+  }
+
+  /** The hosts on which something encrypted is served. What reads from an encrypted volume is encrypted itself. */
+  #hosts(): ReadonlySet<string> {
+    const hosts = new Set<string>();
+    for (const entry of this.#options.catalog.entries) {
+      if (entry.record.encryption === undefined) continue;
+      for (const [host] of servedOf(entry)) hosts.add(host);
+    }
+    return hosts;
+  }
+
+  *#readersOf(entry: VolumeEntry): Iterable<VolumeEntry> {
+    yield entry;
+    for (const children of [entry.children, ...entry.snapshotChildren.values()]) {
+      for (const volumeId of children) {
+        const child = this.#options.catalog.find(volumeId);
+        if (child !== undefined) yield* this.#readersOf(child);
+      }
+    }
+  }
+}
+
+/** What is served of a volume, and where. */
+function servedOf({ record, volumeId }: VolumeEntry): (readonly [host: string, served: Served])[] {
+  const owner = servedOwner(record);
+  const snapshots = (record.snapshots ?? []).flatMap(({ snapshotId, readers = [] }) =>
+    readers.map(({ host }): readonly [string, Served] => [host, { volumeId, snapshotId }]),
+  );
+  return owner === undefined ? snapshots : [[owner.host, { volumeId }], ...snapshots];
+}
