@@ -230,8 +230,10 @@ export class ThinPool {
 
   /** Finishes what a kill cut short. What a key is wanted for, which can't be had now, waits for the volume's next change. */
   async #settle(entry: VolumeEntry, logger: Logger): Promise<void> {
+    const context = createOperationContext();
     try {
-      await this.layers.settle(entry, createOperationContext());
+      await this.layers.settle(entry, context);
+      if (entry.record.encryption?.nextKey !== undefined) await this.rotation.resume(entry, context);
     } catch (error) {
       if (entry.record.encryption === undefined) throw error;
       logger.warn("a change that was cut short waits for the volume's key", {

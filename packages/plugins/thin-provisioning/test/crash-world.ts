@@ -24,6 +24,8 @@ export class CrashWorld {
   readonly snapshots: Map<string, (ModelDisk | undefined)[]> = new Map();
   readonly checkpoints: Map<string, CheckpointModel> = new Map();
   readonly moments: Moment[] = [];
+  /** Between which events keys were changed. */
+  readonly keyChanges: (readonly [began: number, ended: number])[] = [];
   readonly #position: () => number;
 
   /** `position` tells how many events have happened. */
