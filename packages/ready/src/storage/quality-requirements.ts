@@ -26,7 +26,7 @@ const iops = 100;
 /** A slow machine only takes longer: the least time is all that is held against a provider, less a tenth for its rounding. */
 const leastMs = (0.9 * 1000 * (writes - burst)) / iops;
 
-/** Facets `qos`, `discard`, `encryption` and `migrate`. */
+/** Facets `qos`, `discard` and `migrate`. */
 export const qualityRequirements: readonly StorageRequirement[] = [
   {
     id: "storage.qos.read-back",
@@ -149,36 +149,6 @@ export const qualityRequirements: readonly StorageRequirement[] = [
         "NOT_FOUND",
         "reclaim",
       );
-    },
-  },
-  {
-    id: "storage.encryption.rotate",
-    title: "a volume whose key was rotated holds what it held, says so, and says so after a kill",
-    clause: "rotateKey: Makes the volume readable with the new key and no longer with the old one. Its content stays.",
-    level: "extended",
-    facet: "encryption",
-    async run(test) {
-      const [, next] = test.instance.keyRefs ?? test.skip("the factory gives no keys");
-      const { volumeId } = await create(test, "disk");
-      await writeBlocks(test, volumeId, 1, { 0: 1, 1023: 2 });
-      const facet = test.facet("encryption");
-      const before = await facet.encryptionStatus({ volumeId }, test.operation());
-      must(
-        before.encrypted && before.keyRef !== next,
-        "a new volume must be encrypted, with a key that is not the second",
-      );
-      await facet.rotateKey({ volumeId, keyRef: next }, test.operation());
-      mustEqual(
-        (await facet.encryptionStatus({ volumeId }, test.operation())).keyRef,
-        next,
-        "the key after it was rotated",
-      );
-      await mustHold(test, volumeId, 2, { 0: 1, 5: 0, 1023: 2 });
-      const call = facet.rotateKey({ volumeId, keyRef: "no-such-key" }, test.operation());
-      await mustReject(call, "PERMISSION_DENIED", "a key that can't be read");
-      const provider = await test.wrap(await test.instance.reopen());
-      const kept = await provider.facets?.encryption?.encryptionStatus({ volumeId }, test.operation());
-      mustEqual(kept?.keyRef, next, "the key after a restart");
     },
   },
   {

@@ -4,6 +4,7 @@ import { attachmentRequirements } from "./attachment-requirements.ts";
 import { changedBlockRequirements } from "./changed-block-requirements.ts";
 import { cloneRequirements } from "./clone-requirements.ts";
 import { dataServiceRequirements } from "./data-service-requirements.ts";
+import { encryptionRequirements } from "./encryption-requirements.ts";
 import { groupSnapshotRequirements } from "./group-snapshot-requirements.ts";
 import { layeringRequirements } from "./layering-requirements.ts";
 import { momentRequirements } from "./moment-requirements.ts";
@@ -32,6 +33,7 @@ export const storageSuite: Suite<StorageProvider, StorageInstance> = defineSuite
     ...groupSnapshotRequirements,
     ...changedBlockRequirements,
     ...qualityRequirements,
+    ...encryptionRequirements,
     ...robustnessRequirements,
   ],
 });

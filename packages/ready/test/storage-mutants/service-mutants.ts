@@ -110,6 +110,30 @@ export const serviceMutants: readonly StorageMutant[] = [
   facetMutant("storage.encryption.rotate", "takes a key that it can't read", "encryption", (facet) => ({
     rotateKey: (input, call) => forgiving(facet.rotateKey(input, call), () => {}),
   })),
+  facetMutant("storage.encryption.status", "has a cipher that its limits do not name", "encryption", (facet) => ({
+    encryptionStatus: async (input, call) => ({ ...(await facet.encryptionStatus(input, call)), cipher: "rot13" }),
+  })),
+  facetMutant("storage.encryption.online", "loses the owner", "encryption", (facet, store) => ({
+    rotateKey(input, call) {
+      store.get(input.volumeId).attachment = undefined;
+      return facet.rotateKey(input, call);
+    },
+  })),
+  facetMutant("storage.encryption.history", "forgets what has the old key", "encryption", (facet, store) => ({
+    async rotateKey(input, call) {
+      await facet.rotateKey(input, call);
+      for (const { blocks } of store.pool.snapshots.values()) blocks.clear();
+    },
+  })),
+  {
+    breaks: "storage.encryption.killed",
+    how: "can't read what it has when the key is gone from memory",
+    mutate: (instance) => ({
+      ...instance,
+      killStorageProcess: async ({ volumeId }) =>
+        (instance.implementation as MemoryStorageProvider).get(volumeId).blocks.clear(),
+    }),
+  },
   facetMutant("storage.migrate.pivot", "leaves behind what was written while it moved", "migrate", (facet, store) => ({
     async pivotMigration(input, call) {
       await facet.pivotMigration(input, call);

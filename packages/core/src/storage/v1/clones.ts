@@ -149,6 +149,7 @@ export const layeringOperations: OperationsOf<LayeringFacet> = {
       "ABORTED",
       "OUT_OF_RANGE",
       "UNIMPLEMENTED",
+      "PERMISSION_DENIED",
     ],
   }),
   copyUp: unary({
@@ -156,7 +157,7 @@ export const layeringOperations: OperationsOf<LayeringFacet> = {
     input: volumeRef,
     output: volume,
     idempotent: true,
-    errors: ["NOT_FOUND", "RESOURCE_EXHAUSTED", "ABORTED", "FAILED_PRECONDITION"],
+    errors: ["NOT_FOUND", "RESOURCE_EXHAUSTED", "ABORTED", "FAILED_PRECONDITION", "PERMISSION_DENIED"],
   }),
 };
 
@@ -210,7 +211,7 @@ export const lineageOperations: OperationsOf<LineageFacet> = {
     input: volumeRef,
     output: volume,
     idempotent: true,
-    errors: ["NOT_FOUND", "RESOURCE_EXHAUSTED", "ABORTED", "FAILED_PRECONDITION"],
+    errors: ["NOT_FOUND", "RESOURCE_EXHAUSTED", "ABORTED", "FAILED_PRECONDITION", "PERMISSION_DENIED"],
   }),
   promote: unary({
     summary: "Makes a linked clone independent of its parent's deletion.",

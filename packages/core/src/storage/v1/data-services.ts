@@ -160,7 +160,7 @@ export const resizeOperations: OperationsOf<ResizeFacet> = {
     input: z.object({ volumeId: identifier, capacityBytes: bytes, allowShrink: z.boolean().exactOptional() }),
     output: volume,
     idempotent: true,
-    errors: ["NOT_FOUND", "OUT_OF_RANGE", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED"],
+    errors: ["NOT_FOUND", "OUT_OF_RANGE", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "PERMISSION_DENIED"],
   }),
 };
 
@@ -171,7 +171,7 @@ export const discardOperations: OperationsOf<DiscardFacet> = {
     input: volumeRef,
     output: z.object({ reclaimedBytes: bytes }),
     idempotent: true,
-    errors: ["NOT_FOUND", "FAILED_PRECONDITION", "ABORTED"],
+    errors: ["NOT_FOUND", "FAILED_PRECONDITION", "ABORTED", "PERMISSION_DENIED"],
   }),
 };
 
@@ -211,7 +211,7 @@ export const encryptionOperations: OperationsOf<EncryptionFacet> = {
     input: z.object({ volumeId: identifier, keyRef: z.string() }),
     output: nothing,
     idempotent: true,
-    errors: ["NOT_FOUND", "FAILED_PRECONDITION", "PERMISSION_DENIED"],
+    errors: ["NOT_FOUND", "FAILED_PRECONDITION", "PERMISSION_DENIED", "ABORTED"],
   }),
 };
 
@@ -243,14 +243,14 @@ export const changedBlocksOperations: OperationsOf<ChangedBlocksFacet> = {
     input: z.object({ volumeId: identifier, since: identifier, startingOffset: bytes.exactOptional() }),
     output: extent,
     idempotent: true,
-    errors: ["NOT_FOUND", "FAILED_PRECONDITION", "OUT_OF_RANGE"],
+    errors: ["NOT_FOUND", "FAILED_PRECONDITION", "OUT_OF_RANGE", "PERMISSION_DENIED"],
   }),
   allocatedExtents: stream({
     summary: "Streams what is allocated.",
     input: z.object({ volumeId: identifier, startingOffset: bytes.exactOptional() }),
     output: extent,
     idempotent: true,
-    errors: ["NOT_FOUND", "OUT_OF_RANGE"],
+    errors: ["NOT_FOUND", "OUT_OF_RANGE", "PERMISSION_DENIED"],
   }),
 };
 
@@ -268,7 +268,15 @@ export const importExportOperations: OperationsOf<ImportExportFacet> = {
     ),
     output: volume,
     idempotent: true,
-    errors: ["NOT_FOUND", "ALREADY_EXISTS", "RESOURCE_EXHAUSTED", "DATA_LOSS", "OUT_OF_RANGE", "ABORTED"],
+    errors: [
+      "NOT_FOUND",
+      "ALREADY_EXISTS",
+      "RESOURCE_EXHAUSTED",
+      "DATA_LOSS",
+      "OUT_OF_RANGE",
+      "ABORTED",
+      "PERMISSION_DENIED",
+    ],
   }),
   exportVolume: unary({
     summary: "Writes a volume's content into a new file.",

@@ -136,7 +136,15 @@ export const groupSnapshotsOperations: OperationsOf<GroupSnapshotsFacet> = {
     input: z.object({ name: objectName, volumeIds: z.array(identifier).min(1), owner: ownerStamp.exactOptional() }),
     output: groupSnapshot,
     idempotent: true,
-    errors: ["NOT_FOUND", "ALREADY_EXISTS", "RESOURCE_EXHAUSTED", "ABORTED", "FAILED_PRECONDITION", "UNIMPLEMENTED"],
+    errors: [
+      "NOT_FOUND",
+      "ALREADY_EXISTS",
+      "RESOURCE_EXHAUSTED",
+      "ABORTED",
+      "FAILED_PRECONDITION",
+      "UNIMPLEMENTED",
+      "PERMISSION_DENIED",
+    ],
   }),
   getGroupSnapshot: unary({
     summary: "Returns a group snapshot.",
@@ -150,7 +158,7 @@ export const groupSnapshotsOperations: OperationsOf<GroupSnapshotsFacet> = {
     input: groupRef,
     output: nothing,
     idempotent: true,
-    errors: ["FAILED_PRECONDITION", "ABORTED"],
+    errors: ["FAILED_PRECONDITION", "ABORTED", "PERMISSION_DENIED"],
   }),
 };
 

@@ -122,14 +122,22 @@ export const snapshotsOperations: OperationsOf<SnapshotsFacet> = {
     ),
     output: snapshot,
     idempotent: true,
-    errors: ["NOT_FOUND", "ALREADY_EXISTS", "RESOURCE_EXHAUSTED", "ABORTED", "FAILED_PRECONDITION", "UNIMPLEMENTED"],
+    errors: [
+      "NOT_FOUND",
+      "ALREADY_EXISTS",
+      "RESOURCE_EXHAUSTED",
+      "ABORTED",
+      "FAILED_PRECONDITION",
+      "UNIMPLEMENTED",
+      "PERMISSION_DENIED",
+    ],
   }),
   deleteSnapshot: unary({
     summary: "Deletes a snapshot; deleting what is absent succeeds.",
     input: snapshotRef,
     output: nothing,
     idempotent: true,
-    errors: ["FAILED_PRECONDITION", "ABORTED"],
+    errors: ["FAILED_PRECONDITION", "ABORTED", "PERMISSION_DENIED"],
   }),
   getSnapshot: unary({
     summary: "Returns a snapshot.",
@@ -169,7 +177,7 @@ export const snapshotsOperations: OperationsOf<SnapshotsFacet> = {
     input: revert,
     output: nothing,
     idempotent: true,
-    errors: ["NOT_FOUND", "FAILED_PRECONDITION", "RESOURCE_EXHAUSTED", "ABORTED", "UNIMPLEMENTED"],
+    errors: ["NOT_FOUND", "FAILED_PRECONDITION", "RESOURCE_EXHAUSTED", "ABORTED", "UNIMPLEMENTED", "PERMISSION_DENIED"],
   }),
   revertBlockers: unary({
     summary: "Tells what prevents a revert.",

@@ -149,7 +149,7 @@ export const storageProvider: ExtensionPoint<StorageProvider> = defineExtensionP
       input: createVolume,
       output: volume,
       idempotent: true,
-      errors: ["ALREADY_EXISTS", "RESOURCE_EXHAUSTED", "OUT_OF_RANGE", "ABORTED"],
+      errors: ["ALREADY_EXISTS", "RESOURCE_EXHAUSTED", "OUT_OF_RANGE", "ABORTED", "PERMISSION_DENIED"],
     }),
     deleteVolume: unary({
       summary: "Deletes a volume; deleting what is absent succeeds.",
@@ -188,7 +188,14 @@ export const storageProvider: ExtensionPoint<StorageProvider> = defineExtensionP
       input: attachVolume,
       output: attachment,
       idempotent: true,
-      errors: ["NOT_FOUND", "FAILED_PRECONDITION", "RESOURCE_EXHAUSTED", "ABORTED", "UNIMPLEMENTED"],
+      errors: [
+        "NOT_FOUND",
+        "FAILED_PRECONDITION",
+        "RESOURCE_EXHAUSTED",
+        "ABORTED",
+        "UNIMPLEMENTED",
+        "PERMISSION_DENIED",
+      ],
     }),
     detachVolume: unary({
       summary: "Ends an attachment; ending one that is absent or older succeeds.",
