@@ -16,6 +16,12 @@ const codes: Readonly<Partial<Record<Qcow2ErrorCode, ErrorCode>>> = {
   WRONG_PASSPHRASE: "PERMISSION_DENIED",
 };
 
+/** Reasons of what is wrong with a key. */
+const keyReasons: Readonly<Partial<Record<Qcow2ErrorCode, string>>> = {
+  ENCRYPTED: "VDC_KEY_NEEDED",
+  WRONG_PASSPHRASE: "VDC_WRONG_KEY",
+};
+
 /** What the image engine or the file system threw, as the contract's error. `what` says what was being done, to which volume. */
 export function storageFailure(error: unknown, what: string): VdcError {
   if (isVdcError(error)) return error;
@@ -30,7 +36,8 @@ export function storageFailure(error: unknown, what: string): VdcError {
   }
   if (name === "Qcow2Error") {
     const mapped = codes[code as Qcow2ErrorCode] ?? "INTERNAL";
-    return new VdcError(mapped, text, { reason: `VDC_IMAGE_${code}`, cause: error });
+    const reason = keyReasons[code as Qcow2ErrorCode] ?? `VDC_IMAGE_${code}`;
+    return new VdcError(mapped, text, { reason, cause: error });
   }
   if (name === "AbortError" || name === "TimeoutError") {
     return new VdcError(name === "AbortError" ? "CANCELLED" : "DEADLINE_EXCEEDED", text, { cause: error });

@@ -445,9 +445,9 @@ describe("keys", () => {
     await client.close();
     await detach(test, attachment);
     secrets.values.set("key-1", [keys["key-2"]]);
-    expect(await failure(attach(test, volumeId))).toEqual(["PERMISSION_DENIED", "VDC_IMAGE_WRONG_PASSPHRASE"]);
+    expect(await failure(attach(test, volumeId))).toEqual(["PERMISSION_DENIED", "VDC_WRONG_KEY"]);
     expect(await failure(provider.facets.resize.resizeVolume({ volumeId, capacityBytes: 9 * mib }, context()))).toEqual(
-      ["PERMISSION_DENIED", "VDC_IMAGE_WRONG_PASSPHRASE"],
+      ["PERMISSION_DENIED", "VDC_WRONG_KEY"],
     );
     expect((await provider.getAttachment({ volumeId }, context())).attachment).toBeUndefined();
     secrets.values.set("key-1", [keys["key-1"]]);
