@@ -4,7 +4,9 @@ import { SwitchEngine } from "../../src/dataplane/switch-engine.ts";
 import type { PortSettings, SwitchPort } from "../../src/dataplane/switch-port.ts";
 import { expectBalance, nic, nicText } from "../engine-bench.ts";
 import { EngineTunnels } from "../engine-tunnels.ts";
+import type { MatrixSubject, Probe, ProbeArrival } from "./matrix-subject.ts";
 import type { MatrixConfig, MatrixPort } from "./reachability-oracle.ts";
+import { probeFrame, readProbe } from "./truth-table.ts";
 
 export interface EngineMeshOptions {
   readonly hosts: number;
@@ -13,13 +15,13 @@ export interface EngineMeshOptions {
 }
 
 /** Several hosts' engines with tunnels that are function calls, changed as the control side changes data planes. */
-export class EngineMesh {
+export class EngineMesh implements MatrixSubject {
   readonly #tunnels = new EngineTunnels((a, b) =>
     this.#config.cut.some(([low, high]) => low === Math.min(a, b) && high === Math.max(a, b)),
   );
   readonly #ports = new Map<number, SwitchPort>();
   #config: MatrixConfig = { ports: [], cut: [] };
-  #arrived: { readonly to: number; readonly bytes: Buffer }[] = [];
+  #arrived: ProbeArrival[] = [];
 
   constructor({ hosts, privateVlans }: EngineMeshOptions) {
     for (let host = 0; host < hosts; host += 1) {
@@ -29,8 +31,7 @@ export class EngineMesh {
     }
   }
 
-  /** Makes the switch what `next` says, by changing only what differs. */
-  apply(next: MatrixConfig): void {
+  async apply(next: MatrixConfig): Promise<void> {
     const before = this.#config;
     this.#config = next;
     for (const [index, port] of next.ports.entries()) this.#changePort(index, before.ports[index], port);
@@ -42,21 +43,21 @@ export class EngineMesh {
     this.#arrived = [];
   }
 
-  /** Sends one frame from a port, and tells where it arrived and how. */
-  send(from: number, bytes: Buffer): readonly { readonly to: number; readonly bytes: Buffer }[] {
-    const port = this.#ports.get(from);
-    const engine = this.#engineOf(from);
-    // A NIC whose link is down can't send.
-    if (port === undefined || engine === undefined || !port.linkUp) return [];
+  async exchange(probes: readonly Probe[]): Promise<readonly ProbeArrival[]> {
     this.#arrived = [];
-    const record = recordOf(bytes);
-    engine.receiveFromPort(port, record, LENGTH_PREFIX_BYTES, record.length);
-    for (const each of this.#tunnels.engines) each.flush();
+    for (const probe of probes) {
+      const port = this.#ports.get(probe.from);
+      const host = this.#config.ports[probe.from]?.host;
+      const engine = host === undefined ? undefined : this.#tunnels.engines[host];
+      if (port === undefined || engine === undefined || !port.linkUp) continue;
+      const record = recordOf(probeFrame(probe, nic));
+      engine.receiveFromPort(port, record, LENGTH_PREFIX_BYTES, record.length);
+    }
+    for (const engine of this.#tunnels.engines) engine.flush();
     return this.#arrived;
   }
 
-  /** Throws unless every port's counters add up. */
-  checkCounters(): void {
+  async checkCounters(): Promise<void> {
     for (const port of this.#ports.values()) expectBalance(port);
   }
 
@@ -75,7 +76,7 @@ export class EngineMesh {
     if (existing === undefined) {
       existing = engine.addPort(`p${index}`, settings, {
         deliver: (buffer, start, end) => {
-          this.#arrived.push({ to: index, bytes: Buffer.from(buffer.subarray(start, end)) });
+          this.#arrived.push(readProbe(index, buffer.subarray(start, end)));
           return undefined;
         },
         flush: () => undefined,
@@ -96,10 +97,5 @@ export class EngineMesh {
       }
     }
     engine.announce(existing);
-  }
-
-  #engineOf(index: number): SwitchEngine | undefined {
-    const host = this.#config.ports[index]?.host;
-    return host === undefined ? undefined : this.#tunnels.engines[host];
   }
 }
