@@ -46,6 +46,19 @@ export class BaseStorage {
     return this.handle.describe({ scope: {} }, context);
   }
 
+  /** All its volumes. */
+  async *volumes(context: OperationContext): AsyncGenerator<Volume> {
+    let pageToken: string | undefined;
+    do {
+      const page = await this.handle.listVolumes(
+        { limit: 1000, ...(pageToken === undefined ? {} : { pageToken }) },
+        context,
+      );
+      yield* page.items;
+      pageToken = page.nextPageToken;
+    } while (pageToken !== undefined);
+  }
+
   async findByName(name: string, context: OperationContext): Promise<Volume | undefined> {
     const { items } = await this.handle.listVolumes({ name, limit: 1 }, context);
     return items.find((volume) => volume.name === name);

@@ -1,8 +1,8 @@
 import { isVdcError, VdcError } from "@vdc-os/core";
 
 /** The mark that makes a name underneath one that is never used twice. */
-const suffix = /\.[0-9a-f]{12}$/;
-const quotedSuffix = /\.[0-9a-f]{12}(?=')/g;
+const suffix = /\.[0-9a-f]{12}(?:[0-9a-f]{2})?$/;
+const quotedSuffix = /\.[0-9a-f]{12}(?:[0-9a-f]{2})?(?=')/g;
 
 /** An error of the provider underneath, with the names that the caller knows: those of volumes and snapshots are others there. */
 export function inCallersWords(error: unknown): unknown {

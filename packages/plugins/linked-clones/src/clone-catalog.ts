@@ -26,6 +26,7 @@ export const mark: z.ZodType<Record<string, never>> = z.object({}) as z.ZodType<
  * | `snapshot-children/<snapshot id>/<id>` | a link to a volume that reads from a snapshot |
  * | `tombstones/<id>` | a volume that was deleted, and has children |
  * | `deep/<id>` | a volume that is to be flattened, because many are below it |
+ * | `tickets/<prefix>` | ends of names underneath: a volume with one that is not recorded is what a kill left |
  * | `pending/<key>` | something begun: what the next start finishes or undoes |
  */
 export class CloneCatalog {
@@ -49,6 +50,10 @@ export class CloneCatalog {
 
   deepKey(volumeId: string): string {
     return this.records.key("deep", volumeId);
+  }
+
+  ticketsKey(prefix: string): string {
+    return this.records.key("tickets", prefix);
   }
 
   pendingKey(id: string): string {
@@ -115,6 +120,10 @@ export class CloneCatalog {
 
   tombstones(context: OperationContext): Promise<readonly string[]> {
     return this.#ids(["tombstones"], context);
+  }
+
+  tickets(context: OperationContext): Promise<readonly string[]> {
+    return this.#ids(["tickets"], context);
   }
 
   deep(context: OperationContext): Promise<readonly string[]> {

@@ -8,9 +8,8 @@ import { deleteRecord, putRecord } from "./record-store.ts";
 import { type NewCloneVolume, VolumeMaker } from "./volume-maker.ts";
 
 /**
- * Makes and removes volumes in two places that no transaction spans: the provider underneath, and the state store. An intent is
- * committed before the first side effect and removed together with the record of the last; the next start finishes or
- * undoes what a kill left between the two.
+ * Makes and removes volumes in two places that no transaction spans: the provider underneath, and the state store. An intent, or for a new volume
+ * the end of its name, is committed before the first side effect; the next start finishes or undoes what a kill left between the two.
  */
 export class CloneEngine {
   readonly services: CloneServices;
@@ -35,6 +34,7 @@ export class CloneEngine {
   async close(): Promise<void> {
     this.#stop.abort();
     await this.collector.stopped();
+    await this.maker.close();
   }
 
   /** The volume of a name, when it is there and is what is asked for. Throws `ALREADY_EXISTS` when it is something else. */

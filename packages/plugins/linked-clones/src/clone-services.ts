@@ -34,5 +34,10 @@ export interface KnownVolume {
 
 /** A name in the provider underneath that is never used twice, and shows the caller's. */
 export function newBaseName(name: string, random: Random): string {
-  return `${name.slice(0, 48)}.${random.uuid().replaceAll("-", "").slice(0, 12)}`;
+  return baseNameOf(name, random.uuid().replaceAll("-", "").slice(0, 12));
+}
+
+/** A name in the provider underneath with an end that was reserved. */
+export function baseNameOf(name: string, suffix: string): string {
+  return `${name.slice(0, 48)}.${suffix}`;
 }

@@ -3,12 +3,17 @@ import type { CloneEngine } from "./clone-engine.ts";
 import type { PendingRecord } from "./clone-record.ts";
 import { isStillRead } from "./collector.ts";
 import type { GroupSnapshots } from "./group-snapshots.ts";
+import { sweepTickets } from "./name-tickets.ts";
 import { deleteRecord } from "./record-store.ts";
 
-/** Finishes or undoes what a kill left. Costs what was begun, and what is kept for others; not what there is. */
+/**
+ * Finishes or undoes what a kill left. Costs what was begun, and what is kept for others; and, where volumes were being made since the last proper
+ * end, one list of the volumes underneath.
+ */
 export async function sweep(engine: CloneEngine, groups: GroupSnapshots): Promise<void> {
   const { catalog, snapshots, logger, operation } = engine.services;
   const context = operation();
+  await sweepTickets(engine.services, context);
   const pending = await catalog.pending(context);
   // Volumes first: a snapshot that one of them reads can be removed only after it.
   const ordered = [...pending].sort((a, b) => Number(isOfSnapshot(a.value)) - Number(isOfSnapshot(b.value)));

@@ -8,8 +8,9 @@ import {
   type MadeBelow,
   type ParentLink,
 } from "./clone-record.ts";
-import { type CloneServices, type KnownVolume, newBaseName } from "./clone-services.ts";
+import { baseNameOf, type CloneServices, type KnownVolume } from "./clone-services.ts";
 import type { Collector } from "./collector.ts";
+import { NameTickets } from "./name-tickets.ts";
 import { type Condition, deleteRecord, putRecord } from "./record-store.ts";
 
 /** What was made in the provider underneath. */
@@ -22,7 +23,7 @@ export interface MadeVolume {
 export interface NewCloneVolume {
   readonly name: string;
   readonly request: CloneRequest;
-  /** What must still hold when the name is reserved. */
+  /** What must still hold when it is recorded. */
   readonly conditions?: readonly Condition[];
   /** What it shares blocks with. */
   readonly parent?: ParentLink;
@@ -32,11 +33,12 @@ export interface NewCloneVolume {
   make(baseName: string): Promise<MadeVolume>;
 }
 
-/** Makes volumes in two places that no transaction spans: an intent is committed before the first side effect, and removed together with the record of the last. */
+/** Makes volumes in two places that no transaction spans: the end of a volume's name underneath is reserved before, and the volume is recorded after, in one transaction. */
 export class VolumeMaker {
   readonly #services: CloneServices;
   readonly #collector: Collector;
   readonly #known: (record: CloneRecord, context: OperationContext) => Promise<KnownVolume>;
+  readonly #tickets: NameTickets;
   readonly #making = new Map<string, { readonly request: CloneRequest; readonly done: Promise<KnownVolume> }>();
 
   constructor(
@@ -47,6 +49,12 @@ export class VolumeMaker {
     this.#services = services;
     this.#collector = collector;
     this.#known = known;
+    this.#tickets = new NameTickets(services);
+  }
+
+  /** Gives back the names that were reserved and not used. */
+  close(): Promise<void> {
+    return this.#tickets.close();
   }
 
   /** The volume of a name, when it is there and is what is asked for. Throws `ALREADY_EXISTS` when it is something else. */
@@ -80,7 +88,7 @@ export class VolumeMaker {
     }
   }
 
-  /** Undoes what a kill or a failure left of a volume. */
+  /** Undoes what an intent of an earlier version tells of. */
   async undo(name: string, baseName: string): Promise<void> {
     const { catalog, base, records, operation } = this.#services;
     const context = operation();
@@ -95,7 +103,7 @@ export class VolumeMaker {
   }
 
   async #make(input: NewCloneVolume, context: OperationContext): Promise<KnownVolume> {
-    const { catalog, records, random, operation } = this.#services;
+    const { catalog, records, operation } = this.#services;
     const { name, request, parent = {} } = input;
     const nameKey = catalog.nameKey(name);
     const stale = await catalog.name(name, context);
@@ -104,36 +112,46 @@ export class VolumeMaker {
       // Begun by a call that failed and could not undo it.
       await this.undo(name, stale.value.baseName);
     }
-    const baseName = newBaseName(name, random);
-    const pendingKey = catalog.pendingKey(baseName);
-    if (context.signal.aborted) throw toVdcError(context.signal.reason);
-    await records.commit(
-      [{ key: nameKey, revision: 0 }, ...(input.conditions ?? [])],
-      [putRecord(nameKey, { baseName, request }), putRecord(pendingKey, { kind: "create", name, baseName })],
-      context,
-    );
+    const ticket = await this.#tickets.take();
+    const baseName = baseNameOf(name, ticket.suffix);
+    if (context.signal.aborted) {
+      ticket.done();
+      throw toVdcError(context.signal.reason);
+    }
     try {
       const { volume, madeBelow } = await input.make(baseName);
       const { volumeId } = volume;
       const record: CloneRecord = { volumeId, name, baseName, request, ...parent, madeBelow };
       await records.commit(
-        [],
+        [{ key: nameKey, revision: 0 }, ...(input.conditions ?? [])],
         [
           putRecord(nameKey, { baseName, request, volumeId }),
           putRecord(catalog.volumeKey(volumeId), record),
           ...catalog.link(volumeId, parent),
           ...(input.also?.(volumeId) ?? []),
-          deleteRecord(pendingKey),
         ],
         // What was made is recorded, or undone: a caller that leaves now must not leave it in between.
         operation(),
       );
+      ticket.done();
       return { record, volume };
     } catch (error) {
       // What was given up may still be under way underneath.
-      await this.#collector.finish(`undo ${baseName}`, () => this.undo(name, baseName));
+      await this.#collector.finish(`undo ${baseName}`, async () => {
+        await this.#undoUnrecorded(name, baseName);
+        ticket.done();
+      });
       throw error;
     }
+  }
+
+  /** Removes what was made, unless it was recorded and only the answer was lost. */
+  async #undoUnrecorded(name: string, baseName: string): Promise<void> {
+    const { catalog, base, operation } = this.#services;
+    const context = operation();
+    const made = await base.findByName(baseName, context);
+    if (made === undefined || (await catalog.name(name, context))?.value.baseName === baseName) return;
+    await base.handle.deleteVolume({ volumeId: made.volumeId }, context);
   }
 }
 

@@ -96,7 +96,7 @@ describe("many clones of one parent", () => {
       expect(cost.last).toEqual(cost.first);
       expect(cost.first).toMatchObject({
         base: { createOverlay: options.sample },
-        state: { transact: 2 * options.sample },
+        state: { transact: options.sample },
         listed: 0,
       });
       const lineage = await provider.facets.lineage.getLineage({ volumeId }, context);
