@@ -8,6 +8,7 @@ import { formatMac, macOf } from "./mac-address.ts";
 import type { SwitchPort } from "./switch-port.ts";
 import type { InDropReason, OutDropReason } from "./traffic-counters.ts";
 import type { TunnelSink } from "./tunnel-sink.ts";
+import type { UplinkTeam } from "./uplink-team.ts";
 
 /** What would happen to a frame. Plain data. */
 export interface Explanation {
@@ -26,6 +27,8 @@ export interface Explanation {
   readonly ports: readonly { readonly port: string; readonly drop?: OutDropReason | undefined }[];
   /** The other hosts that it is sent to. */
   readonly peers: readonly string[];
+  /** The uplink by which it leaves the host. */
+  readonly uplink?: string | undefined;
   /** The way there. */
   readonly steps: readonly ExplainStep[];
 }
@@ -37,6 +40,8 @@ export interface ExplainStages {
   readonly forwarding: Forwarding;
   readonly egress: Egress;
   readonly tunnel: TunnelSink;
+  /** Where the switch goes by uplinks. */
+  readonly team: UplinkTeam | undefined;
   /** Why the frame is dropped by learning, found without learning. */
   readonly learn: (frame: FrameInFlight) => InDropReason | undefined;
 }
@@ -60,7 +65,7 @@ export function explainFrame(port: SwitchPort, bytes: Uint8Array, stages: Explai
 }
 
 function decide(port: SwitchPort, frame: FrameInFlight, steps: ExplainStep[], stages: ExplainStages): Explanation {
-  const { now, admission, forwarding, tunnel } = stages;
+  const { now, admission, forwarding, tunnel, team } = stages;
   const refused = admission.fromPort(port, frame);
   if (refused !== undefined) return dropped(refused, steps);
   const { vlan } = frame;
@@ -74,15 +79,21 @@ function decide(port: SwitchPort, frame: FrameInFlight, steps: ExplainStep[], st
   const unlearned = stages.learn(frame);
   if (unlearned !== undefined) return { ...dropped(unlearned, steps, "learning"), vlan };
   const refusal = forwarding.decide(frame, now);
-  const peers = peersOf(frame, tunnel);
+  const peers = team === undefined ? peersOf(frame, tunnel) : [];
+  const outside = team !== undefined && (frame.allPeers || frame.peers.length > 0);
+  const uplink = outside ? team.uplinkFor(port, frame) : undefined;
   const known = !frame.group && !frame.allPeers && !frame.flooded;
-  if (frame.portCount === 0 && peers.length === 0) return { ...dropped(refusal, steps, "forwarding"), vlan };
+  if (frame.portCount === 0 && peers.length === 0 && uplink === undefined) {
+    return { ...dropped(outside ? "noUplink" : refusal, steps, "forwarding"), vlan };
+  }
   const verdict = known ? "forward" : "flood";
   steps.push({ stage: "forwarding", text: whereTo(frame, verdict) });
   const targets = frame.ports.slice(0, frame.portCount);
   const ports = targets.map((target) => leave(target, frame, steps, stages));
   for (const peer of peers) steps.push({ stage: "egress", text: `goes to host '${peer}' through the tunnel` });
-  return { verdict, vlan, ports, peers, steps };
+  if (uplink === undefined) return { verdict, vlan, ports, peers, steps };
+  leave(uplink, frame, steps, stages);
+  return { verdict, vlan, ports, peers, uplink: uplink.key, steps };
 }
 
 function leave(

@@ -33,7 +33,7 @@ export class Forwarding {
   }
 
   /**
-   * Fills in the frame's `ports`, `peer`, `allPeers` and `toUplinks`. Returns the reason that holds if none of them takes the frame.
+   * Fills in the frame's `ports`, `peers` and `allPeers`, which without a tunnel stand for the uplinks. Returns the reason that holds if none of them takes the frame.
    * A frame that isn't from a port of this host goes to ports of this host only (split horizon).
    */
   decide(frame: FrameInFlight, now: number): InDropReason {

@@ -42,8 +42,6 @@ export class FrameInFlight {
   allPeers = false;
   /** Whether it is for a station that nobody is known to be. */
   flooded = false;
-  /** Whether it goes to the physical network. */
-  toUplinks = false;
 
   /** Where somebody asks what would happen to the frame: nothing is sent, learned or counted, and each step is written here. */
   trace: ExplainStep[] | undefined = undefined;
@@ -80,7 +78,18 @@ export class FrameInFlight {
     if (this.peers.length > 0) this.peers.length = 0;
     this.allPeers = false;
     this.flooded = false;
-    this.toUplinks = false;
+  }
+
+  /** Leaves out the ports that a condition doesn't hold for. */
+  keepPorts(condition: (port: SwitchPort) => boolean): void {
+    let kept = 0;
+    for (let index = 0; index < this.portCount; index += 1) {
+      const port = this.ports[index] as SwitchPort;
+      if (!condition(port)) continue;
+      this.ports[kept] = port;
+      kept += 1;
+    }
+    this.portCount = kept;
   }
 
   readAddresses(): void {

@@ -40,13 +40,7 @@ export class IngressAdmission {
     if (typeof vlan === "string") return vlan;
     frame.vlan = vlan;
     if (!port.owns(frame.fromHigh, frame.fromLow) && !this.#acceptSource(port, frame)) return "forgedTransmit";
-    if (!frame.tagged) return undefined;
-    frame.priority = tag >>> 13;
-    if (port.membership.tags(vlan)) return undefined;
-    // A priority tag, or the native VLAN tagged: inside the switch this VLAN is untagged at this port.
-    const record = recordWithoutTag(buffer, start, end);
-    frame.replace(record, LENGTH_PREFIX_BYTES, record.length);
-    frame.tagged = false;
+    this.#readPriority(port, frame, tag);
     return undefined;
   }
 
@@ -55,6 +49,31 @@ export class IngressAdmission {
     const malformed = this.#malformed(frame, this.longest);
     if (malformed !== undefined) return malformed;
     return readTag(frame.buffer, frame.start, frame.end) === UNTAGGED ? undefined : "unsupportedTag";
+  }
+
+  /** Finds the VLAN of a frame from the physical network, and why it is refused. The frame holds an Ethernet header. */
+  fromUplink(uplink: SwitchPort, frame: FrameInFlight): InDropReason | undefined {
+    const { buffer, start, end } = frame;
+    const tag = readTag(buffer, start, end);
+    frame.tagged = tag !== UNTAGGED;
+    const malformed = this.#malformed(frame, frame.tagged ? this.longest + VLAN_TAG_BYTES : this.longest);
+    if (malformed !== undefined) return malformed;
+    const vlan = uplink.membership.classify(tag);
+    if (typeof vlan === "string") return vlan;
+    frame.vlan = vlan;
+    this.#readPriority(uplink, frame, tag);
+    return undefined;
+  }
+
+  /** Takes a tag off that says no VLAN. */
+  #readPriority(port: SwitchPort, frame: FrameInFlight, tag: number): void {
+    if (!frame.tagged) return;
+    frame.priority = tag >>> 13;
+    if (port.membership.tags(frame.vlan)) return;
+    // A priority tag, or the native VLAN tagged: inside the switch this VLAN is untagged at this port.
+    const record = recordWithoutTag(frame.buffer, frame.start, frame.end);
+    frame.replace(record, LENGTH_PREFIX_BYTES, record.length);
+    frame.tagged = false;
   }
 
   #malformed(frame: FrameInFlight, longest: number): InDropReason | undefined {

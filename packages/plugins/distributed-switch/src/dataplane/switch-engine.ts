@@ -1,28 +1,23 @@
 import { isDeepStrictEqual } from "node:util";
 import { Egress } from "./egress.ts";
-import {
-  announcementFrame,
-  DEFAULT_MTU,
-  ETHERNET_HEADER_BYTES,
-  LENGTH_PREFIX_BYTES,
-  recordOf,
-} from "./ethernet-frame.ts";
+import { DEFAULT_MTU, ETHERNET_HEADER_BYTES } from "./ethernet-frame.ts";
 import { EventLog } from "./event-log.ts";
 import { type Explanation, explainFrame } from "./explain.ts";
 import { Forwarding } from "./forwarding.ts";
-import { FrameInFlight } from "./frame-in-flight.ts";
+import { FramePipeline } from "./frame-pipeline.ts";
 import type { HoldQueueOptions } from "./hold-queue.ts";
-import { IngressAdmission, isRunt } from "./ingress-admission.ts";
+import { IngressAdmission } from "./ingress-admission.ts";
 import type { MacAddress } from "./mac-address.ts";
 import { MacTable } from "./mac-table.ts";
 import type { MirrorSink } from "./mirror-session.ts";
 import { MulticastSnooping } from "./multicast-snooping.ts";
-import { Place } from "./place.ts";
+import type { Place } from "./place.ts";
 import { PortDirectory } from "./port-directory.ts";
 import { exportPortState, importPortState, type PortState, type PortStateSources } from "./port-state.ts";
-import type { FrameSink, Gate, PortSettings, SwitchPort } from "./switch-port.ts";
+import { type FrameSink, type Gate, type PortSettings, SwitchPort } from "./switch-port.ts";
 import type { InDropReason } from "./traffic-counters.ts";
 import { NO_TUNNEL, type TunnelSink } from "./tunnel-sink.ts";
+import { UplinkTeam } from "./uplink-team.ts";
 
 export interface SwitchEngineOptions {
   /** A monotonic clock in milliseconds. It is read once between two calls of `flush`. */
@@ -56,20 +51,18 @@ export class SwitchEngine {
   readonly log: EventLog = new EventLog();
   /** Multicast snooping, off unless enabled. */
   readonly snooping: MulticastSnooping = new MulticastSnooping();
+  /** The uplinks, and which port uses which. */
+  readonly team: UplinkTeam = new UplinkTeam();
   readonly #table: MacTable;
   readonly #tunnel: TunnelSink;
   readonly #admission: IngressAdmission;
   readonly #forwarding: Forwarding;
   readonly #egress = new Egress();
-  readonly #peers = new Map<string, Place>();
-  readonly #frame = new FrameInFlight();
-  readonly #clock: () => number;
-  #now = 0;
-  #nowIsKnown = false;
+  readonly #pipeline: FramePipeline;
 
   constructor(options: SwitchEngineOptions) {
-    this.#clock = options.now;
     this.#table = new MacTable({ ageingMs: options.macAgeingMs, limit: options.macLimit });
+    this.#tunnel = options.tunnel ?? NO_TUNNEL;
     this.directory = new PortDirectory({
       table: this.#table,
       log: this.log,
@@ -79,14 +72,18 @@ export class SwitchEngine {
     });
     const { owners, vlans, privateVlans } = this.directory;
     this.#admission = new IngressAdmission(owners);
-    this.#forwarding = new Forwarding({
-      table: this.#table,
-      owners,
-      vlans,
-      privateVlans,
-      snooping: this.snooping,
+    const table = this.#table;
+    this.#forwarding = new Forwarding({ table, owners, vlans, privateVlans, snooping: this.snooping });
+    this.#pipeline = new FramePipeline({
+      clock: options.now,
+      directory: this.directory,
+      table,
+      admission: this.#admission,
+      forwarding: this.#forwarding,
+      egress: this.#egress,
+      tunnel: this.#tunnel,
+      team: this.team,
     });
-    this.#tunnel = options.tunnel ?? NO_TUNNEL;
     this.maxMtu = options.maxMtu ?? DEFAULT_MTU;
   }
 
@@ -95,7 +92,7 @@ export class SwitchEngine {
     return this.#table.size;
   }
 
-  /** Frames sent towards ports so far: what all ports, those that are gone included, have delivered and dropped together. */
+  /** Frames sent towards ports and uplinks so far: what all of them, those that are gone included, have delivered and dropped together. */
   get copies(): number {
     return this.#egress.copies;
   }
@@ -104,13 +101,23 @@ export class SwitchEngine {
     this.#admission.longest = octets + ETHERNET_HEADER_BYTES;
   }
 
+  /** Whether frames for elsewhere go by the uplinks, rather than through the tunnel. Addresses learned the other way are forgotten. */
+  set usesUplinks(uses: boolean) {
+    if (this.#pipeline.usesUplinks === uses) return;
+    this.#pipeline.usesUplinks = uses;
+    for (const peer of this.#tunnel.peers()) this.removePeer(peer);
+    this.#forget(this.team.place);
+  }
+
   port(key: string): SwitchPort | undefined {
     return this.directory.get(key);
   }
 
   /** Throws a `RangeError` when the key is taken, or the settings can't be read. */
   addPort(key: string, settings: PortSettings, sink: FrameSink): SwitchPort {
-    return this.directory.add(key, settings, sink);
+    const port = this.directory.add(key, settings, sink);
+    this.team.choose(port);
+    return port;
   }
 
   /**
@@ -125,23 +132,47 @@ export class SwitchEngine {
     if (!sameVlan || !isDeepStrictEqual([security, macLearning], [settings.security, settings.macLearning])) {
       this.#table.forget(port);
     }
+    if (this.team.choose(port)) this.#pipeline.announce(port, "uplinks");
   }
 
   removePort(port: SwitchPort): void {
     this.directory.remove(port);
+    this.team.forget(port);
     this.#forget(port);
+  }
+
+  /** Adds a way to the physical network. It has no link yet. */
+  addUplink(name: string, key: string, sink: FrameSink): SwitchPort {
+    // An uplink has no address of its own; it is in no index of ports.
+    const uplink = new SwitchPort(key, { macAddress: "00:00:00:00:00:00", vlan: { kind: "none" } }, sink, {
+      uplink: true,
+    });
+    this.team.add(name, uplink);
+    return uplink;
+  }
+
+  removeUplink(name: string): void {
+    this.team.remove(name);
+    this.uplinksChanged();
+  }
+
+  /** To be called when an uplink's link has come or gone: ports that used it take another, and tell the network. */
+  uplinksChanged(): void {
+    for (const port of this.directory.all()) {
+      if (this.team.choose(port)) this.#pipeline.announce(port, "uplinks");
+    }
   }
 
   /** Forgets the addresses behind a peer that is gone. */
   removePeer(peer: string): void {
-    const place = this.#peers.get(peer);
+    const place = this.#pipeline.peer(peer);
     if (place !== undefined) this.#forget(place);
-    this.#peers.delete(peer);
+    this.#pipeline.removePeer(peer);
   }
 
   /** Forgets that a peer has this address: what is sent there goes to every host until it is learned anew. */
   forgetAtPeer(peer: string, mac: MacAddress): void {
-    const place = this.#peers.get(peer);
+    const place = this.#pipeline.peer(peer);
     if (place !== undefined) this.#table.forgetAddress(mac, place);
   }
 
@@ -158,20 +189,7 @@ export class SwitchEngine {
   /** Forwards the oldest `count` held frames, or all. Returns how many. The gate stays as it is. */
   release(port: SwitchPort, count?: number): number {
     const frames = port.held.take(count);
-    for (const { record, vlan, tagged, priority } of frames) {
-      const frame = this.#frame;
-      frame.begin(record, LENGTH_PREFIX_BYTES, record.length, port, port);
-      frame.vlan = vlan;
-      frame.tagged = tagged;
-      frame.priority = priority;
-      // The settings may have changed since the frame was taken in.
-      const refusal = port.blocked
-        ? "blocked"
-        : port.membership.takesIn(vlan)
-          ? this.#switchFromPort(port, frame)
-          : "vlanNotAllowed";
-      if (refusal !== undefined) port.in.drop(refusal);
-    }
+    this.#pipeline.release(port, frames);
     return frames.length;
   }
 
@@ -187,58 +205,37 @@ export class SwitchEngine {
    * without such a VLAN says nothing. Not counted as traffic of the port.
    */
   announce(port: SwitchPort): void {
-    const vlan = port.membership.untaggedVlan;
-    if (!port.attracts || port.gate !== "open" || vlan === undefined) return;
-    const record = recordOf(announcementFrame(port.effectiveMac));
-    const frame = this.#frame;
-    frame.begin(record, LENGTH_PREFIX_BYTES, record.length, port, port);
-    frame.vlan = vlan;
-    this.#forwarding.decide(frame, this.#time());
-    this.#send(frame);
+    this.#pipeline.announce(port, "everybody");
   }
 
   /** Takes one frame from a port's NIC. */
   receiveFromPort(port: SwitchPort, buffer: Buffer, start: number, end: number): void {
-    port.in.frame(end - start);
-    const refusal = isRunt(start, end) ? "runt" : this.#receive(port, buffer, start, end);
-    if (refusal !== undefined) port.in.drop(refusal);
-    if (port.taps !== undefined) for (const tap of port.taps) tap.record("in", buffer, start, end, refusal);
+    this.#pipeline.fromPort(port, buffer, start, end);
   }
 
   /** Takes one untagged frame of `vlan` from another host. Returns why it was dropped; undefined when it went to a port. */
   receiveFromPeer(peer: string, vlan: number, buffer: Buffer, start: number, end: number): InDropReason | undefined {
-    if (isRunt(start, end)) return "runt";
-    let place = this.#peers.get(peer);
-    if (place === undefined) {
-      place = new Place("peer", peer);
-      this.#peers.set(peer, place);
-    }
-    const frame = this.#frame;
-    frame.begin(buffer, start, end, undefined, place);
-    frame.vlan = vlan;
-    const refused = this.#admission.fromPeer(frame);
-    if (refused !== undefined) return refused;
-    const { vlans, privateVlans } = this.directory;
-    if (vlans.portsOf(vlan).all.length === 0) return "noDestination";
-    const now = this.#time();
-    const limit = Number.POSITIVE_INFINITY;
-    this.#table.learn(privateVlans.primaryOf(vlan), frame.fromHigh, frame.fromLow, place, limit, now);
-    const refusal = this.#forwarding.decide(frame, now);
-    return this.#send(frame) > 0 ? undefined : refusal;
+    return this.#pipeline.fromPeer(peer, vlan, buffer, start, end);
+  }
+
+  /** Takes one frame from the physical network. */
+  receiveFromUplink(uplink: SwitchPort, buffer: Buffer, start: number, end: number): void {
+    this.#pipeline.fromUplink(uplink, buffer, start, end);
   }
 
   /**
    * What would happen to a frame from a port's NIC now, and why. Sends, learns and counts nothing. Whether queues have room isn't known;
-   * what another host does with the frame isn't either.
+   * what another host or the physical network does with the frame isn't either.
    */
   explain(port: SwitchPort, bytes: Uint8Array): Explanation {
     return explainFrame(port, bytes, {
-      now: this.#time(),
+      now: this.#pipeline.time(),
       admission: this.#admission,
       forwarding: this.#forwarding,
       egress: this.#egress,
       tunnel: this.#tunnel,
-      learn: (frame) => this.#learn(port, frame),
+      team: this.#pipeline.usesUplinks ? this.team : undefined,
+      learn: (frame) => this.#pipeline.learn(port, frame),
     });
   }
 
@@ -254,75 +251,19 @@ export class SwitchEngine {
 
   /** Lets go of what has expired. To be called now and then, such as once a second. */
   tick(): void {
-    this.snooping.expire(this.#time());
-    this.directory.flows?.expire(this.#time());
+    const now = this.#pipeline.time();
+    this.snooping.expire(now);
+    this.directory.flows?.expire(now);
   }
 
   /** Lets every sink send what it was given. Call it after each batch of frames. */
   flush(): void {
-    this.#nowIsKnown = false;
-    this.#egress.flush();
-  }
-
-  #receive(port: SwitchPort, buffer: Buffer, start: number, end: number): InDropReason | undefined {
-    const frame = this.#frame;
-    frame.begin(buffer, start, end, port, port);
-    port.in.castHalves(frame.toHigh, frame.toLow);
-    let refusal = this.#admission.fromPort(port, frame);
-    if (refusal !== undefined) return refusal;
-    if (port.policyIn !== undefined) {
-      refusal = port.policyIn.apply(frame, this.#time());
-      if (refusal !== undefined) return refusal;
-    }
-    if (port.gate !== "hold") return this.#switchFromPort(port, frame);
-    const record = recordOf(frame.buffer.subarray(frame.start, frame.end));
-    const { vlan, tagged, priority } = frame;
-    return port.held.push({ record, vlan, tagged, priority }) ? undefined : "holdFull";
-  }
-
-  #switchFromPort(port: SwitchPort, frame: FrameInFlight): InDropReason | undefined {
-    const unlearned = this.#learn(port, frame);
-    if (unlearned !== undefined) return unlearned;
-    const refusal = this.#forwarding.decide(frame, this.#time());
-    if (this.#send(frame) === 0) return refusal;
-    port.forwarded += 1;
-    return undefined;
-  }
-
-  /** Own addresses are known without learning, and without `learns` a foreign one must not attract frames. */
-  #learn(port: SwitchPort, frame: FrameInFlight): InDropReason | undefined {
-    if (!port.learns || port.owns(frame.fromHigh, frame.fromLow)) return undefined;
-    const vlan = this.directory.privateVlans.primaryOf(frame.vlan);
-    const { fromHigh, fromLow } = frame;
-    if (frame.trace !== undefined) {
-      const outcome = this.#table.probe(vlan, fromHigh, fromLow, port, port.learningLimit, this.#time());
-      frame.trace.push({ stage: "learning", text: `the source address is ${outcome}` });
-      frame.sourceLearned = outcome !== "limited";
-    } else {
-      const outcome = this.#table.learn(vlan, fromHigh, fromLow, port, port.learningLimit, this.#time());
-      if (outcome !== "limited") return undefined;
-      port.learningRefused += 1;
-    }
-    return port.dropsStrangers && !frame.sourceLearned ? "learningLimit" : undefined;
-  }
-
-  /** Does what was decided. Returns to how many places the frame was addressed, whether or not their queues took it. */
-  #send(frame: FrameInFlight): number {
-    const now = this.#now;
-    let targets = frame.portCount;
-    for (let index = 0; index < targets; index += 1) this.#egress.send(frame.ports[index] as SwitchPort, frame, now);
-    if (frame.allPeers) targets += this.#tunnel.flood(frame.vlan, this.#egress.untagged(frame));
-    else {
-      for (const peer of frame.peers) {
-        targets += this.#tunnel.send(peer.key, frame.vlan, this.#egress.untagged(frame));
-      }
-    }
-    return targets;
+    this.#pipeline.flush();
   }
 
   #stateSources(): PortStateSources {
     return {
-      now: this.#time(),
+      now: this.#pipeline.time(),
       table: this.#table,
       snooping: this.snooping,
       mirrors: this.directory.mirrorPoints(),
@@ -333,13 +274,5 @@ export class SwitchEngine {
   #forget(place: Place): void {
     this.#table.forget(place);
     this.snooping.forget(place);
-  }
-
-  #time(): number {
-    if (!this.#nowIsKnown) {
-      this.#nowIsKnown = true;
-      this.#now = this.#clock();
-    }
-    return this.#now;
   }
 }

@@ -8,7 +8,8 @@ import type { EgressPolicy, IngressPolicy } from "./port-policy.ts";
 import type { ShapingSetting } from "./port-shaper.ts";
 import type { PrivateVlans } from "./private-vlans.ts";
 import { type InDropReason, type OutDropReason, TrafficCounters, type TrafficStatistics } from "./traffic-counters.ts";
-import { VlanMembership, type VlanSetting } from "./vlan-membership.ts";
+import type { TeamingSetting } from "./uplink-team.ts";
+import { UPLINK, VlanMembership, type VlanSetting } from "./vlan-membership.ts";
 
 /**
  * What a port may do besides sending from and receiving at its own address. True accepts, false (the default of all three) rejects.
@@ -54,6 +55,8 @@ export interface PortSettings {
   readonly shapingIn?: ShapingSetting | undefined;
   /** Limits what is sent to the VM. */
   readonly shapingOut?: ShapingSetting | undefined;
+  /** Which uplinks the port uses, where the switch goes by uplinks. Defaults to all, in their order. */
+  readonly teaming?: TeamingSetting | undefined;
   /** The largest payload of a frame, in octets; the switch's holds as well. Defaults to the switch's. */
   readonly mtu?: number | undefined;
 }
@@ -116,6 +119,7 @@ export class SwitchPort extends Place {
   /** The longest frame without its tag that the port takes and gets. */
   longest!: number;
   assignedMac!: MacAddress;
+  readonly #isUplink: boolean;
   #assignedHigh = 0;
   #assignedLow = 0;
   #effectiveHigh = 0;
@@ -133,6 +137,7 @@ export class SwitchPort extends Place {
     super("port", key);
     this.sink = sink;
     this.held = new HoldQueue(options.hold);
+    this.#isUplink = options.uplink ?? false;
     this.settings = settings;
     this.configure(settings, options.privateVlans);
   }
@@ -142,7 +147,7 @@ export class SwitchPort extends Place {
     const assigned = parseMac(settings.macAddress);
     if (assigned === undefined) throw new RangeError(`port '${this.key}': '${settings.macAddress}' is no MAC address`);
     this.settings = settings;
-    this.membership = new VlanMembership(settings.vlan, privateVlans);
+    this.membership = new VlanMembership(this.#isUplink ? UPLINK : settings.vlan, privateVlans);
     this.blocked = settings.blocked ?? false;
     this.promiscuous = settings.security?.promiscuous ?? false;
     this.forgedTransmits = settings.security?.forgedTransmits ?? false;
@@ -201,4 +206,6 @@ export interface SwitchPortOptions {
   readonly hold?: HoldQueueOptions | undefined;
   /** The switch's private VLANs, which its ports share. */
   readonly privateVlans?: PrivateVlans | undefined;
+  /** Whether this is a way to the physical network; it then carries every VLAN. Defaults to `false`. */
+  readonly uplink?: boolean | undefined;
 }

@@ -23,6 +23,10 @@ export type InDropReason =
   | "privateVlan"
   | "toItself"
   | "splitHorizon"
+  | "noUplink"
+  | "looped"
+  | "reverseFilter"
+  | "arpSpoof"
   | "fenced"
   | "noDestination";
 

@@ -28,6 +28,9 @@ export type VlanSetting =
       readonly role: "promiscuous" | "isolated" | "community";
     };
 
+/** The membership of an uplink: every VLAN, tagged, and the untagged segment without a tag. */
+export const UPLINK = { kind: "uplink" } as const;
+
 /** The VLAN number that stands for the untagged segment: 802.1Q reserves 0 for "no VLAN". */
 export const UNTAGGED_SEGMENT = 0;
 
@@ -49,13 +52,17 @@ export class VlanMembership {
   /** The pair that a community or isolated port brings. */
   readonly privateVlan: PrivateVlan | undefined;
 
-  constructor(setting: VlanSetting, privateVlans: PrivateVlans = NOT_PRIVATE) {
+  constructor(setting: VlanSetting | typeof UPLINK, privateVlans: PrivateVlans = NOT_PRIVATE) {
     this.#privateVlans = privateVlans;
     this.#primary = -1;
     if (setting.kind === "trunk") {
-      this.#trunk = trunkBits(setting.ranges);
+      this.#trunk = trunkBits(setting.ranges.map(({ from, to }) => ({ from: Math.max(1, from), to })));
       const { native } = setting;
       this.#untagged = native !== undefined && hasBit(this.#trunk, native) ? native : -1;
+      this.#first = this.#second = -1;
+    } else if (setting.kind === "uplink") {
+      this.#trunk = trunkBits([{ from: UNTAGGED_SEGMENT, to: 4094 }]);
+      this.#untagged = UNTAGGED_SEGMENT;
       this.#first = this.#second = -1;
     } else if (setting.kind === "pvlan") {
       const { primary, secondary, role } = setting;
@@ -124,7 +131,7 @@ export class VlanMembership {
 function trunkBits(ranges: readonly VlanRange[]): Uint32Array {
   const bits = new Uint32Array(128);
   for (const { from, to } of ranges) {
-    for (let vlan = Math.max(1, from); vlan <= Math.min(4094, to); vlan += 1) {
+    for (let vlan = from; vlan <= Math.min(4094, to); vlan += 1) {
       bits[vlan >>> 5] = (bits[vlan >>> 5] ?? 0) | (1 << (vlan & 31));
     }
   }
