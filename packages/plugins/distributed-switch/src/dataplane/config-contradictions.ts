@@ -24,10 +24,10 @@ export function findContradictions({ vtep, switches }: DataPlaneConfig): string[
     "port",
     ports.map(({ key }) => key),
   );
-  once(
-    "socketPath",
-    ports.flatMap(({ socketPath }) => socketPath ?? []),
-  );
+  once("socketPath", [
+    ...ports.flatMap(({ socketPath }) => socketPath ?? []),
+    ...switches.flatMap(({ uplinks = [] }) => uplinks.map(({ backing }) => backing.path)),
+  ]);
   for (const each of switches) {
     const { key, peers, maxMtu = DEFAULT_MTU } = each;
     const at = `switch '${key}'`;
@@ -40,6 +40,11 @@ export function findContradictions({ vtep, switches }: DataPlaneConfig): string[
       peers.map((peer) => `${peer.address} ${peer.anySourcePort === true ? "*" : peer.port}`),
     );
     problems.push(...portProblems(at, each));
+    once(
+      `${at}: uplink`,
+      (each.uplinks ?? []).map(({ name }) => name),
+    );
+    if (each.transport === "uplinks") continue;
     if (peers.length === 0) continue;
     if (vtep === undefined) {
       problems.push(`${at} has peers, but there is no vtep`);

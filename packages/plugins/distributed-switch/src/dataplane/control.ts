@@ -2,7 +2,6 @@ import { isIP } from "node:net";
 import { isDeepStrictEqual } from "node:util";
 import {
   type DataPlaneConfig,
-  type DataPlanePortConfig,
   type DataPlaneSwitchConfig,
   parseDataPlaneConfig,
   type VtepConfig,
@@ -205,8 +204,7 @@ export class DataPlane {
       this.#byVniBase.delete(existing.vniBase);
       closing.push(existing.close());
     }
-    const added: { host: HostSwitch; config: DataPlaneSwitchConfig }[] = [];
-    const removed: { host: HostSwitch; ports: readonly DataPlanePortConfig[] }[] = [];
+    const configured: { host: HostSwitch; config: DataPlaneSwitchConfig }[] = [];
     for (const config of switches) {
       let host = this.#switches.get(config.key);
       if (host === undefined) {
@@ -214,18 +212,18 @@ export class DataPlane {
         this.#switches.set(config.key, host);
         this.#byVniBase.set(config.vniBase, host);
       }
-      added.push({ host, config });
-      removed.push({ host, ports: config.ports });
+      configured.push({ host, config });
     }
     // A port that moves between switches hangs up in the one before it is dialled in the other.
-    for (const { host, ports } of removed) closing.push(...host.removePortsExcept(ports));
+    for (const { host, config } of configured) closing.push(...host.removeExcept(config));
     await Promise.all(closing);
-    await Promise.all(added.map(({ host, config }) => host.configure(config, underlay)));
+    await Promise.all(configured.map(({ host, config }) => host.configure(config, underlay)));
   }
 
   #newSwitch(config: DataPlaneSwitchConfig): HostSwitch {
     const { now = () => performance.now(), onLink, ...rest } = this.#options;
     return new HostSwitch({
+      epochMs: this.#options.now === undefined ? performance.timeOrigin : 0,
       ...rest,
       config,
       now,

@@ -30,6 +30,24 @@ export interface DataPlanePortConfig {
   readonly initialGate?: Gate | undefined;
 }
 
+/** A way of this host to the physical network. */
+export interface UplinkConfig {
+  /** The switch's name for it, which teaming orders use. */
+  readonly name: string;
+  /** A stream of frames in QEMU's framing on a Unix socket, which the switch dials. */
+  readonly backing: { readonly kind: "stream"; readonly path: string };
+}
+
+/** What is accounted to flows. */
+export interface FlowAccounting {
+  /** A flow is told at the latest after so long. */
+  readonly activeTimeoutMs: number;
+  /** A flow without frames for so long is told. */
+  readonly idleTimeoutMs: number;
+  /** One of so many frames is looked at. */
+  readonly samplingRate: number;
+}
+
 /** One distributed switch's part on this host. */
 export interface DataPlaneSwitchConfig {
   readonly key: string;
@@ -48,6 +66,12 @@ export interface DataPlaneSwitchConfig {
   readonly mirrors?: readonly MirrorSession[] | undefined;
   /** What happens to multicast: it goes to everybody, or to those that asked for it. Defaults to `flood`. */
   readonly multicast?: "flood" | "snooping" | undefined;
+  /** How hosts reach each other: in tunnels between peers, or with VLAN tags over the uplinks. Defaults to `overlay`. */
+  readonly transport?: "overlay" | "uplinks" | undefined;
+  /** Only used where `transport` is `uplinks`. */
+  readonly uplinks?: readonly UplinkConfig[] | undefined;
+  /** Accounts what passes the ports to flows, for `DataPlaneOptions.onFlows`. Nothing when absent. */
+  readonly flows?: FlowAccounting | undefined;
 }
 
 /** Everything that this host's data plane should be. Plain data. */
@@ -67,6 +91,12 @@ const peerPort = z.int().min(1).max(65535);
 const gate = z.enum(["open", "hold", "drop"]);
 
 const key = z.string().min(1).max(256);
+
+// sun_path holds 108 bytes with its terminator; longer paths fail in confusing ways at connect time.
+const socketPath = z
+  .string()
+  .min(1)
+  .refine((path) => Buffer.byteLength(path) <= 107, "is too long for a Unix socket (107 bytes)");
 
 const mirrorSession = z.object({
   name: key,
@@ -112,12 +142,7 @@ export const dataPlaneConfigSchema: z.ZodType<DataPlaneConfig> = z.object({
       ports: z.array(
         z.object({
           key,
-          // sun_path holds 108 bytes with its terminator; longer paths fail in confusing ways at connect time.
-          socketPath: z
-            .string()
-            .min(1)
-            .refine((path) => Buffer.byteLength(path) <= 107, "is too long for a Unix socket (107 bytes)")
-            .optional(),
+          socketPath: socketPath.optional(),
           settings: portSettingsSchema,
           initialGate: gate.optional(),
         }),
@@ -125,6 +150,23 @@ export const dataPlaneConfigSchema: z.ZodType<DataPlaneConfig> = z.object({
       privateVlans: z.array(z.object({ primary: vlanId, secondary: vlanId })).optional(),
       mirrors: z.array(mirrorSession).optional(),
       multicast: z.enum(["flood", "snooping"]).optional(),
+      transport: z.enum(["overlay", "uplinks"]).optional(),
+      uplinks: z
+        .array(
+          z.object({
+            name: key.max(64),
+            backing: z.object({ kind: z.literal("stream"), path: socketPath }),
+          }),
+        )
+        .max(32)
+        .optional(),
+      flows: z
+        .object({
+          activeTimeoutMs: z.int().min(1000),
+          idleTimeoutMs: z.int().min(1000),
+          samplingRate: z.int().min(1),
+        })
+        .optional(),
     }),
   ),
 });

@@ -1,4 +1,5 @@
 import type { Gate, SwitchPortStatistics } from "./switch-port.ts";
+import type { TrafficStatistics, InDropReason, OutDropReason } from "./traffic-counters.ts";
 import type { TunnelPeerStatistics } from "./switch-tunnel.ts";
 import type { UdpAddress, VxlanEndpointStatistics } from "./vxlan-endpoint.ts";
 
@@ -16,11 +17,29 @@ export interface DataPlanePortStatus {
   readonly dials: number;
 }
 
+/** An uplink as it is now. */
+export interface UplinkStatus {
+  readonly uplink: string;
+  readonly switch: string;
+  readonly link: "up" | "down";
+  /** Why the link is down. */
+  readonly reason?: string | undefined;
+}
+
+/** An uplink's counters: `in` is what came from the physical network, and `in.frames = forwarded + in.dropped`. */
+export interface UplinkStatistics {
+  readonly uplink: string;
+  readonly in: TrafficStatistics<InDropReason>;
+  readonly out: TrafficStatistics<OutDropReason>;
+  readonly forwarded: number;
+}
+
 /** One switch as it is now. */
 export interface DataPlaneSwitchStatus {
   readonly key: string;
   readonly learnedAddresses: number;
   readonly peers: readonly TunnelPeerStatistics[];
+  readonly uplinks: readonly (UplinkStatus & UplinkStatistics)[];
 }
 
 /** The data plane as it is now. Plain data. */

@@ -23,7 +23,7 @@ export interface FlowRecord {
   readonly packets: number;
   /** Octets of Ethernet frames, tags included. */
   readonly octets: number;
-  /** On the data plane's clock. */
+  /** On the data plane's clock, plus the table's `epochMs`. */
   readonly startMs: number;
   readonly endMs: number;
   /** Why the flow is told now (IPFIX flowEndReason, RFC 5102 section 5.11.3). */
@@ -41,6 +41,8 @@ export interface FlowTableOptions {
   readonly samplingRate: number;
   /** How many flows are kept; the oldest is told to make room. Defaults to `16_384`. */
   readonly limit?: number | undefined;
+  /** What the clock says, when it is 0, in milliseconds since 1970. Defaults to `0`. */
+  readonly epochMs?: number | undefined;
 }
 
 /** What the table did. */
@@ -139,7 +141,8 @@ export class FlowTable {
   #tell(records: readonly FlowRecord[]): void {
     if (records.length === 0) return;
     this.#exported += records.length;
-    this.#options.onRecords(records);
+    const { epochMs = 0, onRecords } = this.#options;
+    onRecords(records.map((each) => ({ ...each, startMs: each.startMs + epochMs, endMs: each.endMs + epochMs })));
   }
 }
 

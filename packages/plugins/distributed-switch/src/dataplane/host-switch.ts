@@ -1,7 +1,14 @@
 import { isDeepStrictEqual } from "node:util";
-import type { DataPlanePortConfig, DataPlaneSwitchConfig } from "./data-plane-config.ts";
-import type { DataPlanePortStatistics, DataPlanePortStatus, DataPlaneSwitchStatus } from "./data-plane-status.ts";
+import type { DataPlanePortConfig, DataPlaneSwitchConfig, FlowAccounting, UplinkConfig } from "./data-plane-config.ts";
+import type {
+  DataPlanePortStatistics,
+  DataPlanePortStatus,
+  DataPlaneSwitchStatus,
+  UplinkStatus,
+} from "./data-plane-status.ts";
 import { DEFAULT_MTU } from "./ethernet-frame.ts";
+import { type FlowRecord, FlowTable } from "./flow-table.ts";
+import { HostUplinks } from "./host-uplinks.ts";
 import { parseMac } from "./mac-address.ts";
 import type { MirrorSession, MirrorSink } from "./mirror-session.ts";
 import { StreamPort } from "./stream-port.ts";
@@ -17,6 +24,12 @@ export interface HostSwitchOptions {
   readonly onLink: (status: DataPlanePortStatus) => void;
   /** Takes copies of mirror sessions with a remote destination; without one they are dropped. */
   readonly mirrorSink?: MirrorSink;
+  /** Takes flows that ended or are due. */
+  readonly onFlows?: (switchKey: string, records: readonly FlowRecord[]) => void;
+  /** What `now` says, when it is 0, in milliseconds since 1970; for the times of flows. */
+  readonly epochMs?: number;
+  /** Called when an uplink's link comes up or goes down. */
+  readonly onUplink?: (status: UplinkStatus) => void;
   /** How many octets may wait for a NIC. Defaults to 1 MiB. */
   readonly portQueueBytes?: number;
   /** The wait before a NIC's socket is dialled again; see `StreamPort`. */
@@ -30,6 +43,9 @@ interface HostPort {
   stream: StreamPort | undefined;
 }
 
+/** How often what has expired is let go of. */
+const TICK_MS = 1000;
+
 /** One distributed switch's part on this host: the engine with its ports' sockets and its tunnels. */
 export class HostSwitch {
   readonly key: string;
@@ -41,7 +57,11 @@ export class HostSwitch {
   readonly #tunnel: SwitchTunnel;
   readonly #ports = new Map<string, HostPort>();
   readonly #macAgeingMs: number | undefined;
+  readonly #uplinks: HostUplinks;
+  /** Lets go of what has expired. */
+  readonly #ticking: NodeJS.Timeout;
   #mirrors: readonly MirrorSession[] = [];
+  #accounting: FlowAccounting | undefined;
 
   constructor(options: HostSwitchOptions) {
     const { key, vniBase, macAgeingMs } = options.config;
@@ -56,6 +76,22 @@ export class HostSwitch {
       ...(options.mirrorSink === undefined ? {} : { mirrorSink: options.mirrorSink }),
       ...(macAgeingMs === undefined ? {} : { macAgeingMs }),
     });
+    const { portQueueBytes: queueBytes, redialMs, redialLargestMs } = options;
+    this.#uplinks = new HostUplinks({
+      switchKey: key,
+      engine: this.engine,
+      stream: {
+        ...(queueBytes === undefined ? {} : { queueBytes }),
+        ...(redialMs === undefined ? {} : { redialMs }),
+        ...(redialLargestMs === undefined ? {} : { redialLargestMs }),
+      },
+      onLink: (status) => options.onUplink?.(status),
+    });
+    this.#ticking = setInterval(() => {
+      this.engine.tick();
+      this.engine.flush();
+    }, TICK_MS);
+    this.#ticking.unref();
     this.receiveDatagram = (vni, datagram, source) => this.#tunnel.receive(this.engine, vni, datagram, source);
   }
 
@@ -68,10 +104,10 @@ export class HostSwitch {
     return this.#ports.has(key);
   }
 
-  /** Removes the ports that aren't in `keep`; the promises are of their sockets. */
-  removePortsExcept(keep: readonly DataPlanePortConfig[]): Promise<void>[] {
-    const kept = new Set(keep.map(({ key }) => key));
-    const closing: Promise<void>[] = [];
+  /** Removes the ports and uplinks that aren't in a configuration; the promises are of their sockets. */
+  removeExcept(keep: Pick<DataPlaneSwitchConfig, "ports" | "transport" | "uplinks">): Promise<void>[] {
+    const kept = new Set(keep.ports.map(({ key }) => key));
+    const closing = this.#uplinks.removeExcept(uplinksOf(keep));
     for (const [key, { port, stream }] of this.#ports) {
       if (kept.has(key)) continue;
       this.#ports.delete(key);
@@ -87,8 +123,11 @@ export class HostSwitch {
     underlay: { readonly mtu: number; readonly family: 4 | 6 },
   ): Promise<void> {
     this.engine.maxMtu = config.maxMtu ?? DEFAULT_MTU;
-    for (const gone of this.#tunnel.configure(config.peers, underlay)) this.engine.removePeer(gone);
-    for (const { key, refuses = [] } of config.peers) {
+    const usesUplinks = config.transport === "uplinks";
+    this.engine.usesUplinks = usesUplinks;
+    const peers = usesUplinks ? [] : config.peers;
+    for (const gone of this.#tunnel.configure(peers, underlay)) this.engine.removePeer(gone);
+    for (const { key, refuses = [] } of peers) {
       for (const text of refuses) {
         const mac = parseMac(text);
         if (mac !== undefined) this.engine.forgetAtPeer(key, mac);
@@ -102,7 +141,10 @@ export class HostSwitch {
       this.#mirrors = config.mirrors ?? [];
       this.engine.directory.setMirrors(this.#mirrors);
     }
+    this.#accountFlows(config.flows);
+    this.#uplinks.add(uplinksOf(config));
     await Promise.all(config.ports.map((port) => this.#configurePort(port)));
+    this.engine.flush();
   }
 
   setGate(key: string, gate: Gate): { gate: Gate; held: number; moved: number } {
@@ -133,7 +175,16 @@ export class HostSwitch {
   }
 
   status(): DataPlaneSwitchStatus {
-    return { key: this.key, learnedAddresses: this.engine.learnedAddresses, peers: this.#tunnel.statistics() };
+    const statistics = this.#uplinks.statistics();
+    return {
+      key: this.key,
+      learnedAddresses: this.engine.learnedAddresses,
+      peers: this.#tunnel.statistics(),
+      uplinks: this.#uplinks.statuses().flatMap((status, index) => {
+        const counted = statistics[index];
+        return counted === undefined ? [] : [{ ...status, ...counted }];
+      }),
+    };
   }
 
   portStatuses(): DataPlanePortStatus[] {
@@ -145,7 +196,19 @@ export class HostSwitch {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.removePortsExcept([]));
+    clearInterval(this.#ticking);
+    this.engine.directory.flows?.drain();
+    await Promise.all(this.removeExcept({ ports: [] }));
+  }
+
+  #accountFlows(accounting: FlowAccounting | undefined): void {
+    if (isDeepStrictEqual(accounting, this.#accounting)) return;
+    this.#accounting = accounting;
+    const { onFlows, epochMs } = this.#options;
+    const { directory } = this.engine;
+    directory.flows?.drain();
+    const onRecords = (records: readonly FlowRecord[]): void => onFlows?.(this.key, records);
+    directory.setFlows(accounting && new FlowTable({ ...accounting, epochMs, onRecords }));
   }
 
   async #configurePort(config: DataPlanePortConfig): Promise<void> {
@@ -216,10 +279,22 @@ export class HostSwitch {
     };
   }
 
+  /** The port of an uplink, by `<switch>/<name>`: to be captured, not configured. */
+  uplink(key: string): SwitchPort | undefined {
+    return this.#uplinks.port(key);
+  }
+
   /** Throws a `RangeError` when there is none. */
   port(key: string): SwitchPort {
     const entry = this.#ports.get(key);
     if (entry === undefined) throw new RangeError(`no port '${key}'`);
     return entry.port;
   }
+}
+
+function uplinksOf({
+  transport,
+  uplinks = [],
+}: Pick<DataPlaneSwitchConfig, "transport" | "uplinks">): readonly UplinkConfig[] {
+  return transport === "uplinks" ? uplinks : [];
 }

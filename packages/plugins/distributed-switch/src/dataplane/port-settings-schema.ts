@@ -5,6 +5,7 @@ import { parsePrefix } from "./ip-prefix.ts";
 import { parseMac } from "./mac-address.ts";
 import type { ShapingSetting } from "./port-shaper.ts";
 import type { PortSettings } from "./switch-port.ts";
+import type { TeamingSetting } from "./uplink-team.ts";
 import type { VlanSetting } from "./vlan-membership.ts";
 
 /** A VLAN id. */
@@ -88,6 +89,20 @@ const filterRule: z.ZodType<FilterRule> = z.object({
   ]),
 });
 
+const teamingSetting: z.ZodType<TeamingSetting> = z
+  .object({
+    // Link aggregation needs its protocol, which isn't there: a port that was to have it would have less.
+    policy: z.enum(["failoverOrder", "originatingPort", "sourceMac"]),
+    active: z.array(z.string()),
+    standby: z.array(z.string()),
+    failback: z.boolean(),
+    notifySwitches: z.boolean(),
+  })
+  .refine(
+    ({ active, standby }) => new Set([...active, ...standby]).size === active.length + standby.length,
+    "an uplink must not be there more than once",
+  );
+
 /** Checks `PortSettings`. */
 export const portSettingsSchema: z.ZodType<PortSettings> = z.object({
   macAddress: z.string().refine((text) => {
@@ -111,5 +126,6 @@ export const portSettingsSchema: z.ZodType<PortSettings> = z.object({
   filters: z.array(filterRule).max(LARGEST_RULE_COUNT).optional(),
   shapingIn: shapingSetting.optional(),
   shapingOut: shapingSetting.optional(),
+  teaming: teamingSetting.optional(),
   mtu: z.int().min(68).max(MAX_MTU).optional(),
 });
