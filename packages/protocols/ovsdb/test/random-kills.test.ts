@@ -146,6 +146,9 @@ async function disturbAndCompare(subject: Subject, seed: number): Promise<void> 
       await writer.stop();
       acknowledged += writer.acknowledged;
       unknown += writer.unknown;
+      // In a cluster a new leader commits what its predecessor left behind together with its first own entry: this one.
+      await main!.client.transact((transaction) => transaction.mutate("Counter", [], [["count", "+=", 1]]));
+      acknowledged += 1;
       const count = await readCount(main!.client);
       expect(count).toBeGreaterThanOrEqual(acknowledged);
       expect(count).toBeLessThanOrEqual(acknowledged + unknown);
@@ -161,21 +164,22 @@ async function disturbAndCompare(subject: Subject, seed: number): Promise<void> 
   }
 }
 
-const standaloneMethods: readonly MonitorMethod[] = ["monitor_cond_since", "monitor_cond", "monitor"];
+const methods: readonly MonitorMethod[] = ["monitor_cond_since", "monitor_cond_since", "monitor_cond"];
 
-/** Without `monitor`: ovsdb-server 3.1.0 dies of SIGSEGV where a clustered database is monitored by it beside the other two. */
-const clusterMethods: readonly MonitorMethod[] = ["monitor_cond_since", "monitor_cond_since", "monitor_cond"];
+/** On a server of their own: ovsdb-server 3.1.0 dies of SIGSEGV where some clients monitor in this way and others in the newer ones. */
+const rfcMethods: readonly MonitorMethod[] = ["monitor", "monitor"];
 
 describe.skipIf(!present)("kill -9 at random instants, while one writes and many monitor", () => {
   test.each([
-    { name: "standalone", clustered: false, methods: standaloneMethods },
-    { name: "a cluster of one", clustered: true, methods: clusterMethods },
-  ])("$name", async ({ clustered, methods }) => {
+    { name: "standalone", clustered: false, methods },
+    { name: "standalone, by RFC 7047 alone", clustered: false, methods: rfcMethods },
+    { name: "a cluster of one", clustered: true, methods },
+  ])("$name", async ({ clustered, methods: ways }) => {
     await using server = await startOvsdbServer({ source: { schema }, clustered });
     await disturbAndCompare(
       {
         remotes: server.remote,
-        methods,
+        methods: ways,
         server: async () => server,
         disturb: async (random) => {
           await server.kill();
@@ -193,7 +197,7 @@ describe.skipIf(!present)("kill -9 at random instants, while one writes and many
     await disturbAndCompare(
       {
         remotes: cluster.remote,
-        methods: clusterMethods,
+        methods,
         server: () => cluster.leader(),
         disturb: async (random) => {
           const leader = await cluster.leader();

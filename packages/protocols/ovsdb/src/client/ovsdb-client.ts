@@ -1,7 +1,7 @@
 import { type DatabaseModel, modelSchema } from "../model/database-model.ts";
 import type { DatabaseShape } from "../model/row-types.ts";
 import { type MonitorMethod, MonitorCore } from "../monitor/monitor-core.ts";
-import { type MonitorTables, type RowsOf, readMonitorTables } from "../monitor/monitor-request.ts";
+import { type MonitorTables, type RowsOf, readMonitorTables, type WholeRowsOf } from "../monitor/monitor-request.ts";
 import type { OvsdbMonitor } from "../monitor/ovsdb-monitor.ts";
 import { OvsdbError } from "../ovsdb-error.ts";
 import type { DatabaseSchema } from "../schema/database-schema.ts";
@@ -111,7 +111,7 @@ export class OvsdbClient<D extends DatabaseShape> implements AsyncDisposable {
   async monitor<const S extends MonitorTables<D>>(
     tables: S,
     options: WaitOptions = {},
-  ): Promise<OvsdbMonitor<RowsOf<D, S>>> {
+  ): Promise<OvsdbMonitor<RowsOf<D, S>, WholeRowsOf<D, S>>> {
     this.#monitorCount += 1;
     const deadline = new Deadline(options);
     const id = `monitor${this.#monitorCount}`;
@@ -140,7 +140,7 @@ export class OvsdbClient<D extends DatabaseShape> implements AsyncDisposable {
       throw error;
     }
     // It goes out typed: what it was made from says its tables and columns.
-    return core as unknown as OvsdbMonitor<RowsOf<D, S>>;
+    return core as unknown as OvsdbMonitor<RowsOf<D, S>, WholeRowsOf<D, S>>;
   }
 
   /** An empty transaction, for `transact`. */

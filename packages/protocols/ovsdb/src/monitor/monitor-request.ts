@@ -37,6 +37,11 @@ export type RowsOf<D extends DatabaseShape, S extends MonitorTables<D>> = {
     : never;
 };
 
+/** The whole rows of the tables of such a monitor: what conditions are about. */
+export type WholeRowsOf<D extends DatabaseShape, S extends MonitorTables<D>> = {
+  readonly [T in keyof S & TableName<D>]: Row<D, T>;
+};
+
 /** New conditions for tables of a monitor. `true` is every row. */
 export type MonitorConditions<R extends { readonly [table: string]: object }> = {
   readonly [T in keyof R]?: true | MonitorWhere<R[T]>;

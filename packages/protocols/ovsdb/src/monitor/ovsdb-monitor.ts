@@ -23,8 +23,11 @@ export interface MonitorEventMap<R extends MonitoredRows> {
 /**
  * Some tables of a database, kept equal to the server's. Connections may come and go: the content stays, and what changed meanwhile is told as changes like
  * any other. Several monitors of one client are independent of each other.
+ *
+ * `R` is the rows as they are seen, `Whole` the rows with all their columns, which conditions may name.
  */
-export interface OvsdbMonitor<R extends MonitoredRows> extends AsyncDisposable {
+export interface OvsdbMonitor<R extends MonitoredRows, Whole extends { readonly [T in keyof R]: object } = R>
+  extends AsyncDisposable {
   /** The tables, as of the last update. */
   readonly tables: MonitorViews<R>;
   /** Whether the tables follow the server now. */
@@ -43,7 +46,7 @@ export interface OvsdbMonitor<R extends MonitoredRows> extends AsyncDisposable {
    *
    * @throws `OVSDB_INVALID_ARGUMENT`, `OVSDB_REQUEST_FAILED`, `OVSDB_TIMEOUT`, `OVSDB_ABORTED`
    */
-  setConditions(conditions: MonitorConditions<R>, options?: WaitOptions): Promise<void>;
+  setConditions(conditions: MonitorConditions<Whole>, options?: WaitOptions): Promise<void>;
   /** Ends the monitor. Its tables stay readable. */
   cancel(): Promise<void>;
 }
