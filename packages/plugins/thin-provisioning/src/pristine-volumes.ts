@@ -14,7 +14,7 @@ export interface PristineVolumesOptions {
 }
 
 /** How long files are made at a stretch, and how long the pool is left alone for that, in milliseconds. */
-const sliceMs = 5;
+const sliceMs = 2;
 const pauseMs = 100;
 
 /**
@@ -29,7 +29,7 @@ export class PristineVolumes {
   /** Whose files are to be made. */
   readonly #unmade = new Map<string, VolumeRecord>();
   #timer: NodeJS.Timeout | undefined;
-  #lastAdded = 0;
+  #lastUsed = 0;
   #closed = false;
 
   /** Reads the log. The pool's folders are there, and the caller holds its lock. */
@@ -60,14 +60,15 @@ export class PristineVolumes {
 
   /** Adds a volume. Durable when it resolves. */
   async add(record: VolumeRecord): Promise<void> {
+    this.#lastUsed = performance.now();
     await this.#log.append({ kind: "made", record });
     this.#unmade.set(record.volumeId, record);
-    this.#lastAdded = performance.now();
     this.#makeSoon();
   }
 
   /** Brings a volume's folder to the disk, for whoever is going to use it. Its parents' folders are there. */
   async persist(record: VolumeRecord): Promise<void> {
+    this.#lastUsed = performance.now();
     const { volumeId } = record;
     const layout = this.#layout;
     this.#unmade.delete(volumeId);
@@ -79,6 +80,7 @@ export class PristineVolumes {
 
   /** Writes down that a volume is deleted, whose folder has its place no more. Durable when it resolves. */
   async remove(volumeId: string): Promise<void> {
+    this.#lastUsed = performance.now();
     const record = this.#unmade.get(volumeId);
     this.#unmade.delete(volumeId);
     try {
@@ -111,14 +113,18 @@ export class PristineVolumes {
 
   #makeSoon(): void {
     if (this.#timer !== undefined || this.#unmade.size === 0 || this.#closed) return;
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
-      this.#makeSome();
-      // While volumes are being added, little time is taken from that.
-      if (performance.now() - this.#lastAdded > pauseMs) setImmediate(() => this.filesMade());
-      else this.#makeSoon();
-    }, pauseMs);
+    this.#timer = setTimeout(() => this.#makeAtLeisure(), pauseMs);
     this.#timer.unref();
+  }
+
+  /** Goes on for as long as nobody wants anything else. */
+  #makeAtLeisure(): void {
+    this.#timer = undefined;
+    if (this.#closed) return;
+    this.#makeSome();
+    if (performance.now() - this.#lastUsed > pauseMs && this.#unmade.size > 0)
+      setImmediate(() => this.#makeAtLeisure());
+    else this.#makeSoon();
   }
 
   #makeSome(): void {
