@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Contract, type ExtensionPoint, type Plugin, VdcError } from "@vdc-os/core";
+import { type Clock, type Contract, type ExtensionPoint, type Plugin, systemClock, VdcError } from "@vdc-os/core";
 import { Kernel, type PluginRegistration, use } from "@vdc-os/core/kernel";
 import { KernelProviders } from "@vdc-os/core/remote";
 import type { Instance } from "../suite/suite.ts";
@@ -14,6 +14,8 @@ export interface StartPluginOptions {
   readonly name?: string | undefined;
   /** What the plugin requires. Defaults to nothing. */
   readonly plugins?: readonly PluginRegistration[];
+  /** The kernel's clock, which the plugin gets too. Defaults to the machine's. */
+  readonly clock?: Clock | undefined;
 }
 
 /** A plugin that runs. */
@@ -75,9 +77,9 @@ class OwnKit implements CertificationKit {
 
   async start<T extends Contract>(
     point: ExtensionPoint<T>,
-    { config, name, plugins = [] }: StartPluginOptions = {},
+    { config, name, plugins = [], clock = systemClock }: StartPluginOptions = {},
   ): Promise<StartedPlugin<T>> {
-    const kernel = new Kernel({ plugins: [...plugins, use(this.plugin, { config })] });
+    const kernel = new Kernel({ plugins: [...plugins, use(this.plugin, { config })], clock });
     this.#releases.push(() => stopKernel(kernel));
     await kernel.start();
     const names = kernel.plan().order.find(({ id }) => id === this.plugin.manifest.name)?.provides ?? [];

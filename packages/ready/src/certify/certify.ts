@@ -27,6 +27,8 @@ export interface CertifyOptions {
   readonly package: string;
   /** Where paths and names are looked for. Defaults to the process's. */
   readonly cwd?: string | undefined;
+  /** The folder in whose `node_modules` a tarball finds what it depends on. Defaults to `cwd`. */
+  readonly modules?: string | undefined;
   /** The module of the plugin, as a path from `cwd`. Defaults to what the package says. */
   readonly plugin?: string | undefined;
   /** Modules that make what is certified, by the suite's name, as paths from `cwd`. They come before what the package names. */
@@ -67,7 +69,7 @@ export interface CertifyOptions {
 export async function certify(options: CertifyOptions): Promise<CertificationReport> {
   const { cwd = process.cwd(), now = new Date(), transports = defaultTransports } = options;
   const startedAt = performance.now();
-  await using found = await findPackage(options.package, { cwd });
+  await using found = await findPackage(options.package, { cwd, modules: options.modules });
   const module = options.plugin === undefined ? undefined : resolve(cwd, options.plugin);
   const loaded = await loadPlugin(found, { module });
   const suites: SuiteReport[] = [];
@@ -97,8 +99,14 @@ export async function certify(options: CertifyOptions): Promise<CertificationRep
     }
     suites.push(await runKnown(suite, await loadFactory(path), { ...options, now, transports, loaded }));
   }
-  if (points.size === 0) problems.push("the plugin provides no extension point");
   const { kind, manifest, sha256, dirHash } = found;
+  const { name, version } = loaded.plugin.manifest;
+  // A kernel that asks for a certificate knows a plugin by its manifest, and its package by its package.json.
+  if (kind !== "folder" && (name !== manifest.name || version !== manifest.version)) {
+    const is = `'${manifest.name}' ${manifest.version}`;
+    problems.push(`the plugin says that it is '${name}' ${version}, and its package is ${is}`);
+  }
+  if (points.size === 0) problems.push("the plugin provides no extension point");
   return {
     format: reportFormat,
     subject: { name: manifest.name, version: manifest.version, kind, sha256, dirHash },

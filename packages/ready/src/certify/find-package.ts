@@ -41,18 +41,20 @@ const manifestSchema = z.object({
 export interface FindPackageOptions {
   /** Where paths and names are looked for. */
   readonly cwd: string;
+  /** In whose `node_modules` a tarball finds its dependencies. Defaults to `cwd`. */
+  readonly modules?: string | undefined;
 }
 
 /**
  * Finds a package: a folder, a tarball, or the name of one that is installed where `cwd` is.
  *
- * A tarball is unpacked into `node_modules` of `cwd`, so that it finds its dependencies where the author has them, and is tested as it would
+ * A tarball is unpacked into `node_modules` of `modules`, so that it finds its dependencies where the author has them, and is tested as it would
  * run at a user's. What was unpacked goes when the result is disposed of. Rejects with `NOT_FOUND` or `INVALID_ARGUMENT`.
  */
-export async function findPackage(what: string, { cwd }: FindPackageOptions): Promise<FoundPackage> {
+export async function findPackage(what: string, { cwd, modules = cwd }: FindPackageOptions): Promise<FoundPackage> {
   const path = resolve(cwd, what);
   const found = await stat(path).catch(() => undefined);
-  if (found?.isFile()) return findTarball(path, cwd);
+  if (found?.isFile()) return findTarball(path, modules);
   if (found?.isDirectory()) {
     const manifest = await readManifest(path);
     return { kind: "folder", folder: path, manifest, sha256: undefined, dirHash: undefined, ...nothingToDo };

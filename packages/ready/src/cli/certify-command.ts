@@ -1,6 +1,6 @@
 import { existsSync, statSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { VdcError } from "@vdc-os/core";
 import { issueCertificate } from "../certificate/issue-certificate.ts";
 import { readSigningKey } from "../certificate/signing-key.ts";
@@ -13,11 +13,13 @@ import { formatTerminal } from "../reports/terminal-report.ts";
 import type { Verdict } from "../suite/report.ts";
 import { parseWaivers, type Waiver } from "../suite/waiver.ts";
 import type { CommandLine } from "./run-command-line.ts";
+import { packFolder } from "./pack-folder.ts";
 import { RunProgress } from "./run-progress.ts";
 import { mayColor } from "./terminal.ts";
 
 /** What was asked, as `parseArgs` found it. */
 export interface CertifyFlags {
+  readonly pack?: boolean | undefined;
   readonly plugin?: string | undefined;
   readonly factory?: readonly string[] | undefined;
   readonly waivers?: string | undefined;
@@ -43,15 +45,23 @@ export async function runCertify(name: string, flags: CertifyFlags, line: Comman
   if (flags.certificate !== undefined && key === undefined) {
     throw new VdcError("INVALID_ARGUMENT", "a certificate needs '--key': make one with 'vdc-ready key'");
   }
-  if (flags.certificate !== undefined && isFolder(resolve(cwd, name))) {
-    throw new VdcError("INVALID_ARGUMENT", "a certificate is for a tarball: run 'npm pack', and certify what it makes");
+  const folder = resolve(cwd, name);
+  if (flags.pack === true && !isFolder(folder)) throw new VdcError("INVALID_ARGUMENT", "'--pack' is for a folder");
+  if (flags.certificate !== undefined && isFolder(folder) && flags.pack !== true) {
+    throw new VdcError(
+      "INVALID_ARGUMENT",
+      "a certificate is for a tarball: give one, or '--pack' to have the folder packed",
+    );
   }
+  const tarball = flags.pack === true ? await packFolder(folder, { signal }) : undefined;
   const progress = flags.quiet === true ? undefined : new RunProgress(stderr);
   let report: CertificationReport;
   try {
     report = await certify({
-      package: name,
+      package: tarball ?? name,
+      // A tarball that was packed finds its dependencies where its folder does.
       cwd,
+      modules: tarball === undefined ? undefined : folder,
       signal,
       plugin: flags.plugin,
       factories: parseFactories(flags.factory ?? []),
@@ -75,6 +85,9 @@ export async function runCertify(name: string, flags: CertifyFlags, line: Comman
   const { subject, verdict } = report;
   if (flags.quiet === true) stdout.write(`${subject.name} ${subject.version}: ${verdict}\n`);
   else stdout.write(formatTerminal(report, { colors: mayColor(stdout, line.env) }));
+  if (tarball !== undefined && flags.quiet !== true) {
+    stdout.write(`What was certified, and is to be published, is '${relative(cwd, tarball)}'.\n`);
+  }
   if (flags.certificate !== undefined && key !== undefined) {
     if (verdict === "failure") {
       stderr.write("No certificate was written: a failure is not certified.\n");

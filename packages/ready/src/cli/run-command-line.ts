@@ -25,6 +25,7 @@ const flag = { type: "boolean" } as const;
 const options = {
   help: { ...flag, short: "h" },
   version: flag,
+  pack: flag,
   quiet: { ...flag, short: "q" },
   plugin: text,
   factory: { ...text, multiple: true },

@@ -7,6 +7,7 @@ export const usage = `VDC Ready: certifies plugins of VDC-OS.
   vdc-ready list [<suite>]               what is required: storage, network, compute, cloud, state, secret
 
 Of the package
+  --pack                                 pack the folder with npm, and certify the tarball, which stays there
   --plugin <module>                      the module that exports the plugin (default: what package.json says)
   --factory <suite>=<module>             the module that makes what the suite certifies (default: "vdcReady" of package.json)
   --waivers <file>                       requirements that are known not to be met (default: vdc-ready.json, if it is there)

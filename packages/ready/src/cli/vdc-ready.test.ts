@@ -257,7 +257,7 @@ describe("a certificate", () => {
       expect(code).not.toBe(0);
       expect(existsSync(join(project.folder, "c.json"))).toBe(false);
     };
-    await refused(`. ${sign}`, "run 'npm pack'");
+    await refused(`. ${sign}`, "'--pack' to have the folder packed");
     await refused(`${project.pack()} --only secret.put ${sign}`, "a part of the requirements certifies nothing");
     await refused(`${project.pack()} --transport direct ${sign}`, "a part of the requirements certifies nothing");
     await refused(`${project.pack()} --certificate c.json`, "needs '--key'");

@@ -1,0 +1,3 @@
+// Writing a plugin
+export { createPlugin, type CreatedPlugin, CreatePluginError, type CreatePluginOptions } from "./create-plugin.ts";
+export { type ExtensionPoint, extensionPoints, type PointName } from "./extension-point.ts";
