@@ -162,11 +162,13 @@ export class ThinPool {
     mkdirSync(options.directory, { recursive: true, mode: 0o700 });
     const layout = new PoolLayout(realpathSync(options.directory));
     const lock = lockPool(layout.lock);
+    let opened: VolumeCatalog | undefined;
     try {
       const poolId = await openIdentity(layout, options.random ?? systemRandom);
       const logger = options.logger ?? silentLogger;
       const { logSegmentBytes } = options;
       const catalog = await VolumeCatalog.open({ layout, logger, logSegmentBytes });
+      opened = catalog;
       const groups = await GroupCatalog.open(layout, logger);
       const pool = new ThinPool(options, { layout, lock, poolId, catalog, groups });
       for (const entry of catalog.entries) {
@@ -176,6 +178,7 @@ export class ThinPool {
       pool.delivery.watch();
       return pool;
     } catch (error) {
+      opened?.close();
       lock.release();
       throw error;
     }

@@ -9,6 +9,7 @@ import type { NewVolumeEncryption } from "./key-resolver.ts";
 import { PristineVolumes, type PristineVolumesOptions } from "./pristine-volumes.ts";
 import { lowestLayerOf } from "./layer-tree.ts";
 import { imageName, incomingPrefix, isVolumeId, layerName, type PoolLayout, recordName } from "./pool-layout.ts";
+import { storageFailure } from "./storage-failure.ts";
 import { VolumeEntry } from "./volume-entry.ts";
 import { SnapshotIndex } from "./snapshot-index.ts";
 import { formatRecord, isSameRequest, readRecord, type VolumeRecord, type VolumeRequest } from "./volume-record.ts";
@@ -62,20 +63,30 @@ export class VolumeCatalog {
     if (made.some((folder) => folder !== undefined)) await syncDirectory(layout.root);
     for (const name of readdirSync(layout.trash)) rmSync(join(layout.trash, name), { recursive: true, force: true });
     const catalog = new VolumeCatalog(options);
-    for (const name of readdirSync(layout.volumes)) {
-      const isGone = name.startsWith(incomingPrefix) || catalog.#pristine.isDeleted(name);
-      if (isGone) rmSync(join(layout.volumes, name), { recursive: true, force: true });
-      else if (isVolumeId(name) && !catalog.#pristine.records.has(name)) await catalog.#load(name, logger);
+    try {
+      await catalog.#read(logger);
+      return catalog;
+    } catch (error) {
+      catalog.close();
+      throw error;
     }
-    for (const record of catalog.#pristine.records.values()) {
-      catalog.#add(catalog.#pristineEntry(record));
-      catalog.#provisionedBytes += record.capacityBytes;
+  }
+
+  async #read(logger: Logger): Promise<void> {
+    const { volumes } = this.layout;
+    for (const name of readdirSync(volumes)) {
+      const isGone = name.startsWith(incomingPrefix) || this.#pristine.isDeleted(name);
+      if (isGone) rmSync(join(volumes, name), { recursive: true, force: true });
+      else if (isVolumeId(name) && !this.#pristine.records.has(name)) await this.#load(name, logger);
     }
-    for (const entry of catalog.#entries.values()) {
+    for (const record of this.#pristine.records.values()) {
+      this.#add(this.#pristineEntry(record));
+      this.#provisionedBytes += record.capacityBytes;
+    }
+    for (const entry of this.#entries.values()) {
       const { parentVolumeId, parentSnapshotId } = entry.record;
-      if (parentVolumeId !== undefined) catalog.find(parentVolumeId)?.setChild(entry.volumeId, parentSnapshotId, true);
+      if (parentVolumeId !== undefined) this.find(parentVolumeId)?.setChild(entry.volumeId, parentSnapshotId, true);
     }
-    return catalog;
   }
 
   /** The sum of the virtual sizes, with the volumes that are being made. */
@@ -271,7 +282,11 @@ export class VolumeCatalog {
     const { record } = entry;
     if (record.parentVolumeId !== undefined) await this.find(record.parentVolumeId)?.persist();
     if (entry.removed) throw isBeingDeleted(record.name);
-    await this.#pristine.persist(record);
+    try {
+      await this.#pristine.persist(record);
+    } catch (error) {
+      throw storageFailure(error, `making the files of volume '${record.name}'`);
+    }
   }
 
   #pristineEntry(record: VolumeRecord): VolumeEntry {

@@ -1,5 +1,7 @@
-import { existsSync, readdirSync } from "node:fs";
+import fs, { existsSync, readdirSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
+import { Qcow2Image } from "@vdc-os/qcow2";
 import { describe, expect, it } from "vitest";
 import { ThinPool } from "../src/thin-pool.ts";
 import { hostsOf } from "./test-host.ts";
@@ -21,6 +23,51 @@ describe("ThinStorageProvider", () => {
     const again = await provider.createVolume({ name: "disk", capacityBytes: 64 * mib }, context());
     expect(again.volumeId).not.toBe(made[0]?.volumeId);
     expect(readdirSync(join(test.folder, "pool", "trash"))).toEqual([]);
+  });
+
+  it("makes a volume's files when it is used, and says why where they can't be made", async () => {
+    await using test = await createTestPool("here");
+    const { volumeId } = await test.provider.createVolume({ name: "disk", capacityBytes: 8 * mib }, context());
+    expect(existsSync(test.pool.layout.image(volumeId))).toBe(false);
+    expect(await test.provider.health({ volumeId }, context())).toMatchObject({ condition: "healthy" });
+    const attach = { volumeId, host: "host-a", access: "readWrite", generation: 1 } as const;
+    const { mkdirSync } = fs;
+    Reflect.set(fs, "mkdirSync", () => {
+      throw Object.assign(new Error("ENOSPC: no space left on device, mkdir"), { code: "ENOSPC" });
+    });
+    syncBuiltinESMExports();
+    try {
+      await expect(test.provider.attachVolume(attach, context())).rejects.toMatchObject({
+        code: "RESOURCE_EXHAUSTED",
+        message: expect.stringContaining("'disk'"),
+      });
+    } finally {
+      Reflect.set(fs, "mkdirSync", mkdirSync);
+      syncBuiltinESMExports();
+    }
+    await test.provider.attachVolume(attach, context());
+    expect(existsSync(test.pool.layout.image(volumeId))).toBe(true);
+    const later = await test.provider.createVolume({ name: "later", capacityBytes: 8 * mib }, context());
+    // Without anybody's doing, a little later.
+    await expect.poll(() => existsSync(test.pool.layout.image(later.volumeId)), { timeout: 20_000 }).toBe(true);
+    expect(readdirSync(test.pool.layout.volumes).sort()).toEqual([volumeId, later.volumeId].sort());
+  });
+
+  it("leaves an image as it is that somebody has written behind its back", async () => {
+    await using test = await createTestPool("here");
+    const { volumeId } = await test.provider.createVolume({ name: "disk", capacityBytes: 8 * mib }, context());
+    await test.pool.catalog.filesMade();
+    const image = await Qcow2Image.open(test.pool.layout.image(volumeId));
+    image.writeSync(Buffer.alloc(4096, 7), 0);
+    await image.close();
+    await test.reopen();
+    await test.pool.catalog.filesMade();
+    const attach = { volumeId, host: "host-a", access: "readWrite", generation: 1 } as const;
+    const client = await connectTo(await test.provider.attachVolume(attach, context()));
+    const data = Buffer.alloc(4096);
+    await client.read(data, 0);
+    expect(data.every((byte) => byte === 7)).toBe(true);
+    await client.close();
   });
 
   it("serves a volume to one owner, and fences the others, across restarts", async () => {
