@@ -14,8 +14,7 @@ import { splitVni } from "./segment.ts";
 import type { Gate } from "./switch-port.ts";
 import { VxlanEndpoint } from "./vxlan-endpoint.ts";
 
-export interface DataPlaneOptions
-  extends Pick<HostSwitchOptions, "mirrorSink" | "portQueueBytes" | "redialMs" | "redialLargestMs"> {
+export interface DataPlaneOptions extends Omit<HostSwitchOptions, "config" | "now" | "endpoint" | "onLink"> {
   /** A monotonic clock in milliseconds. Defaults to `performance.now`. */
   readonly now?: () => number;
   /** Called when a port's link comes up or goes down. */
@@ -51,6 +50,10 @@ export class DataPlane {
     this.#options = options;
     this.tools = new PortTools({
       port: (portKey) => {
+        for (const each of this.#switches.values()) {
+          const uplink = each.uplink(portKey);
+          if (uplink !== undefined) return { engine: each.engine, port: uplink };
+        }
         const host = this.#switchOf(portKey);
         return { engine: host.engine, port: host.port(portKey) };
       },

@@ -7,6 +7,7 @@ import {
   VLAN_TAG_BYTES,
 } from "./ethernet-frame.ts";
 import type { FrameInFlight } from "./frame-in-flight.ts";
+import { claimsOtherAddress } from "./neighbour-claim.ts";
 import type { OwnerIndex } from "./owner-index.ts";
 import { macOf } from "./mac-address.ts";
 import type { SwitchPort } from "./switch-port.ts";
@@ -40,6 +41,7 @@ export class IngressAdmission {
     if (typeof vlan === "string") return vlan;
     frame.vlan = vlan;
     if (!port.owns(frame.fromHigh, frame.fromLow) && !this.#acceptSource(port, frame)) return "forgedTransmit";
+    if (!port.forgedTransmits && claimsOtherAddress(frame)) return "arpSpoof";
     this.#readPriority(port, frame, tag);
     return undefined;
   }

@@ -47,12 +47,15 @@ export class PortTools {
   /** What would happen to a frame from the port's NIC now, and why; without doing it. */
   explain(portKey: string, frame: Uint8Array): Explanation {
     const { engine, port } = this.#options.port(portKey);
+    if (engine.port(portKey) !== port) {
+      throw new DataPlaneError("INVALID_ARGUMENT", `'${portKey}' is an uplink; only frames from ports are explained`);
+    }
     const explanation = engine.explain(port, frame);
     engine.flush();
     return explanation;
   }
 
-  /** Copies what passes a port from now on. A port may have several captures. */
+  /** Copies what passes a port, or an uplink by `<switch>/<name>`, from now on. There may be several captures of one. */
   capture(portKey: string, options: CaptureOptions = {}): Capture {
     const { port } = this.#options.port(portKey);
     const tap = new CaptureTap(options, this.#options.now);
