@@ -2,9 +2,13 @@ import { createRequire } from "node:module";
 
 /** System calls that Node.js does not have. Each returns what the call returns, or the negative error number. None of them waits. */
 export interface NativeNetworkCalls {
-  /** open(2) of `/dev/net/tun` and TUNSETIFF as a tap without packet information; the descriptor doesn't block. */
+  /**
+   * open(2) of `device` and TUNSETIFF as a tap without packet information; the descriptor doesn't block. The device is `/dev/net/tun`, or
+   * a macvtap's own, which has its interface already.
+   */
   openTap(
     name: string,
+    device: string,
   ): { readonly fd: number; readonly name: string } | { readonly errno: number; readonly call: string };
   /** A descriptor that libuv takes for a pipe, and that then is a copy of `fd`, which is closed. */
   adoptable(fd: number, adopt: (fd: number) => void): number;
@@ -83,9 +87,9 @@ function bindCalls(foreign: ForeignFunctions): NativeNetworkCalls {
   );
   const orErrno = (result: number): number => (result < 0 ? -foreign.errno() : Number(result));
   return {
-    openTap(name) {
-      const fd = orErrno(open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
-      if (fd < 0) return { errno: -fd, call: "open of /dev/net/tun" };
+    openTap(name, device) {
+      const fd = orErrno(open(device, O_RDWR | O_NONBLOCK | O_CLOEXEC));
+      if (fd < 0) return { errno: -fd, call: `open of ${device}` };
       // `struct ifreq`: the name, then the flags. The kernel writes the name that the interface got.
       const request = Buffer.alloc(IFREQ_BYTES);
       request.write(name, 0, MAX_INTERFACE_NAME);

@@ -3,9 +3,8 @@ import { LENGTH_PREFIX_BYTES, MAX_FRAME_BYTES } from "../../dataplane/ethernet-f
 import { WireError } from "../wire-error.ts";
 import { MAX_INTERFACE_NAME, type NativeNetworkCalls, nativeNetwork } from "./native-network-calls.ts";
 
-export interface TapDeviceOptions {
-  /** The interface: an existing tap of this user, or with CAP_NET_ADMIN a new one that goes when it is closed. Up to 15 octets. */
-  readonly name: string;
+/** Who takes what a device reads. */
+export interface DeviceHandlers {
   /**
    * Gets each frame as `buffer[start, end)`, with its length as 32 bits before `start` and the next frame's record behind it, so that runs
    * of frames can be passed on in one piece. The buffer is not used again.
@@ -15,6 +14,13 @@ export interface TapDeviceOptions {
   readonly onBatchEnd: () => void;
   /** Called once, when the device is gone for good: closed, or its interface was removed. */
   readonly onClose?: ((reason: string) => void) | undefined;
+}
+
+export interface TapDeviceOptions extends DeviceHandlers {
+  /** The interface: an existing tap of this user, or with CAP_NET_ADMIN a new one that goes when it is closed. Up to 15 octets. */
+  readonly name: string;
+  /** The file of a macvtap interface. Defaults to `/dev/net/tun`. */
+  readonly device?: string | undefined;
 }
 
 export interface TapStatistics {
@@ -33,12 +39,19 @@ const ENOBUFS = 105;
 const EAGAIN = 11;
 const ERRORS = new Map([
   [1, "EPERM: this needs CAP_NET_ADMIN, or a tap that belongs to this user"],
-  [2, "ENOENT: there is no /dev/net/tun"],
-  [13, "EACCES: /dev/net/tun is not open to this user"],
+  [2, "ENOENT: there is no such device file"],
+  [13, "EACCES: the device file is not open to this user"],
   [16, "EBUSY: another process has the interface"],
   [22, "EINVAL: an interface of that name is no tap, or has several queues"],
   [77, "the interface was removed"],
 ]);
+
+/** Throws `INVALID_ARGUMENT` for what can't be the name of an interface (dev_valid_name of the Linux kernel). */
+export function checkInterfaceName(name: string): void {
+  if (!/^[^\s/:]+$/.test(name) || Buffer.byteLength(name) > MAX_INTERFACE_NAME || name === "." || name === "..") {
+    throw new WireError("INVALID_ARGUMENT", `'${name}' can't be the name of an interface`);
+  }
+}
 
 /**
  * A tap interface of the Linux kernel: what the host sends there comes here, and the other way around. Frames only, no packet
@@ -84,13 +97,11 @@ export class TapDevice implements Disposable {
    */
   static open(options: TapDeviceOptions): TapDevice {
     const { name } = options;
-    if (!/^[^\s/:]+$/.test(name) || Buffer.byteLength(name) > MAX_INTERFACE_NAME || name === "." || name === "..") {
-      throw new WireError("INVALID_ARGUMENT", `'${name}' can't be the name of an interface`);
-    }
+    checkInterfaceName(name);
     const native = nativeNetwork();
     if (native.calls === undefined)
       throw new WireError("UNAVAILABLE", `cannot open the tap '${name}': ${native.reason}`);
-    const opened = native.calls.openTap(name);
+    const opened = native.calls.openTap(name, options.device ?? "/dev/net/tun");
     if ("errno" in opened) {
       const why = ERRORS.get(opened.errno) ?? `error ${opened.errno}`;
       throw new WireError("UNAVAILABLE", `cannot open the tap '${name}' (${opened.call}): ${why}`);
