@@ -1,7 +1,7 @@
 import type { MigrationTicket, SwitchSpec } from "@vdc-os/core/network/v1";
 import { must, mustEqual, mustReject } from "../suite/must.ts";
 import { hostOf, type NetworkRequirement, type NetworkTest, specOf } from "./network-instance.ts";
-import { statisticsOf } from "./statistics.ts";
+import { statisticsOf, untilStatistics } from "./statistics.ts";
 import { applied, type Station, Stations, untilStatus } from "./stations.ts";
 
 const port = { switchId: "certified", portKey: "nic" };
@@ -134,20 +134,21 @@ export const migrationRequirements: readonly NetworkRequirement[] = [
       const facet = test.facet("migration");
       await using stations = new Stations(test);
       const { witness, source } = await begin(test, stations);
-      const gone: Station[] = [source];
       let now = source;
       for (const [index, host] of [hostOf(test, 1), hostOf(test, 0), hostOf(test, 1)].entries()) {
         const { ticket, target } = await prepare(test, host, index + 2);
+        const before = now;
         now = await stations.plug(target, source.mac);
         await facet.activateMigration({ ticket }, test.operation());
         await untilOn(test, host);
-        await facet.completeMigration({ ticket }, test.operation());
         await stations.mustReach(
-          [witness, now, ...gone],
+          [witness, now, before],
           (from, to) => from < 2 && to < 2,
-          `after the move to '${host}'`,
+          `while the move to '${host}' is activated`,
         );
-        gone.push(now);
+        await before.nic.close();
+        await facet.completeMigration({ ticket }, test.operation());
+        await stations.mustReach([witness, now], () => true, `after the move to '${host}'`);
       }
     },
   },
@@ -193,10 +194,13 @@ export const migrationRequirements: readonly NetworkRequirement[] = [
       await untilOn(test, hostOf(test, 1));
       await facet.completeMigration({ ticket }, test.operation());
       await stations.mustReach([witness, moved], () => true, "after the move");
-      const after = await statisticsOf(test, "nic");
-      for (const name of ["framesIn", "bytesIn", "framesForwarded", "framesOut", "bytesOut"] as const) {
-        must(BigInt(after[name]) > BigInt(before[name]), `'${name}' went from ${before[name]} to ${after[name]}`);
-      }
+      const counters = ["framesIn", "bytesIn", "framesForwarded", "framesOut", "bytesOut"] as const;
+      await untilStatistics(test, "nic", (after) => {
+        for (const name of counters) {
+          must(BigInt(after[name]) >= BigInt(before[name]), `'${name}' went from ${before[name]} to ${after[name]}`);
+        }
+        return counters.every((name) => BigInt(after[name]) > BigInt(before[name]));
+      });
     },
   },
   {

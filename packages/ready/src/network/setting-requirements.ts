@@ -74,7 +74,7 @@ export const settingRequirements: readonly NetworkRequirement[] = [
       const passed = witness.heard.length - before;
       must(passed <= 60, `of 100 frames at once, of which the burst holds 5, ${passed} passed`);
       must(
-        BigInt(counted.framesForwarded) < 80n,
+        test.description.attributes.countsDrops === false || BigInt(counted.framesForwarded) < 80n,
         `of 100 frames that the rate does not let pass, ${counted.framesForwarded} are counted as forwarded`,
       );
       witness.say("still there");
@@ -186,11 +186,18 @@ export const settingRequirements: readonly NetworkRequirement[] = [
     level: "extended",
     facet: "accessControl",
     async run(test) {
+      const { filterActions } = test.description.attributes;
       const action = { kind: "rateLimit", packetsPerSecond: 10 } as const;
       const spec = specOf(test, {
         flat: openSetting,
         limited: filtered({ name: "limit", direction: "in", match: { etherType: 0x88b5 }, action }),
       });
+      if (Array.isArray(filterActions) && !filterActions.includes("rateLimit")) {
+        const problems = await test.provider.validateSwitch({ spec }, test.operation());
+        const isRefused = problems.some(({ path }) => path === "portGroups[1].setting.filters[0].action");
+        must(isRefused, "'filterActions' does not list 'rateLimit', so such a rule must be refused, by its path");
+        return;
+      }
       await applied(test, spec, 1);
       await using stations = new Stations(test);
       const limited = await stations.connect(spec, { portKey: "limited", portGroup: "limited" });
@@ -202,8 +209,9 @@ export const settingRequirements: readonly NetworkRequirement[] = [
         await new Promise((resolve) => setTimeout(resolve, 150));
       }
       sayMany(limited, 200, 60);
-      const { framesForwarded } = await untilStatistics(test, "limited", ({ framesIn }) => BigInt(framesIn) >= 201n);
-      must(BigInt(framesForwarded) <= 150n, `of 200 frames at once, ${framesForwarded} passed 10 frames per second`);
+      await untilStatistics(test, "limited", ({ framesIn }) => BigInt(framesIn) >= 201n);
+      const passed = witness.heard.filter((text) => text !== "below the rate").length;
+      must(passed <= 150, `of 200 frames at once, ${passed} passed 10 frames per second`);
     },
   },
   {
@@ -266,9 +274,15 @@ export const settingRequirements: readonly NetworkRequirement[] = [
       }
       member.nic.send(membershipReport(member.mac, "239.1.2.3"));
       await stations.mustReach(all, () => true, "after one has joined");
-      sender.nic.send(multicastFrame(sender.mac, "239.1.2.3", "news"));
-      await stations.mustReach(all, () => true, "after the news");
-      mustEqual(got, ["member"], "who got what was sent to the group");
+      const { signal } = test.operation();
+      // A switch may take a moment to know a member.
+      while (!got.includes("member")) {
+        signal.throwIfAborted();
+        got.length = 0;
+        sender.nic.send(multicastFrame(sender.mac, "239.1.2.3", "news"));
+        await stations.mustReach(all, () => true, "after the news");
+      }
+      mustEqual([...new Set(got)], ["member"], "who got what was sent to the group");
     },
   },
 ];

@@ -62,7 +62,8 @@ export interface NetworkFacets {
 export interface DistributedSwitch {
   /**
    * Facets may differ by host, which is the scope. Attributes: `fencing`, `overheadBytes` (what tunnelling takes from the underlay's MTU), `attachments`
-   * (kinds of `PortAttachment`), `transports` (of `SwitchSpec.transport`), `statefulFilters`.
+   * (kinds of `PortAttachment`), `transports` (of `SwitchSpec.transport`), `statefulFilters`, `filterActions` (where not all of `FilterAction`), `countsDrops` (false where what is dropped is not counted by
+   * port: `dropsIn` is empty then, and `framesForwarded` is all that came in and is not held).
    */
   describe(input: DescribeInput, context: OperationContext): Promise<Description>;
   /** Pure: no I/O beyond what the provider knows. Empty when the spec is good. */

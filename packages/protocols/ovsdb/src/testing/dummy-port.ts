@@ -11,6 +11,8 @@ export interface DummyPort extends AsyncDisposable {
   /** Every frame that arrived and was not cleared, oldest first. */
   readonly frames: readonly Buffer[];
   readonly closed: boolean;
+  /** Called for each frame that arrives, besides. */
+  onFrame: (frame: Buffer) => void;
   /** Sends frames of 14 to 65535 octets, in order. */
   send(...frames: readonly Uint8Array[]): void;
   /**
@@ -65,6 +67,7 @@ class DummyPortSocket implements DummyPort {
   readonly path: string;
   readonly frames: Buffer[] = [];
   closed = false;
+  onFrame: (frame: Buffer) => void = () => undefined;
   readonly #socket: Socket;
   readonly #taken = new WeakSet<Buffer>();
   readonly #waiting = new Set<() => void>();
@@ -131,7 +134,9 @@ class DummyPortSocket implements DummyPort {
     while (this.#rest.length - at >= 2) {
       const end = at + 2 + this.#rest.readUInt16BE(at);
       if (end > this.#rest.length) break;
-      this.frames.push(Buffer.from(this.#rest.subarray(at + 2, end)));
+      const frame = Buffer.from(this.#rest.subarray(at + 2, end));
+      this.frames.push(frame);
+      this.onFrame(frame);
       at = end;
     }
     this.#rest = this.#rest.subarray(at);
