@@ -3,13 +3,14 @@ import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type DummyPort, missingPrograms, startOpenVswitch } from "@vdc-os/ovsdb/testing";
+import { type DummyPort, startOpenVswitch } from "@vdc-os/ovsdb/testing";
 import { expect, it } from "vitest";
 import { DataPlane } from "../../src/dataplane/control.ts";
 import { formatIpAddress } from "../../src/wire/packet/ip-address.ts";
 import { udpFrame } from "../../src/wire/packet/packet-builder.ts";
 import { PROTOCOL_UDP, readPacketHeaders } from "../../src/wire/packet/packet-headers.ts";
 import { NodeStation } from "./node-station.ts";
+import { hasOpenVswitch } from "./open-vswitch.ts";
 import { dissect, hasTshark } from "./tshark.ts";
 
 const VNI_BASE = 12288;
@@ -17,16 +18,6 @@ const VLAN = 9;
 const VXLAN_PORT = 4789;
 const OVS = { address: "192.0.2.2", mac: 0x5254_0000_0402, macAddress: "52:54:00:00:04:02" };
 const US = { address: "192.0.2.1", mac: 0x5254_0000_0401, macAddress: "52:54:00:00:04:01" };
-
-/** Whether Open vSwitch is here; says loudly when it isn't, and fails where it must be. */
-function hasOpenVswitch(): boolean {
-  const missing = missingPrograms("openvswitch");
-  if (missing.length === 0) return true;
-  const reason = `Open vSwitch is not installed whole: ${missing.join(", ")}`;
-  if (process.env.CI) throw new Error(`${reason}; it must be where CI is set`);
-  console.warn(`SKIPPED: ${reason}, so nothing was exchanged with its VXLAN`);
-  return false;
-}
 
 /** Hands each frame of a dummy device over until it is closed. */
 async function forEachFrame(port: DummyPort, use: (frame: Buffer) => void): Promise<void> {
