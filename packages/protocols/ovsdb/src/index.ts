@@ -46,6 +46,7 @@ export type {
   MonitorTables,
   MonitorWhere,
   RowsOf,
+  WholeRowsOf,
 } from "./monitor/monitor-request.ts";
 export type { MonitorEventMap, MonitorViews, OvsdbMonitor, WaitForOptions } from "./monitor/ovsdb-monitor.ts";
 export type { MonitoredRows, RowChange } from "./monitor/row-change.ts";

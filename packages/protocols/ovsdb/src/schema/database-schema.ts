@@ -15,6 +15,8 @@ export interface TableSchema {
   readonly maxRows: number | undefined;
   /** False: a row to which nothing refers strongly is deleted at once. */
   readonly isRoot: boolean;
+  /** False: clients can't write to the table. No part of RFC 7047; servers know it. */
+  readonly mutable: boolean;
   /** Sets of columns whose values are unique together. */
   readonly indexes: readonly (readonly string[])[];
 }

@@ -5,7 +5,7 @@ import { checkMembers, isIdentifier, isObject, parseBaseType } from "./parse-bas
 
 const TYPE_MEMBERS: ReadonlySet<string> = new Set(["key", "value", "min", "max"]);
 const COLUMN_MEMBERS: ReadonlySet<string> = new Set(["type", "ephemeral", "mutable"]);
-const TABLE_MEMBERS: ReadonlySet<string> = new Set(["columns", "maxRows", "isRoot", "indexes"]);
+const TABLE_MEMBERS: ReadonlySet<string> = new Set(["columns", "maxRows", "isRoot", "indexes", "mutable"]);
 
 /**
  * Reads a `<type>` (RFC 7047, section 3.2).
@@ -56,15 +56,16 @@ export function parseTable(json: unknown): TableSchema {
     columns.set(name, parseColumn(column));
   }
   if (columns.size === 0) throw syntaxError(json, "a table has one column at least");
-  const { maxRows, isRoot = false, indexes = [] } = json;
+  const { maxRows, isRoot = false, indexes = [], mutable = true } = json;
   if (maxRows !== undefined && !(Number.isInteger(maxRows) && (maxRows as number) >= 1)) {
     throw syntaxError(json, "'maxRows' is a number from 1 on");
   }
-  if (typeof isRoot !== "boolean") throw syntaxError(json, "'isRoot' is a boolean");
+  if (typeof isRoot !== "boolean" || typeof mutable !== "boolean") throw syntaxError(json, "expected booleans");
   return Object.freeze({
     columns,
     maxRows: maxRows as number | undefined,
     isRoot,
+    mutable,
     indexes: parseIndexes(indexes, columns),
   });
 }
