@@ -9,6 +9,7 @@ import { ipFrame } from "./packet.ts";
 /** Random settings and traffic for a switch of `PORTS` ports with every feature. */
 export const PORTS = 6;
 export const PEERS: readonly string[] = ["h2", "h3"];
+export const UPLINKS: readonly string[] = ["u1", "u2"];
 
 const vlan = fc.constantFrom<PortSettings["vlan"]>(
   NONE,
@@ -77,6 +78,16 @@ export const settings: fc.Arbitrary<Omit<PortSettings, "macAddress">> = fc.recor
   filters: rarely(fc.array(filter, { minLength: 1, maxLength: 4 }), 2),
   shapingIn: rarely(shaping, 4),
   shapingOut: rarely(shaping, 4),
+  teaming: rarely(
+    fc.record({
+      policy: fc.constantFrom("failoverOrder" as const, "originatingPort" as const, "sourceMac" as const),
+      active: fc.constantFrom(["u1"], ["u2"], ["u1", "u2"]),
+      standby: fc.constantFrom([], ["u3"]),
+      failback: fc.boolean(),
+      notifySwitches: fc.boolean(),
+    }),
+    2,
+  ),
   mtu: rarely(fc.constantFrom(68, 500), 8),
 });
 
@@ -139,7 +150,18 @@ const packet: fc.Arbitrary<Buffer> = fc
     return Buffer.concat([padded.subarray(0, 12), Buffer.from([0x81, 0, tag >>> 8, tag & 0xff]), padded.subarray(12)]);
   });
 
+/** ARP, often with another sender than the frame's. */
+const arp: fc.Arbitrary<Buffer> = fc.tuple(station, station).map(([from, sender]) => {
+  const frame = Buffer.alloc(60);
+  frame.writeUIntBE(BROADCAST_MAC, 0, 6);
+  frame.writeUIntBE(from, 6, 6);
+  frame.set([8, 6, 0, 1, 8, 0, 6, 4, 0, 1], 12);
+  frame.writeUIntBE(sender, 22, 6);
+  return frame;
+});
+
 const bytes: fc.Arbitrary<Buffer> = fc.oneof(
+  { weight: 2, arbitrary: arp },
   { weight: 6, arbitrary: packet },
   { weight: 1, arbitrary: fc.uint8Array({ maxLength: 80 }).map((raw) => Buffer.from(raw)) },
   // Good frames cut short or with an octet changed.
@@ -157,6 +179,8 @@ const bytes: fc.Arbitrary<Buffer> = fc.oneof(
 export type Act =
   | { readonly kind: "frame"; readonly port: number; readonly bytes: Buffer }
   | { readonly kind: "peer"; readonly peer: string; readonly vlan: number; readonly bytes: Buffer }
+  | { readonly kind: "uplink"; readonly uplink: number; readonly bytes: Buffer }
+  | { readonly kind: "uplinkLink"; readonly uplink: number; readonly up: boolean }
   | { readonly kind: "settings"; readonly port: number; readonly settings: Omit<PortSettings, "macAddress"> }
   | { readonly kind: "gate"; readonly port: number; readonly gate: Gate }
   | { readonly kind: "link"; readonly port: number; readonly up: boolean }
@@ -177,6 +201,18 @@ export const act: fc.Arbitrary<Act> = fc.oneof(
       peer: fc.constantFrom(...PEERS),
       vlan: peerVlan,
       bytes,
+    }),
+  },
+  {
+    weight: 8,
+    arbitrary: fc.record({ kind: fc.constant("uplink" as const), uplink: fc.nat(UPLINKS.length - 1), bytes }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant("uplinkLink" as const),
+      uplink: fc.nat(UPLINKS.length - 1),
+      up: fc.boolean(),
     }),
   },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("settings" as const), port, settings }) },

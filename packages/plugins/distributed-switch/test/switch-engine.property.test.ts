@@ -6,7 +6,7 @@ import { FlowTable } from "../src/dataplane/flow-table.ts";
 import { SwitchEngine } from "../src/dataplane/switch-engine.ts";
 import type { PortSettings, SwitchPort, SwitchPortStatistics } from "../src/dataplane/switch-port.ts";
 import { expectBalance, nicText } from "./engine-bench.ts";
-import { type Act, act, PEERS, PORTS, settings } from "./random-switch.ts";
+import { type Act, act, PEERS, PORTS, settings, UPLINKS } from "./random-switch.ts";
 
 /** A switch with everything on, whose sinks count. */
 class Subject {
@@ -17,9 +17,11 @@ class Subject {
   accounted = 0;
   readonly engine: SwitchEngine;
   readonly ports: SwitchPort[];
+  readonly uplinks: SwitchPort[];
+  readonly usesUplinks: boolean;
   readonly delivered: number[] = [];
 
-  constructor(initial: readonly Omit<PortSettings, "macAddress">[]) {
+  constructor(initial: readonly Omit<PortSettings, "macAddress">[], usesUplinks: boolean) {
     this.engine = new SwitchEngine({
       now: () => this.now,
       hold: { limitFrames: 3 },
@@ -48,6 +50,17 @@ class Subject {
         },
       }),
     );
+    this.usesUplinks = usesUplinks;
+    this.engine.usesUplinks = usesUplinks;
+    this.uplinks = UPLINKS.map((name) => {
+      const uplink = this.engine.addUplink(name, name, {
+        deliver: () => (this.full ? "queueFull" : undefined),
+        flush: () => undefined,
+      });
+      uplink.linkUp = true;
+      return uplink;
+    });
+    this.engine.uplinksChanged();
     this.ports = initial.map((each, index) => {
       this.delivered.push(0);
       const port = this.engine.addPort(
@@ -84,6 +97,7 @@ class Subject {
       [...engine.directory.mirrorPoints()].map((point) => point.statistics()),
       engine.log.read(),
       engine.directory.flows?.statistics(),
+      this.uplinks.map((uplink) => uplink.statistics()),
       engine.copies,
       this.delivered,
     ];
@@ -99,10 +113,23 @@ class Subject {
         break;
       }
       case "peer": {
+        // A switch goes one way or the other: without a tunnel there are no peers.
+        if (this.usesUplinks) break;
         const record = recordOf(step.bytes);
         engine.receiveFromPeer(step.peer, step.vlan, record, LENGTH_PREFIX_BYTES, record.length);
         break;
       }
+      case "uplink": {
+        if (!this.usesUplinks) break;
+        const record = recordOf(step.bytes);
+        const uplink = this.uplinks[step.uplink] as SwitchPort;
+        engine.receiveFromUplink(uplink, record, LENGTH_PREFIX_BYTES, record.length);
+        break;
+      }
+      case "uplinkLink":
+        (this.uplinks[step.uplink] as SwitchPort).linkUp = step.up;
+        engine.uplinksChanged();
+        break;
       case "settings": {
         const macAddress = nicText(step.port);
         engine.configurePort(this.ports[step.port] as SwitchPort, { ...step.settings, macAddress });
@@ -130,10 +157,11 @@ class Subject {
 
 /** That what was done is what the explanation said. Mirrored copies may come on top at the port that takes them. */
 function expectExplained(
-  { verdict, reason, ports, peers }: Explanation,
+  { verdict, reason, ports, peers, uplink }: Explanation,
   subject: Subject,
   step: Act & { readonly kind: "frame" },
   before: readonly SwitchPortStatistics[],
+  uplinksBefore: readonly SwitchPortStatistics[],
 ): void {
   const after = subject.statistics();
   const own = [before[step.port], after[step.port]] as [SwitchPortStatistics, SwitchPortStatistics];
@@ -144,6 +172,10 @@ function expectExplained(
   expect(grown("forwarded")).toBe(was === "forward" || was === "flood" ? 1 : 0);
   if (reason !== undefined) expect((own[1].in.drops[reason] ?? 0) - (own[0].in.drops[reason] ?? 0)).toBe(1);
   expect(subject.toPeers.toSorted()).toEqual([...peers].sort());
+  for (const [index, { key, out }] of subject.uplinks.entries()) {
+    const past = uplinksBefore[index]?.out;
+    expect(out.frames + out.dropped - (past?.frames ?? 0) - (past?.dropped ?? 0)).toBe(key === uplink ? 1 : 0);
+  }
   for (const [index, port] of subject.ports.entries()) {
     if (port.mirrorTarget) continue;
     const told = ports.find((each) => each.port === port.key);
@@ -162,40 +194,54 @@ it("loses sight of no frame with every feature on, whatever comes, and explains 
   const initial = fc.array(settings, { minLength: PORTS, maxLength: PORTS });
   const seen = new Map<string, number>();
   fc.assert(
-    fc.property(initial, fc.array(act, { minLength: 10, maxLength: 80, size: "max" }), (each, steps) => {
-      const subject = new Subject(each);
-      for (const step of steps) {
-        let explanation: Explanation | undefined;
-        if (step.kind === "frame") {
-          const untouched = subject.everything();
-          explanation = subject.engine.explain(subject.ports[step.port] as SwitchPort, step.bytes);
-          expect(subject.everything()).toEqual(untouched);
-          seen.set(
-            explanation.reason ?? explanation.verdict,
-            (seen.get(explanation.reason ?? explanation.verdict) ?? 0) + 1,
-          );
+    fc.property(
+      initial,
+      fc.array(act, { minLength: 10, maxLength: 80, size: "max" }),
+      fc.boolean(),
+      (each, steps, up) => {
+        const subject = new Subject(each, up);
+        for (const step of steps) {
+          let explanation: Explanation | undefined;
+          if (step.kind === "frame") {
+            const untouched = subject.everything();
+            explanation = subject.engine.explain(subject.ports[step.port] as SwitchPort, step.bytes);
+            expect(subject.everything()).toEqual(untouched);
+            seen.set(
+              explanation.reason ?? explanation.verdict,
+              (seen.get(explanation.reason ?? explanation.verdict) ?? 0) + 1,
+            );
+          }
+          const before = subject.statistics();
+          const uplinksBefore = subject.uplinks.map((uplink) => uplink.statistics());
+          subject.toPeers = [];
+          subject.run(step);
+          if (step.kind === "frame" && explanation !== undefined) {
+            expectExplained(explanation, subject, step, before, uplinksBefore);
+          }
+          let sent = 0;
+          for (const uplink of subject.uplinks) {
+            expectBalance(uplink);
+            const { in: inward, out } = uplink.statistics();
+            sent += out.frames + out.dropped;
+            for (const way of Object.keys(inward.drops)) seen.set(way, (seen.get(way) ?? 0) + 1);
+          }
+          for (const [index, port] of subject.ports.entries()) {
+            expectBalance(port);
+            const { out } = port.statistics();
+            expect(out.frames).toBe(subject.delivered[index]);
+            sent += out.frames + out.dropped;
+          }
+          expect(sent).toBe(subject.engine.copies);
+          for (const point of subject.engine.directory.mirrorPoints()) {
+            const { frames, copied, sampledOut, dropped } = point.statistics();
+            expect(copied + sampledOut + dropped).toBe(frames);
+          }
         }
-        const before = subject.statistics();
-        subject.toPeers = [];
-        subject.run(step);
-        if (step.kind === "frame" && explanation !== undefined) expectExplained(explanation, subject, step, before);
-        let sent = 0;
-        for (const [index, port] of subject.ports.entries()) {
-          expectBalance(port);
-          const { out } = port.statistics();
-          expect(out.frames).toBe(subject.delivered[index]);
-          sent += out.frames + out.dropped;
-        }
-        expect(sent).toBe(subject.engine.copies);
-        for (const point of subject.engine.directory.mirrorPoints()) {
-          const { frames, copied, sampledOut, dropped } = point.statistics();
-          expect(copied + sampledOut + dropped).toBe(frames);
-        }
-      }
-      const { flows } = subject.engine.directory;
-      flows?.drain();
-      expect(subject.accounted).toBe(flows?.statistics().observed);
-    }),
+        const { flows } = subject.engine.directory;
+        flows?.drain();
+        expect(subject.accounted).toBe(flows?.statistics().observed);
+      },
+    ),
     { seed: 29, numRuns: process.env.VDC_DEEP ? 5000 : 150 },
   );
   // The run is worth something only if it came by most of the ways there are.
@@ -213,6 +259,10 @@ it("loses sight of no frame with every feature on, whatever comes, and explains 
     "forgedTransmit",
     "tooLong",
     "runt",
+    "noUplink",
+    "looped",
+    "reverseFilter",
+    "arpSpoof",
   ]) {
     expect(seen.get(way) ?? 0, way).toBeGreaterThan(0);
   }
