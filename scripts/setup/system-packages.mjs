@@ -95,6 +95,41 @@ export const systemPackages = [
     reason: "judges the frames and VXLAN packets of the switch",
     without: "the tests that let tshark decode packets are skipped",
   },
+  {
+    package: "openvswitch-switch",
+    command: "ovs-vswitchd",
+    tasks: ["test"],
+    reason: "is the peer of the OVSDB client, and the switch that ours is compared with",
+    without: "the tests against Open vSwitch are skipped",
+  },
+  {
+    package: "ovn-central",
+    command: "ovn-northd",
+    tasks: ["test"],
+    reason: "is the central part of OVN",
+    without: "the tests against OVN are skipped",
+  },
+  {
+    package: "ovn-host",
+    command: "ovn-controller",
+    tasks: ["test"],
+    reason: "is OVN's part on a host",
+    without: "the tests against OVN are skipped",
+  },
+  {
+    package: "iproute2",
+    command: "ip",
+    tasks: ["test"],
+    reason: "makes the network namespaces in which VXLAN is exchanged with the kernel",
+    without: "the tests against the kernel's VXLAN are skipped",
+  },
+  {
+    package: "ethtool",
+    command: "ethtool",
+    tasks: ["test"],
+    reason: "turns off what virtual Ethernet pairs leave undone, so that frames are whole",
+    without: "the tests against the kernel's VXLAN are skipped",
+  },
 ];
 
 /**
