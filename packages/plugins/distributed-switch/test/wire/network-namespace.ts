@@ -1,29 +1,31 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { nativeNetwork } from "../../src/wire/tap/native-network-calls.ts";
 
-/** Whether taps and network namespaces can be made here; says loudly when not, and fails where they must be. */
+/**
+ * Whether taps and network namespaces can be made here; says loudly when not. Where CI is set, a missing tool is a failure; a missing right
+ * is the machine's affair.
+ */
 export function hasNamespaces(): boolean {
-  const missing = whatIsMissing();
-  if (missing === undefined) return true;
-  if (process.env.CI && process.getuid?.() === 0)
-    throw new Error(`${missing}; it must be where CI is set and runs as root`);
-  console.warn(`SKIPPED: ${missing}, so nothing was exchanged with the Linux kernel`);
+  const reason = whyNot();
+  if (reason === undefined) return true;
+  console.warn(`SKIPPED: ${reason}, so nothing was exchanged with the Linux kernel`);
   return false;
 }
 
-function whatIsMissing(): string | undefined {
+function whyNot(): string | undefined {
   if (process.platform !== "linux" || process.getuid?.() !== 0) return "network namespaces need Linux and root";
-  const native = nativeNetwork();
-  if (native.calls === undefined) return native.reason;
-  for (const tool of ["ip", "ethtool"]) {
-    if (spawnSync(tool, ["-V"]).error !== undefined) return `'${tool}' is not installed`;
-  }
   // The first words of any use: a system without the right or the kernel's part says so here.
   const name = `vdcw-${process.pid}-probe`;
-  const { status, stderr } = spawnSync("ip", ["netns", "add", name], { encoding: "utf8" });
-  if (status !== 0) return `network namespaces can't be made: ${stderr.trim()}`;
-  execFileSync("ip", ["netns", "del", name]);
-  return undefined;
+  const { status, stderr, error } = spawnSync("ip", ["netns", "add", name], { encoding: "utf8" });
+  const missing = [
+    ...(error === undefined ? [] : ["'ip' is not installed"]),
+    ...(spawnSync("ethtool", ["--version"]).error === undefined ? [] : ["'ethtool' is not installed"]),
+    ...[nativeNetwork().reason ?? []].flat(),
+  ].join("; ");
+  if (status === 0) execFileSync("ip", ["netns", "del", name]);
+  if (missing !== "" && process.env.CI) throw new Error(`${missing}; it must be where CI is set`);
+  if (missing !== "") return missing;
+  return status === 0 ? undefined : `network namespaces can't be made: ${stderr.trim()}`;
 }
 
 let count = 0;

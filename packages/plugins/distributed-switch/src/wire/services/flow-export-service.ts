@@ -3,9 +3,9 @@ import type { FlowRecord } from "../ipfix/flow-record.ts";
 import type { WireClock } from "../wire-clock.ts";
 import type { DatagramSender } from "./datagram-sender.ts";
 
-/** The flow table of a switch, which tells flows to {@link FlowExportService.take}. */
+/** A flow table that tells flows only when it is asked. The data plane's own tells them by itself. */
 export interface FlowSource {
-  /** Tells the flows that have ended or are due; `now` is on the data plane's clock. */
+  /** Tells the flows that have ended or are due; `now` is on the service's clock. */
   expire(now: number): void;
   /** Tells all flows. */
   drain(): void;
@@ -22,15 +22,15 @@ export interface FlowExportSetting {
 
 export interface FlowExportServiceOptions {
   readonly setting: FlowExportSetting;
-  readonly source: FlowSource;
+  /** Undefined: whoever has flows gives them to {@link FlowExportService.take}. */
+  readonly source?: FlowSource | undefined;
   readonly sender: DatagramSender;
-  /** The data plane's clock, which flows are timed by. */
   readonly clock: WireClock;
   /** Milliseconds since 1970. */
   readonly unixNow: () => number;
   /** The largest IP packet to the collector. Defaults to `1500`. */
   readonly pathMtu?: number | undefined;
-  /** How often the flow table is asked. Defaults to `1_000`. */
+  /** How often what waits is sent, and a source asked. Defaults to `1_000`. */
   readonly intervalMs?: number | undefined;
   /** How often templates are sent again. Defaults to `60_000`. */
   readonly refreshMs?: number | undefined;
@@ -79,28 +79,23 @@ export class FlowExportService {
     this.#plan();
   }
 
-  /** Tells what is in the flow table, and ends. The sender is its owner's to close. */
+  /** Sends what waits and what a source has, and ends. The sender is its owner's to close. */
   stop(): void {
     if (!this.#running) return;
     this.#cancel?.();
     this.#cancel = undefined;
-    this.#options.source.drain();
+    this.#options.source?.drain();
     this.#flush();
     this.#running = false;
   }
 
-  /** Takes flows that ended: the flow table's `onRecords`. Their times are on the data plane's clock. */
+  /** Takes flows that ended: the data plane's `onFlows`. Their times are in milliseconds since 1970. */
   take(records: readonly FlowRecord[]): void {
     if (!this.#running) {
       this.#lostFlows += records.length;
       return;
     }
-    const { clock, unixNow } = this.#options;
-    // The two clocks drift apart; at each batch they are compared anew.
-    const offset = unixNow() - clock.now();
-    for (const record of records) {
-      this.#waiting.push({ ...record, startMs: record.startMs + offset, endMs: record.endMs + offset });
-    }
+    for (const record of records) this.#waiting.push(record);
     if (this.#waiting.length >= BATCH) this.#flush();
   }
 
@@ -123,7 +118,7 @@ export class FlowExportService {
   #plan(): void {
     const { clock, source, intervalMs = 1000 } = this.#options;
     this.#cancel = clock.schedule(intervalMs, () => {
-      source.expire(clock.now());
+      source?.expire(clock.now());
       this.#flush();
       this.#plan();
     });
