@@ -15,6 +15,7 @@ const quiet = "--disable-warning=ExperimentalWarning";
 /** What is started as a process and not imported: the consumer's datacenter starts each of them, and a test below the command. */
 const processes = new Set([
   "@vdc-os/cli/main",
+  "@vdc-os/create-plugin/main",
   "@vdc-os/core/remote/child",
   "@vdc-os/host/runtime",
   "@vdc-os/plugin-distributed-switch/dataplane",
@@ -163,4 +164,31 @@ describe.each(["this", "the oldest"])("on %s Node.js", (which) => {
     await rm(join(stranger.directory, "vdc.config.mjs"));
     await rm(join(stranger.directory, ".vdc"), { recursive: true });
   });
+
+  it.for(["storage", "network"])(
+    "a new plugin for %s compiles, and is certified",
+    { timeout },
+    async (point, { skip }) => {
+      const bin = (name: string): string => join(stranger.directory, "node_modules/.bin", name);
+      const folder = join("made", which.replace(" ", "-"), point);
+      const made = await stranger.run(node(skip), [
+        bin("create-plugin"),
+        folder,
+        "--point",
+        point,
+        "--name",
+        `my-${point}`,
+      ]);
+      expect(made).toMatchObject({
+        code: 0,
+        stderr: "",
+        stdout: expect.stringContaining(`my-${point} is in '${folder}'`),
+      });
+      const tsc = join(root, "node_modules/typescript/bin/tsc");
+      const built = await stranger.run(process.execPath, [tsc, "-p", join(folder, "tsconfig.build.json")]);
+      expect(built).toEqual({ code: 0, stdout: "", stderr: "" });
+      const certified = await stranger.run(node(skip), [bin("vdc-ready"), folder, "--quiet"]);
+      expect(certified).toEqual({ code: 0, stdout: `my-${point} 0.0.0: success\n`, stderr: "" });
+    },
+  );
 });
