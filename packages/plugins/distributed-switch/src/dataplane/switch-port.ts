@@ -94,44 +94,45 @@ export interface SwitchPortStatistics {
 
 /** A port's state inside `SwitchEngine`, which alone changes it; `linkUp` is set by whoever owns the socket. */
 export class SwitchPort extends Place {
-  readonly sink: FrameSink;
+  // What every frame asks for comes first, so that it lies together in memory.
   readonly in: TrafficCounters<InDropReason> = new TrafficCounters();
   readonly out: TrafficCounters<OutDropReason> = new TrafficCounters();
-  readonly held: HoldQueue;
-  linkUp = false;
-  gate: Gate = "open";
-  forwarded = 0;
-  learningRefused = 0;
+  readonly sink: FrameSink;
   /** The number of the last frame sent to this port, so that no frame is sent twice. */
   lastFrame = 0;
+  linkUp = false;
+  gate: Gate = "open";
+  blocked = false;
+  /** Whether copies of a mirror session leave here; the port then takes part in nothing else. */
+  mirrorTarget = false;
   /** Whether the sink was given something since it was last flushed. */
   dirty = false;
-  settings: PortSettings;
-  membership!: VlanMembership;
-  blocked!: boolean;
-  promiscuous!: boolean;
-  forgedTransmits!: boolean;
-  macChanges!: boolean;
-  learns!: boolean;
-  learningLimit!: number;
-  dropsStrangers!: boolean;
-  floods!: boolean;
+  forwarded = 0;
   /** The longest frame without its tag that the port takes and gets. */
-  longest!: number;
-  assignedMac!: MacAddress;
-  readonly #isUplink: boolean;
-  #assignedHigh = 0;
-  #assignedLow = 0;
-  #effectiveHigh = 0;
-  #effectiveLow = 0;
-  #effectiveMac: MacAddress = 0;
+  longest = 0;
+  membership!: VlanMembership;
   /** What is done with frames besides switching them; undefined where nothing is, so that it costs nothing. */
   policyIn: IngressPolicy | undefined = undefined;
   policyOut: EgressPolicy | undefined = undefined;
   /** Who looks at what passes; undefined where nobody does. */
   taps: CaptureTap[] | undefined = undefined;
-  /** Whether copies of a mirror session leave here; the port then takes part in nothing else. */
-  mirrorTarget = false;
+  #assignedHigh = 0;
+  #assignedLow = 0;
+  #effectiveHigh = 0;
+  #effectiveLow = 0;
+  forgedTransmits = false;
+  learns = false;
+  macChanges = false;
+  promiscuous = false;
+  floods = false;
+  dropsStrangers = false;
+  learningLimit = 0;
+  learningRefused = 0;
+  assignedMac: MacAddress = -1;
+  #effectiveMac: MacAddress = 0;
+  settings: PortSettings;
+  readonly held: HoldQueue;
+  readonly #isUplink: boolean;
 
   constructor(key: string, settings: PortSettings, sink: FrameSink, options: SwitchPortOptions = {}) {
     super("port", key);

@@ -52,13 +52,17 @@ export interface TrafficStatistics<Reason extends string> {
   readonly drops: Readonly<Partial<Record<Reason, number>>>;
 }
 
+const OCTET_BLOCK = 2 ** 30;
+
 /**
  * Counts one direction of a port or a peer. Octets are those of Ethernet frames without preamble and check sequence, tags included,
  * length prefixes and tunnel headers not.
  */
 export class TrafficCounters<Reason extends string> {
   #frames = 0;
+  /** In two parts: an integer of less than 32 bits is changed in place, and a larger number is a thing of its own in memory. */
   #octets = 0;
+  #octetBlocks = 0;
   #broadcast = 0;
   #multicast = 0;
   #dropped = 0;
@@ -68,6 +72,9 @@ export class TrafficCounters<Reason extends string> {
   frame(octets: number): void {
     this.#frames += 1;
     this.#octets += octets;
+    if (this.#octets < OCTET_BLOCK) return;
+    this.#octets -= OCTET_BLOCK;
+    this.#octetBlocks += 1;
   }
 
   cast(destination: MacAddress): void {
@@ -90,7 +97,9 @@ export class TrafficCounters<Reason extends string> {
   /** Adds what was counted elsewhere. */
   add({ frames, octets, broadcast, multicast, drops }: TrafficStatistics<Reason>): void {
     this.#frames += frames;
-    this.#octets += octets;
+    const total = this.#octets + octets;
+    this.#octets = total % OCTET_BLOCK;
+    this.#octetBlocks += Math.floor(total / OCTET_BLOCK);
     this.#broadcast += broadcast;
     this.#multicast += multicast;
     for (const [reason, count] of Object.entries(drops)) this.drop(reason as Reason, Number(count));
@@ -107,7 +116,7 @@ export class TrafficCounters<Reason extends string> {
   statistics(): TrafficStatistics<Reason> {
     return {
       frames: this.#frames,
-      octets: this.#octets,
+      octets: this.#octetBlocks * OCTET_BLOCK + this.#octets,
       broadcast: this.#broadcast,
       multicast: this.#multicast,
       dropped: this.#dropped,
