@@ -26,8 +26,8 @@ interface Served {
 const intervalMs = 500;
 /** How long one host may take to answer, in milliseconds. */
 const timeoutMs = 10_000;
-/** How long until a change of key that can't be finished is tried again, in milliseconds. */
-const resumeMs = 30_000;
+/** How long until a change of key that can't be finished is tried again, in milliseconds: each time twice as long, up to the second. */
+const [firstResumeMs, lastResumeMs] = [500, 60_000];
 
 /**
  * Brings keys to storage processes that serve encrypted volumes. A process gets them with each attachment and has them in memory alone; one that was killed
@@ -37,8 +37,8 @@ const resumeMs = 30_000;
 export class KeyDelivery {
   readonly #options: KeyDeliveryOptions;
   readonly #stopped = new AbortController();
-  /** When a change of key that could not be finished is tried again. */
-  readonly #resumeAt = new Map<VolumeEntry, number>();
+  /** When a change of key that could not be finished is tried again, and how long that was waited for. */
+  readonly #resuming = new Map<VolumeEntry, { readonly at: number; readonly waitMs: number }>();
   #running = false;
 
   constructor(options: KeyDeliveryOptions) {
@@ -94,14 +94,16 @@ export class KeyDelivery {
   async #resume(): Promise<void> {
     const { clock, logger, resume } = this.#options;
     for (const entry of this.#unfinished()) {
-      if (clock.monotonic() < (this.#resumeAt.get(entry) ?? Number.NEGATIVE_INFINITY)) continue;
+      const { at, waitMs } = this.#resuming.get(entry) ?? { at: Number.NEGATIVE_INFINITY, waitMs: firstResumeMs / 2 };
+      if (clock.monotonic() < at) continue;
       if (entry.changeIn("content") !== undefined) continue;
       try {
         await resume(entry, createOperationContext({ signal: this.#stopped.signal }));
-        this.#resumeAt.delete(entry);
+        this.#resuming.delete(entry);
       } catch (error) {
         if (this.#stopped.signal.aborted) return;
-        this.#resumeAt.set(entry, clock.monotonic() + resumeMs);
+        const nextMs = Math.min(lastResumeMs, waitMs * 2);
+        this.#resuming.set(entry, { at: clock.monotonic() + nextMs, waitMs: nextMs });
         logger.warn("a change of a volume's key waits", { volumeId: entry.volumeId, error: String(error) });
       }
     }

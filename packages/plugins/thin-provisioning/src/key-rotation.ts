@@ -41,7 +41,13 @@ export class KeyRotation {
       if (begun !== undefined && !isSameKey(begun, nextKey)) await this.#finish(entry, context);
       const { key } = this.#encryptionOf(entry);
       await catalog.update(entry, (record) => ({ ...record, encryption: { key, nextKey } }));
-      await this.#finish(entry, context);
+      try {
+        await this.#finish(entry, context);
+      } catch (error) {
+        // It goes on by itself.
+        this.#options.delivery.watch();
+        throw error;
+      }
     });
   }
 

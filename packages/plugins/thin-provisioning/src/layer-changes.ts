@@ -100,7 +100,9 @@ export class LayerChanges {
     const { snapshotId, clusterBytes } = next;
     if (writer !== undefined) {
       const hold = holdId === undefined ? {} : { holdId };
-      await processes.request(writer.host, "snapshot", { ...writer.owner, snapshotId, clusterBytes, ...hold }, context);
+      const keys = (await this.#options.keys.keysOf(entry, context)).wire();
+      const params = { ...writer.owner, snapshotId, clusterBytes, ...hold, ...(keys && { keys }) };
+      await processes.request(writer.host, "snapshot", params, context);
       return;
     }
     const files = new LayerFiles(catalog.layout.volume(entry.volumeId));

@@ -20,7 +20,6 @@ export class SnapshotReading {
   ): Promise<SnapshotAttachment> {
     const { catalog, processes, accessibleHosts } = this.#pool;
     assertHostAccessible(entry.record, accessibleHosts, host);
-    const keys = (await this.#pool.keys.keysOf(entry, context)).wire();
     const socket = await processes.ensure(host, context);
     let isNew = false;
     await catalog.update(entry, (record) => {
@@ -36,9 +35,17 @@ export class SnapshotReading {
       }));
     });
     try {
-      const params = { volumeId: entry.volumeId, snapshotId, ...(keys && { keys }) };
-      await processes.request(host, "attachSnapshot", params, context);
-      if (keys !== undefined) this.#pool.delivery.watch();
+      const ask = async (): Promise<void> => {
+        const keys = (await this.#pool.keys.keysOf(entry, context)).wire();
+        const params = { volumeId: entry.volumeId, snapshotId, ...(keys && { keys }) };
+        await processes.request(host, "attachSnapshot", params, context);
+        if (keys !== undefined) this.#pool.delivery.watch();
+      };
+      await ask().catch((error) => {
+        // A change of keys may have been completed since the record was read.
+        if (isVdcError(error) && error.reason === "VDC_WRONG_KEY") return ask();
+        throw error;
+      });
     } catch (error) {
       if (isNew && isVdcError(error) && !error.retryable) await this.#forget(entry, snapshotId, host);
       throw error;

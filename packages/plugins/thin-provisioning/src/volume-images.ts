@@ -29,7 +29,16 @@ export class VolumeImages {
     const { snapshotId, resolveBacking = backingFolder(this.layout.volumes), ...how } = options;
     const { volumeId } = entry;
     const path = snapshotId === undefined ? this.layout.image(volumeId) : this.layout.layer(volumeId, snapshotId);
-    const { passphrase } = await this.#keys.keysOf(entry, context);
-    return Qcow2Image.open(path, { ...how, resolveBacking, passphrase });
+    const open = async (): Promise<Qcow2Image> => {
+      const { passphrase } = await this.#keys.keysOf(entry, context);
+      return Qcow2Image.open(path, { ...how, resolveBacking, passphrase });
+    };
+    try {
+      return await open();
+    } catch (error) {
+      if ((error as { readonly code?: string }).code !== "WRONG_PASSPHRASE") throw error;
+      // A change of keys may have been completed since the record was read.
+      return open();
+    }
   }
 }

@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isVdcError, VdcError } from "@vdc-os/core";
+import { createTestRandom } from "@vdc-os/core/testing";
 import type { Attachment } from "@vdc-os/core/storage/v1";
 import type { NbdClient } from "@vdc-os/nbd";
 import { backingFolder, Qcow2Image } from "@vdc-os/qcow2";
@@ -356,6 +357,71 @@ describe("an encrypted volume", () => {
     test.secrets.values.delete("key-1");
     await connected(test, volumeId, async (client) => expect((await read(client, 0)).equals(sector)).toBe(true));
     expect(await failure(attach(test, clones[1] ?? ""))).toEqual(["PERMISSION_DENIED", "VDC_KEY_UNAVAILABLE"]);
+  });
+
+  it("has one key in the end, whenever its storage process is killed while that is changed", async () => {
+    await using test = await createPool("process");
+    const [host] = test.hosts;
+    const random = createTestRandom(11);
+    const volumeId = await make(test);
+    const attachment = await attach(test, volumeId);
+    const first = await connectTo(attachment);
+    await first.write(sector, 0);
+    await test.provider.facets.snapshots.createSnapshot({ name: "s", volumeId }, context());
+    await first.close();
+    for (let round = 0; round < (process.env.VDC_DEEP ? 40 : 4); round++) {
+      const keyRef = round % 2 === 0 ? "key-2" : "key-1";
+      const client = await reconnect(attachment);
+      await client.write(Buffer.alloc(4096, round + 1), 4096);
+      const rotating = rotate(test, volumeId, keyRef).then(
+        () => true,
+        (error: unknown) => {
+          if (!isVdcError(error)) throw error;
+          return false;
+        },
+      );
+      await new Promise((resolve) => setTimeout(resolve, random.next() * 120));
+      await host.kill();
+      await client.close().catch(() => {});
+      const isDone = await rotating;
+      await host.restart();
+      const again = await reconnect(attachment);
+      expect((await read(again, 0)).equals(sector)).toBe(true);
+      expect((await read(again, 4096)).equals(Buffer.alloc(4096, round + 1))).toBe(true);
+      await again.close();
+      // What was cut short is finished by itself.
+      const isLeft = (): boolean => test.pool.catalog.get(volumeId).record.encryption?.nextKey !== undefined;
+      for (const giveUp = Date.now() + 20_000; isLeft(); ) {
+        if (Date.now() > giveUp) throw new Error("the change of the key is not finished");
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      const status = await encryptionOf(test).encryptionStatus({ volumeId }, context());
+      if (isDone) expect(status.keyRef).toBe(keyRef);
+      const [now, other] = status.keyRef === "key-2" ? (["key-2", "key-1"] as const) : (["key-1", "key-2"] as const);
+      for (const image of imagesOf(test)) {
+        expect([await opens(image, keys[now]), await opens(image, keys[other])]).toEqual([true, false]);
+      }
+    }
+    await detach(test, attachment);
+  });
+
+  it("is given its key when its host can be reached again, without anybody asking anew", async () => {
+    await using test = await createPool("process");
+    const [host] = test.hosts;
+    const volumeId = await make(test);
+    const attachment = await attach(test, volumeId);
+    host.unreachable = true;
+    expect(await failure(rotate(test, volumeId, "key-2"))).toEqual(["UNAVAILABLE", "VDC_UNAVAILABLE"]);
+    expect((await encryptionOf(test).encryptionStatus({ volumeId }, context())).keyRef).toBe("key-1");
+    await test.reopen();
+    host.unreachable = false;
+    while (test.pool.catalog.get(volumeId).record.encryption?.nextKey !== undefined) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    expect((await encryptionOf(test).encryptionStatus({ volumeId }, context())).keyRef).toBe("key-2");
+    const [image = ""] = imagesOf(test);
+    expect([await opens(image, keys["key-1"]), await opens(image, keys["key-2"])]).toEqual([false, true]);
+    await detach(test, attachment);
   });
 
   it("is merged, reverted, reclaimed, grown, tracked and copied up as any other", async () => {

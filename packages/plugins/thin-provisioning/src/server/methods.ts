@@ -1,7 +1,7 @@
 import type { Json } from "@vdc-os/core";
 import type { DataPlaneMethod } from "@vdc-os/core/remote";
 import { z } from "zod";
-import { keysOnTheWire } from "../volume-keys.ts";
+import { keysOnTheWire, VolumeKeys } from "../volume-keys.ts";
 import type { StorageServer } from "./storage-server.ts";
 
 const volumeId = z.string();
@@ -13,7 +13,7 @@ const snapshot = z.object({ volumeId, snapshotId: z.string() });
 const showing = snapshot.extend({ keys });
 const unlocking = z.object({ volumeId, snapshotId: z.string().optional(), keys: keysOnTheWire });
 const layer = owner.extend({ snapshotId: z.string() });
-const taking = layer.extend({ clusterBytes: z.int(), holdId: z.string().optional() });
+const taking = layer.extend({ clusterBytes: z.int(), holdId: z.string().optional(), keys });
 const holding = owner.extend({ holdId: z.string(), timeoutMs: z.int().positive().max(60_000) });
 const releasing = owner.extend({ holdId: z.string() });
 const growing = owner.extend({ capacityBytes: z.int().positive() });
@@ -34,7 +34,7 @@ export function storageMethods(server: StorageServer): Readonly<Record<string, D
       const { keys, ...input } = attaching.parse(params);
       return server.withOwner(input, async (served): Promise<Json> => {
         if (keys !== undefined) served.keys.replace(keys);
-        await served.rotateKey();
+        await served.rotateKey(VolumeKeys.of(keys));
         return null;
       });
     },
@@ -53,9 +53,9 @@ export function storageMethods(server: StorageServer): Readonly<Record<string, D
     },
 
     snapshot: (params) => {
-      const { snapshotId, clusterBytes, holdId, ...input } = taking.parse(params);
+      const { snapshotId, clusterBytes, holdId, keys, ...input } = taking.parse(params);
       return server.withOwner(input, async (served): Promise<Json> => {
-        await served.snapshot(snapshotId, clusterBytes, holdId);
+        await served.snapshot({ snapshotId, clusterBytes, holdId, keys: VolumeKeys.of(keys) });
         return null;
       });
     },

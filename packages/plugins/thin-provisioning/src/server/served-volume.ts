@@ -25,6 +25,15 @@ export interface ServedVolumeOptions {
   readonly outOfSpace: "pause" | "fail";
 }
 
+/** A layer that is to be made of what a volume holds. */
+export interface NewLayer {
+  readonly snapshotId: string;
+  readonly clusterBytes: number;
+  readonly holdId: string | undefined;
+  /** Of the volume as its record is now. */
+  readonly keys: VolumeKeys;
+}
+
 /** Caches are per image of a chain, and a host serves many. */
 const cacheBytes = 4 * 1024 * 1024;
 
@@ -112,13 +121,12 @@ export class ServedVolume {
     this.backend.gate.release(holdId);
   }
 
-  /** Makes what the volume holds now a layer. With a hold: what it held since that. */
-  async snapshot(snapshotId: string, clusterBytes: number, holdId: string | undefined): Promise<void> {
+  /** Makes what the volume holds now a layer, and goes on in a new image that is encrypted with these keys. With a hold: what it held since that. */
+  async snapshot({ snapshotId, clusterBytes, holdId, keys }: NewLayer): Promise<void> {
     if (this.#files.isDone(snapshotId)) return;
     await this.#stopJob();
     const { gate } = this.backend;
-    const { keys, record } = this.#options;
-    const encryption = () => keys.encryptionOf(record);
+    const encryption = () => keys.encryptionOf(this.#options.record);
     await this.#files.prepare({ snapshotId, capacityBytes: this.image.sizeBytes, clusterBytes, encryption });
     gate.claim("snapshot", "writes");
     try {
@@ -193,10 +201,10 @@ export class ServedVolume {
     return this.#needsKey;
   }
 
-  /** Changes the image from the volume's older keys to its newest, while it is written. */
-  async rotateKey(): Promise<void> {
+  /** Changes the image from the volume's older keys to its newest, while it is written. Not with the keys that it has: those may be replaced meanwhile. */
+  async rotateKey(keys: VolumeKeys): Promise<void> {
     await this.#stopJob();
-    for (const change of this.keys.changesOf(this.volumeId)) await this.image.keys.change(change);
+    for (const change of keys.changesOf(this.volumeId)) await this.image.keys.change(change);
   }
 
   async resize(capacityBytes: number): Promise<void> {
