@@ -9,7 +9,7 @@ export interface DatagramTarget {
 
 /** Sends datagrams, and never waits. */
 export interface DatagramSender {
-  /** False when too much waits, or nothing can be sent to such an address; the datagram is then lost. It is copied when it must wait. */
+  /** False when too much waits, or nothing can be sent to such an address; the datagram is then lost. The parts are the caller's again at once. */
   send(parts: readonly Uint8Array[], target: DatagramTarget): boolean;
   /** Datagrams that the system refused after they were taken, such as for want of a route. */
   readonly failed: number;
@@ -49,7 +49,6 @@ export class UdpSender implements DatagramSender {
     const socket = this.#socket(family);
     const length = parts.reduce((sum, part) => sum + part.length, 0);
     if (socket.getSendQueueSize() + length > this.#queueBytes) return false;
-    // The parts belong to the caller, who uses them again.
     socket.send(Buffer.concat(parts), port, address, (error) => {
       if (error === null) return;
       this.#failed += 1;
