@@ -19,6 +19,8 @@ export class FakeServer implements AsyncDisposable {
   readonly remote: string;
   readonly requests: FakeRequest[] = [];
   handler: FakeHandler = () => ({});
+  /** What it says its schema is. */
+  schema: object = { name: RandomDatabase.name, version: RandomDatabase.version, tables: RandomDatabase.tables };
   /** How many connections were accepted. */
   connections = 0;
   readonly #folder: string;
@@ -91,8 +93,7 @@ export class FakeServer implements AsyncDisposable {
   }
 
   #answer(request: FakeRequest): unknown {
-    const { name, version, tables } = RandomDatabase;
-    if (request.method === "get_schema") return { name, version, tables };
+    if (request.method === "get_schema") return this.schema;
     if (request.method === "set_db_change_aware") return {};
     if (request.method === "monitor" && request.params[0] === "_Server") throw { error: "unknown database" };
     return this.handler(request);

@@ -64,6 +64,18 @@ class Writer {
   }
 }
 
+/** What one of the monitors sees, in turn. */
+const CONDITIONS = [
+  {
+    where: [
+      ["number", "<", 50],
+      ["labels", "includes", { a: "1" }],
+    ],
+    matches: (number: number, labels: readonly string[]) => number < 50 || labels.includes('["a","1"]'),
+  },
+  { where: [["number", ">=", 50]], matches: (number: number) => number >= 50 },
+] as const;
+
 type FollowedRows = { readonly Thing: RandomTables["Thing"]["row"]; readonly Counter: RandomTables["Counter"]["row"] };
 
 async function follow(remotes: string, monitorMethod: MonitorMethod) {
@@ -79,10 +91,7 @@ async function follow(remotes: string, monitorMethod: MonitorMethod) {
     await client.monitor({
       Thing: {
         columns: ["name", "number", "labels"],
-        where: [
-          ["number", "<", 50],
-          ["labels", "includes", { a: "1" }],
-        ],
+        where: CONDITIONS[0].where,
       },
     }),
     ["Thing"],
@@ -92,7 +101,12 @@ async function follow(remotes: string, monitorMethod: MonitorMethod) {
 }
 
 /** Compares what a client's monitors show with what the server has, asked by a connection that has nothing of the client. */
-async function compare(server: OvsdbServer, followed: Awaited<ReturnType<typeof follow>>, count: number) {
+async function compare(
+  server: OvsdbServer,
+  followed: Awaited<ReturnType<typeof follow>>,
+  count: number,
+  matches: (typeof CONDITIONS)[number]["matches"],
+) {
   const { whole, part, counter } = followed;
   for (const { monitor } of [whole, counter]) {
     await monitor.waitFor(({ Counter }) => Counter.only()?.count === count, {
@@ -111,7 +125,7 @@ async function compare(server: OvsdbServer, followed: Awaited<ReturnType<typeof 
     rows.toSorted((a, b) => (a._uuid![0]! < b._uuid![0]! ? -1 : 1));
   const theirs = order(result.rows.map(plainWireRow));
   expect(order(whole.monitor.tables.Thing.rows().map(plainRow))).toEqual(theirs);
-  const matching = theirs.filter(({ number, labels }) => Number(number![0]) < 50 || labels!.includes('["a","1"]'));
+  const matching = theirs.filter(({ number, labels }) => matches(Number(number![0]), labels!));
   expect(order(part.monitor.tables.Thing.rows().map(plainRow))).toEqual(
     matching.map(({ _uuid, name, number, labels }) => ({ _uuid, name, number, labels })),
   );
@@ -140,7 +154,12 @@ async function disturbAndCompare(subject: Subject, seed: number): Promise<void> 
       const writer = new Writer(main!.client, main!.whole, random);
       await main!.whole.monitor.waitFor(({ Counter }) => (Counter.only()?.count ?? 0) > acknowledged + unknown);
       await delay(random() * 40);
-      await subject.disturb(random);
+      const condition = CONDITIONS[(kill + 1) % CONDITIONS.length]!;
+      const disturbed = subject.disturb(random);
+      await delay(random() * 20);
+      const changed = followed.map(({ part }) => part.monitor.setConditions({ Thing: condition.where }));
+      await disturbed;
+      await Promise.all(changed);
       await main!.client.connected();
       await delay(random() * 40);
       await writer.stop();
@@ -153,7 +172,7 @@ async function disturbAndCompare(subject: Subject, seed: number): Promise<void> 
       expect(count).toBeGreaterThanOrEqual(acknowledged);
       expect(count).toBeLessThanOrEqual(acknowledged + unknown);
       const server = await subject.server();
-      for (const each of followed) await compare(server, each, count);
+      for (const each of followed) await compare(server, each, count, condition.matches);
     }
     const changes = followed.reduce((sum, { whole }) => sum + whole.changes, 0);
     console.log(

@@ -44,7 +44,7 @@ export class Deadline {
     if (this.signal?.aborted) aborted();
     this.signal?.addEventListener("abort", aborted);
     const timer = setTimeout(
-      () => reject(new OvsdbError("OVSDB_TIMEOUT", `Waited ${this.#timeoutMs} ms in vain for ${what}.`)),
+      () => reject(new OvsdbError("OVSDB_TIMEOUT", `Waited ${Math.round(this.#timeoutMs)} ms in vain for ${what}.`)),
       this.remainingMs,
     );
     let stop: (() => void) | undefined;

@@ -47,8 +47,12 @@ export class MonitorCore implements AsyncDisposable {
   #current = false;
   #cancelled: OvsdbError | undefined;
   #lastTransaction: string = NO_TRANSACTION;
-  /** Changes of conditions that the server hasn't confirmed. What it told since may be by either: nothing can be resumed from there. */
-  #unconfirmed = 0;
+  /**
+   * How often the conditions were changed, and which of these changes the content is by for certain. While they differ, nothing can be resumed: what the
+   * server told may be by either.
+   */
+  #revision = 0;
+  #contentRevision = 0;
 
   constructor(options: MonitorCoreOptions) {
     this.id = options.id;
@@ -75,13 +79,17 @@ export class MonitorCore implements AsyncDisposable {
     this.#session = session;
     for (const method of METHODS.slice(METHODS.indexOf(this.#options.method))) {
       this.#useMethod(method);
+      const revision = this.#revision;
       const params: unknown[] = [this.#options.database, this.id, this.#requestParams(session)];
-      if (this.#unconfirmed > 0) this.#lastTransaction = NO_TRANSACTION;
+      if (revision !== this.#contentRevision) this.#lastTransaction = NO_TRANSACTION;
       if (method === "monitor_cond_since") params.push(this.#lastTransaction);
       try {
         await session.call(method, params, {
           timeoutMs: this.#options.timeoutMs,
-          onResult: (result) => this.#receiveContent(result),
+          onResult: (result) => {
+            this.#contentRevision = revision;
+            this.#receiveContent(result);
+          },
         });
         return;
       } catch (error) {
@@ -154,20 +162,25 @@ export class MonitorCore implements AsyncDisposable {
     });
     const before = encoded.map(([name]) => [name, this.#requests.get(name)!] as const);
     for (const [name, request] of encoded) this.#requests.set(name, request);
-    const session = this.#current ? this.#session : undefined;
-    if (session !== undefined) {
-      try {
-        await this.#changeConditions(session, encoded, deadline);
-        return;
-      } catch (error) {
-        if (!(error instanceof OvsdbError)) throw error;
-        if (error.code === "OVSDB_REQUEST_FAILED")
-          for (const [name, request] of before) this.#requests.set(name, request);
-        if (error.code !== "OVSDB_CLOSED") throw error;
+    this.#revision += 1;
+    const revision = this.#revision;
+    for (;;) {
+      const session = this.#current ? this.#session : undefined;
+      if (session !== undefined) {
+        try {
+          await this.#changeConditions(session, encoded, revision, deadline);
+          return;
+        } catch (error) {
+          if (!(error instanceof OvsdbError)) throw error;
+          if (error.code === "OVSDB_REQUEST_FAILED")
+            for (const [name, request] of before) this.#requests.set(name, request);
+          if (error.code !== "OVSDB_CLOSED") throw error;
+        }
       }
+      // The next session is asked with the new conditions, unless it was asked already when they came.
+      await this.waitFor(() => true, deadline.rest);
+      if (this.#contentRevision >= revision) return;
     }
-    // The next session is asked with the new conditions.
-    await this.waitFor(() => true, deadline.rest);
   }
 
   async cancel(): Promise<void> {
@@ -186,6 +199,7 @@ export class MonitorCore implements AsyncDisposable {
   async #changeConditions(
     session: OvsdbSession,
     changed: readonly (readonly [string, TableRequest])[],
+    revision: number,
     deadline: Deadline,
   ): Promise<void> {
     const call = { timeoutMs: deadline.remainingMs, signal: deadline.signal };
@@ -199,13 +213,10 @@ export class MonitorCore implements AsyncDisposable {
         .filter(([name]) => session.server.hasTable(name))
         .map(([name, { where }]) => [name, [{ where: wireCondition(where) }]]),
     );
-    this.#unconfirmed += 1;
-    // Confirmed in the order of the wire, before anything behind the answer is looked at. Of a refused or lost change nothing is known: what is resumed
-    // next begins with the whole content.
     await session.call("monitor_cond_change", [this.id, this.id, request], {
       ...call,
       onResult: () => {
-        this.#unconfirmed -= 1;
+        this.#contentRevision = revision;
       },
     });
   }
@@ -225,7 +236,6 @@ export class MonitorCore implements AsyncDisposable {
         const format = this.#method === "monitor" ? "updates" : "updates2";
         this.#becomeCurrent(this.#cache.replace(result, format));
       }
-      this.#unconfirmed = 0;
     });
   }
 

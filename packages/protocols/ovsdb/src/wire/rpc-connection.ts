@@ -103,7 +103,7 @@ export class RpcConnection {
     }
     const onAbort = (): void => give("OVSDB_ABORTED", `'${method}' was aborted.`, signal?.reason);
     const timer = setTimeout(
-      () => give("OVSDB_TIMEOUT", `No answer to '${method}' within ${options.timeoutMs} ms.`),
+      () => give("OVSDB_TIMEOUT", `No answer to '${method}' within ${Math.round(options.timeoutMs)} ms.`),
       options.timeoutMs,
     );
     signal?.addEventListener("abort", onAbort);
