@@ -1,4 +1,10 @@
-import { configurationCost, type EngineFigure, unicastBetween, unicastToLearned } from "./engine-speed.ts";
+import {
+  configurationCost,
+  type EngineFigure,
+  featureCosts,
+  unicastBetween,
+  unicastToLearned,
+} from "./engine-speed.ts";
 
 /** Prints what the engine costs per frame: `node test/engine-speed-report.ts`. */
 const options = { frames: 400_000, rounds: 7 };
@@ -12,6 +18,7 @@ const figures: EngineFigure[] = [
   unicastToLearned(10, options),
   unicastToLearned(1000, options),
   unicastToLearned(100_000, options),
+  ...featureCosts(options),
 ];
 for (const { name, nanosecondsPerFrame } of figures) {
   console.log(`${name.padEnd(40)} ${nanosecondsPerFrame.toFixed(0).padStart(6)} ns per frame`);

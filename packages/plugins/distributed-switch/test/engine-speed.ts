@@ -1,4 +1,6 @@
+import { CaptureTap } from "../src/dataplane/capture-tap.ts";
 import { LENGTH_PREFIX_BYTES, recordOf } from "../src/dataplane/ethernet-frame.ts";
+import { FlowTable } from "../src/dataplane/flow-table.ts";
 import { SwitchEngine } from "../src/dataplane/switch-engine.ts";
 import type { FrameSink, PortSettings, SwitchPort } from "../src/dataplane/switch-port.ts";
 
@@ -98,19 +100,64 @@ export function udpRecord(to: number, from: number): Buffer {
 export function unicastBetween(
   count: number,
   settings: (index: number) => Omit<PortSettings, "macAddress">,
-  options: MeasureOptions,
-  name: string = `${count} ports`,
+  options: MeasureOptions & { readonly name?: string; readonly prepare?: (load: EngineLoad) => void },
 ): EngineFigure {
   const load = new EngineLoad();
   load.add(count, settings);
+  options.prepare?.(load);
   const pairs = Array.from({ length: 1000 }, (_, index) => [index % count, (index + 1) % count] as const);
   const records = pairs.map(([from, to]) => udpRecord(0x5254_0000_0000 + to, 0x5254_0000_0000 + from));
-  return load.measure(
-    name,
-    pairs.map(([from]) => load.ports[from] as SwitchPort),
-    records,
-    options,
+  const from = pairs.map(([index]) => load.ports[index] as SwitchPort);
+  return load.measure(options.name ?? `${count} ports`, from, records, options);
+}
+
+/** What each feature costs when it is on, at every one of 10 ports. */
+export function featureCosts(options: MeasureOptions): EngineFigure[] {
+  const vlan = { kind: "access", id: 10 } as const;
+  const rules = Array.from({ length: 10 }, (_, index) => ({
+    name: `rule ${index}`,
+    direction: "in" as const,
+    match: { protocol: 17, destinationPorts: { from: 1000 + index, to: 1000 + index } },
+    action: { kind: "drop" as const },
+  }));
+  const shaping = { averageBitsPerSecond: 1e12, peakBitsPerSecond: 1e12, burstBytes: 1e9, packetsPerSecond: 1e9 };
+  const security = { forgedTransmits: true };
+  const on: readonly (readonly [string, Partial<PortSettings>, ((load: EngineLoad) => void)?])[] = [
+    ["nothing", {}],
+    ["forged transmits allowed", { security }],
+    ["a trunk", { vlan: { kind: "trunk", ranges: [{ from: 1, to: 100 }], native: 10 } }],
+    ["a private VLAN", { vlan: { kind: "pvlan", primary: 10, secondary: 11, role: "community" } }],
+    ["learning", { security, macLearning: { enabled: true } }],
+    ["10 filter rules", { filters: rules }],
+    ["shaping in and out", { shapingIn: shaping, shapingOut: shaping }],
+    ["multicast snooping", {}, ({ engine }) => (engine.snooping.enabled = true)],
+    ["a mirror of every port", {}, mirrorAll],
+    ["a capture of every port, full", {}, captureAll],
+    ["flow accounting of every frame", {}, ({ engine }) => accountAll(engine, 1)],
+    ["flow accounting of 1 in 100", {}, ({ engine }) => accountAll(engine, 100)],
+  ];
+  return on.map(([name, settings, prepare]) =>
+    unicastBetween(10, () => ({ vlan, ...settings }), {
+      ...options,
+      name,
+      ...(prepare === undefined ? {} : { prepare }),
+    }),
   );
+}
+
+function mirrorAll({ engine, ports }: EngineLoad): void {
+  const [target, ...sources] = ports.map(({ key }) => key);
+  const destination = { kind: "port", portKey: target ?? "" } as const;
+  engine.directory.setMirrors([{ name: "m", sourcePorts: sources, direction: "both", destination }]);
+}
+
+function captureAll({ ports }: EngineLoad): void {
+  for (const port of ports) port.taps = [new CaptureTap({ snapLength: 96 }, () => performance.now())];
+}
+
+function accountAll({ directory }: SwitchEngine, samplingRate: number): void {
+  const onRecords = (): void => undefined;
+  directory.setFlows(new FlowTable({ samplingRate, idleTimeoutMs: 1e6, activeTimeoutMs: 1e6, onRecords }));
 }
 
 /** Unicast to `count` addresses that were learned behind one port, each from the other. */
