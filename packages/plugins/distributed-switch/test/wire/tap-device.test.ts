@@ -96,7 +96,7 @@ describe.runIf(hasNamespaces())("a tap of the kernel", () => {
     using bench = new Bench();
     bench.namespace.ip(`link set ${bench.tap.name} down`);
     expect(bench.send(Buffer.alloc(60))).toBe("linkDown");
-    expect(bench.tap.statistics()).toMatchObject({ framesOut: 0, refused: 1 });
+    expect(bench.tap.statistics()).toMatchObject({ framesOut: 0, refused: 1, tooLong: 0 });
   });
 
   it("ends when its interface is removed, and when it is closed", async () => {
@@ -120,10 +120,16 @@ describe.runIf(hasNamespaces())("a tap of the kernel", () => {
     second.namespace.ip(`link set ${second.tap.name} down`);
     second.namespace.ip(`link set ${second.tap.name} netns ${bench.namespace.name}`);
     for (const tap of [bench.tap, second.tap]) {
-      bench.namespace.ip(`link set ${tap.name} master br0`);
+      bench.namespace.ip(`link set ${tap.name} master br0 mtu 20000`);
       bench.namespace.ip(`link set ${tap.name} up`);
     }
     bench.namespace.ip("link set br0 up");
+    // Longer than any frame that a switch carries: dropped, not cut.
+    const giant = Buffer.alloc(12_000);
+    giant.writeUIntBE(0xffff_ffff_ffff, 0, 6);
+    giant.writeUIntBE(OURS, 6, 6);
+    giant.writeUInt16BE(ETHERTYPE_ARP + 0x8000, 12);
+    expect(bench.send(giant)).toBeUndefined();
     const COUNT = 300;
     for (let index = 0; index < COUNT; index += 1) {
       const frame = Buffer.alloc(60 + index, index & 0xff);
@@ -140,5 +146,6 @@ describe.runIf(hasNamespaces())("a tap of the kernel", () => {
       Array.from({ length: COUNT }, (_, index) => [index, 60 + index]),
     );
     expect(second.batches).toBeLessThan(COUNT);
+    expect(second.tap.statistics().tooLong).toBe(1);
   });
 });

@@ -28,13 +28,17 @@ export interface TapStatistics {
   readonly framesOut: number;
   /** Frames that the kernel refused: the interface is down, or its queue is full. */
   readonly refused: number;
+  /** Frames that were longer than any that a switch carries; they are dropped. */
+  readonly tooLong: number;
 }
 
 /** Frames are read to pieces of memory of this size, one behind the other. */
 const SLAB_BYTES = 256 * 1024;
 /** How many frames are read before others get their turn. */
 const BATCH = 64;
-const RECORD_BYTES = LENGTH_PREFIX_BYTES + MAX_FRAME_BYTES;
+/** One octet more than a frame can have tells one that was cut. */
+const READ_BYTES = MAX_FRAME_BYTES + 1;
+const RECORD_BYTES = LENGTH_PREFIX_BYTES + READ_BYTES;
 const ENOBUFS = 105;
 const EAGAIN = 11;
 const ERRORS = new Map([
@@ -72,6 +76,7 @@ export class TapDevice implements Disposable {
   #framesIn = 0;
   #framesOut = 0;
   #refused = 0;
+  #tooLong = 0;
 
   private constructor(
     calls: NativeNetworkCalls,
@@ -125,7 +130,7 @@ export class TapDevice implements Disposable {
   flush(): void {}
 
   statistics(): TapStatistics {
-    return { framesIn: this.#framesIn, framesOut: this.#framesOut, refused: this.#refused };
+    return { framesIn: this.#framesIn, framesOut: this.#framesOut, refused: this.#refused, tooLong: this.#tooLong };
   }
 
   close(): void {
@@ -161,7 +166,7 @@ export class TapDevice implements Disposable {
       this.#used = 0;
     }
     const from = this.#used + LENGTH_PREFIX_BYTES;
-    return this.#slab.subarray(from, from + MAX_FRAME_BYTES);
+    return this.#slab.subarray(from, from + READ_BYTES);
   }
 
   #received(first: number): void {
@@ -171,7 +176,7 @@ export class TapDevice implements Disposable {
         this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
         this.#used = 0;
       }
-      const place = { offset: this.#used + LENGTH_PREFIX_BYTES, length: MAX_FRAME_BYTES };
+      const place = { offset: this.#used + LENGTH_PREFIX_BYTES, length: READ_BYTES };
       const length = this.#calls.read(this.#fd, this.#slab, place);
       // The event loop's own next read finds out why, when it isn't that there are no more.
       if (length <= 0) break;
@@ -181,6 +186,10 @@ export class TapDevice implements Disposable {
   }
 
   #frame(length: number): void {
+    if (length > MAX_FRAME_BYTES) {
+      this.#tooLong += 1;
+      return;
+    }
     const slab = this.#slab;
     const start = this.#used + LENGTH_PREFIX_BYTES;
     slab.writeUInt32BE(length, this.#used);
