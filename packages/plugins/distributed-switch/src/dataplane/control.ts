@@ -123,6 +123,23 @@ export class DataPlane {
       .filter(({ key }) => wanted === undefined || wanted.has(key));
   }
 
+  /** Sends a frame of a switch's own to another host, or out of an uplink. Says why it does not leave. */
+  sendControl(
+    switchKey: string,
+    way: { readonly peer: string; readonly vlan: number } | { readonly uplink: string },
+    frame: Buffer,
+  ): string | undefined {
+    const host = this.#switches.get(switchKey);
+    if (host === undefined) return "the switch is not here";
+    if ("uplink" in way) return host.sendByUplink(way.uplink, frame) ? undefined : "the uplink has no link";
+    return host.sendToPeer(way.peer, way.vlan, frame) ? undefined : "the host is no peer";
+  }
+
+  /** The uplinks of a switch, and which ports use each of them now. */
+  uplinkUses(switchKey: string): ReturnType<HostSwitch["uplinkUses"]> {
+    return this.#switches.get(switchKey)?.uplinkUses() ?? [];
+  }
+
   /** Hangs up every port and closes the endpoint. VMs keep running; their frames wait for the next data plane or are lost. */
   async close(): Promise<void> {
     this.#closed = true;

@@ -2,6 +2,7 @@ import { isIP } from "node:net";
 import { z } from "zod";
 import { findContradictions } from "./config-contradictions.ts";
 import { ETHERNET_HEADER_BYTES, MAX_MTU } from "./ethernet-frame.ts";
+import type { Redirect } from "./peer-ingress.ts";
 import type { MirrorSession } from "./mirror-session.ts";
 import { macText, portSettingsSchema, vlanId } from "./port-settings-schema.ts";
 import type { PrivateVlan } from "./private-vlans.ts";
@@ -70,6 +71,10 @@ export interface DataPlaneSwitchConfig {
   readonly transport?: "overlay" | "uplinks" | undefined;
   /** Only used where `transport` is `uplinks`. */
   readonly uplinks?: readonly UplinkConfig[] | undefined;
+  /** Ports of this host that take the copies of other hosts' mirror sessions, by the session's number. */
+  readonly mirrorTargets?: readonly { readonly session: number; readonly portKey: string }[] | undefined;
+  /** Addresses of ports that have moved to another host just now: what comes here for them from elsewhere is sent on. */
+  readonly redirects?: readonly Redirect[] | undefined;
   /** Accounts what passes the ports to flows, for `DataPlaneOptions.onFlows`. Nothing when absent. */
   readonly flows?: FlowAccounting | undefined;
 }
@@ -107,6 +112,7 @@ const mirrorSession = z.object({
   samplingRate: z.int().min(1).optional(),
   destination: z.discriminatedUnion("kind", [
     z.object({ kind: z.literal("port"), portKey: key }),
+    z.object({ kind: z.literal("peer"), peer: key, session: z.int().min(0).max(0xffff) }),
     z.object({ kind: z.literal("erspan"), address: ipAddress, session: z.int().min(0).max(1023) }),
     z.object({
       kind: z.literal("vxlan"),
@@ -148,6 +154,8 @@ export const dataPlaneConfigSchema: z.ZodType<DataPlaneConfig> = z.object({
         }),
       ),
       privateVlans: z.array(z.object({ primary: vlanId, secondary: vlanId })).optional(),
+      mirrorTargets: z.array(z.object({ session: z.int().min(0).max(0xffff), portKey: key })).optional(),
+      redirects: z.array(z.object({ mac: macText, peer: key })).optional(),
       mirrors: z.array(mirrorSession).optional(),
       multicast: z.enum(["flood", "snooping"]).optional(),
       transport: z.enum(["overlay", "uplinks"]).optional(),

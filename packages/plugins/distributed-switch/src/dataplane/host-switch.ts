@@ -6,23 +6,27 @@ import type {
   DataPlaneSwitchStatus,
   UplinkStatus,
 } from "./data-plane-status.ts";
-import { DEFAULT_MTU } from "./ethernet-frame.ts";
+import { DEFAULT_MTU, ETHERNET_HEADER_BYTES, LENGTH_PREFIX_BYTES, recordOf } from "./ethernet-frame.ts";
 import { type FlowRecord, FlowTable } from "./flow-table.ts";
 import { HostUplinks } from "./host-uplinks.ts";
 import { parseMac } from "./mac-address.ts";
-import type { MirrorSession, MirrorSink } from "./mirror-session.ts";
+import type { MirrorCopy, MirrorSession, MirrorSink } from "./mirror-session.ts";
+import { type ControlFrames, MIRROR_SEGMENT, mirroredFrame, PeerIngress } from "./peer-ingress.ts";
 import { StreamPort } from "./stream-port.ts";
 import { SwitchEngine } from "./switch-engine.ts";
 import type { FrameSink, Gate, SwitchPort } from "./switch-port.ts";
 import { SwitchTunnel } from "./switch-tunnel.ts";
 import type { DatagramReceiver, VxlanEndpoint } from "./vxlan-endpoint.ts";
+import { vxlanOverhead } from "./vxlan-header.ts";
 
 export interface HostSwitchOptions {
   readonly config: DataPlaneSwitchConfig;
   readonly now: () => number;
   readonly endpoint: () => VxlanEndpoint | undefined;
   readonly onLink: (status: DataPlanePortStatus) => void;
-  /** Takes copies of mirror sessions with a remote destination; without one they are dropped. */
+  /** Takes the switch's own frames, which no VM sent: probes and link layer discovery. */
+  readonly control?: ControlFrames;
+  /** Takes copies of mirror sessions with a destination outside the switch; without one they are dropped. */
   readonly mirrorSink?: MirrorSink;
   /** Takes flows that ended or are due. */
   readonly onFlows?: (switchKey: string, records: readonly FlowRecord[]) => void;
@@ -58,6 +62,10 @@ export class HostSwitch {
   readonly #ports = new Map<string, HostPort>();
   readonly #macAgeingMs: number | undefined;
   readonly #uplinks: HostUplinks;
+  readonly #ingress: PeerIngress;
+  /** Octets of the largest frame that goes through the tunnel. */
+  #tunnelRoom = 0;
+  #mirrorTargets: ReadonlyMap<number, string> = new Map();
   /** Lets go of what has expired. */
   readonly #ticking: NodeJS.Timeout;
   #mirrors: readonly MirrorSession[] = [];
@@ -73,7 +81,7 @@ export class HostSwitch {
     this.engine = new SwitchEngine({
       now: options.now,
       tunnel: this.#tunnel,
-      ...(options.mirrorSink === undefined ? {} : { mirrorSink: options.mirrorSink }),
+      mirrorSink: { mirror: (copy) => this.#mirror(copy) },
       ...(macAgeingMs === undefined ? {} : { macAgeingMs }),
     });
     const { portQueueBytes: queueBytes, redialMs, redialLargestMs } = options;
@@ -86,13 +94,21 @@ export class HostSwitch {
         ...(redialLargestMs === undefined ? {} : { redialLargestMs }),
       },
       onLink: (status) => options.onUplink?.(status),
+      control: options.control,
+    });
+    this.#ingress = new PeerIngress({
+      switchKey: key,
+      engine: this.engine,
+      tunnel: this.#tunnel,
+      control: options.control,
+      mirrorTarget: (session) => this.#ports.get(this.#mirrorTargets.get(session) ?? "")?.port,
     });
     this.#ticking = setInterval(() => {
       this.engine.tick();
       this.engine.flush();
     }, TICK_MS);
     this.#ticking.unref();
-    this.receiveDatagram = (vni, datagram, source) => this.#tunnel.receive(this.engine, vni, datagram, source);
+    this.receiveDatagram = (vni, datagram, source) => this.#tunnel.receive(this.#ingress, vni, datagram, source);
   }
 
   /** Whether `configure` can bring this switch to `config`; if not it must be made anew. */
@@ -133,6 +149,9 @@ export class HostSwitch {
         if (mac !== undefined) this.engine.forgetAtPeer(key, mac);
       }
     }
+    this.#tunnelRoom = underlay.mtu - vxlanOverhead(underlay.family) + ETHERNET_HEADER_BYTES;
+    this.#ingress.redirects = config.redirects ?? [];
+    this.#mirrorTargets = new Map(config.mirrorTargets?.map(({ session, portKey }) => [session, portKey]));
     const { snooping } = this.engine;
     snooping.enabled = config.multicast === "snooping";
     if (!snooping.enabled) snooping.clear();
@@ -145,6 +164,29 @@ export class HostSwitch {
     this.#uplinks.add(uplinksOf(config));
     await Promise.all(config.ports.map((port) => this.#configurePort(port)));
     this.engine.flush();
+  }
+
+  /** Sends a frame of the switch's own to another host. False when it does not leave. */
+  sendToPeer(peer: string, vlan: number, frame: Buffer): boolean {
+    const record = recordOf(frame);
+    return this.#tunnel.send(peer, vlan, { buffer: record, start: LENGTH_PREFIX_BYTES, end: record.length }) > 0;
+  }
+
+  /** Sends a frame of the switch's own, with its tag, out of an uplink. False when it does not leave. */
+  sendByUplink(name: string, frame: Buffer): boolean {
+    return this.#uplinks.send(name, frame);
+  }
+
+  /** The uplinks, and which ports use each of them now. */
+  uplinkUses(): readonly { readonly status: UplinkStatus; readonly ports: readonly string[] }[] {
+    const { team, directory } = this.engine;
+    return this.#uplinks.statuses().map((status) => {
+      const uplink = team.uplinks.get(status.uplink);
+      const uses = [...directory.all()].filter(
+        (port) => uplink !== undefined && team.choiceOf(port).candidates.includes(uplink),
+      );
+      return { status, ports: uses.map(({ key }) => key) };
+    });
   }
 
   setGate(key: string, gate: Gate): { gate: Gate; held: number; moved: number } {
@@ -199,6 +241,13 @@ export class HostSwitch {
     clearInterval(this.#ticking);
     this.engine.directory.flows?.drain();
     await Promise.all(this.removeExcept({ ports: [] }));
+  }
+
+  #mirror(copy: MirrorCopy): boolean {
+    const { destination } = copy;
+    if (destination.kind !== "peer") return this.#options.mirrorSink?.mirror(copy) ?? false;
+    const frame = mirroredFrame(destination.session, copy, this.#tunnelRoom);
+    return this.#tunnel.send(destination.peer, MIRROR_SEGMENT, frame) > 0;
   }
 
   #accountFlows(accounting: FlowAccounting | undefined): void {

@@ -1,5 +1,14 @@
 import type { UplinkConfig } from "./data-plane-config.ts";
 import type { UplinkStatistics, UplinkStatus } from "./data-plane-status.ts";
+import {
+  ETHERNET_HEADER_BYTES,
+  LENGTH_PREFIX_BYTES,
+  recordOf,
+  recordWithoutTag,
+  VLAN_TAG_BYTES,
+} from "./ethernet-frame.ts";
+import { readMac } from "./mac-address.ts";
+import type { ControlFrames } from "./peer-ingress.ts";
 import { StreamPort, type StreamPortOptions } from "./stream-port.ts";
 import type { SwitchEngine } from "./switch-engine.ts";
 import type { SwitchPort } from "./switch-port.ts";
@@ -9,6 +18,7 @@ export interface HostUplinksOptions {
   readonly engine: SwitchEngine;
   readonly stream: Pick<StreamPortOptions, "queueBytes" | "redialMs" | "redialLargestMs">;
   readonly onLink: (status: UplinkStatus) => void;
+  readonly control?: ControlFrames | undefined;
 }
 
 interface HostUplink {
@@ -73,7 +83,9 @@ export class HostUplinks {
     const stream = new StreamPort({
       ...streamOptions,
       path: config.backing.path,
-      onFrame: (buffer, start, end) => engine.receiveFromUplink(port, buffer, start, end),
+      onFrame: (buffer, start, end) => {
+        if (!this.#isOwn(config.name, buffer, start, end)) engine.receiveFromUplink(port, buffer, start, end);
+      },
       onTooLong: (length) => {
         port.in.frame(length);
         port.in.drop("tooLong");
@@ -90,6 +102,33 @@ export class HostUplinks {
     const uplink: HostUplink = { config, port, stream };
     this.#uplinks.set(config.name, uplink);
     stream.dial();
+  }
+
+  /** Sends a frame, with its tag, out of an uplink. False when it does not leave. */
+  send(name: string, frame: Buffer): boolean {
+    const uplink = this.#uplinks.get(name);
+    if (uplink === undefined || !uplink.port.linkUp) return false;
+    const record = recordOf(frame);
+    const refusal = uplink.stream.deliver(record, LENGTH_PREFIX_BYTES, record.length);
+    uplink.stream.flush();
+    return refusal === undefined;
+  }
+
+  /** Takes the switch's own frames out. */
+  #isOwn(name: string, buffer: Buffer, start: number, end: number): boolean {
+    const { control, switchKey } = this.#options;
+    if (control === undefined || end - start < ETHERNET_HEADER_BYTES + VLAN_TAG_BYTES) return false;
+    const isTagged = buffer.readUInt16BE(start + 12) === 0x8100;
+    const etherType = buffer.readUInt16BE(start + (isTagged ? 16 : 12));
+    if (!control.isControl(readMac(buffer, start), etherType)) return false;
+    const record = isTagged ? recordWithoutTag(buffer, start, end) : recordOf(buffer.subarray(start, end));
+    control.receive({
+      switch: switchKey,
+      from: { kind: "uplink", name },
+      frame: record.subarray(LENGTH_PREFIX_BYTES),
+      vlan: isTagged ? buffer.readUInt16BE(start + 14) & 0xfff : 0,
+    });
+    return true;
   }
 
   #status({ config, port, stream }: HostUplink): UplinkStatus {

@@ -4,6 +4,8 @@ import type { SwitchPort } from "./switch-port.ts";
 /** Where the copies of a mirror session go: a port of this host, or a remote collector. */
 export type MirrorDestination =
   | { readonly kind: "port"; readonly portKey: string }
+  /** A port of another host of the switch; `session` is the session's number, the same on all hosts. */
+  | { readonly kind: "peer"; readonly peer: string; readonly session: number }
   | { readonly kind: "erspan"; readonly address: string; readonly session: number }
   | { readonly kind: "vxlan"; readonly address: string; readonly port?: number | undefined; readonly vni: number };
 

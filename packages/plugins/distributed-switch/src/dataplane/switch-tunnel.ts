@@ -1,11 +1,15 @@
 import { ETHERNET_HEADER_BYTES, LENGTH_PREFIX_BYTES } from "./ethernet-frame.ts";
 import { type MacAddress, parseMac, readMac } from "./mac-address.ts";
 import { splitVni } from "./segment.ts";
-import type { SwitchEngine } from "./switch-engine.ts";
 import { type InDropReason, type OutDropReason, TrafficCounters, type TrafficStatistics } from "./traffic-counters.ts";
 import type { FrameBytes, TunnelSink } from "./tunnel-sink.ts";
 import type { UdpAddress, VxlanEndpoint } from "./vxlan-endpoint.ts";
 import { VXLAN_HEADER_BYTES, vxlanHeader, vxlanOverhead } from "./vxlan-header.ts";
+
+/** Takes the frames of other hosts. `vlan` is 4095 for what is in no VLAN. Returns why it dropped one. */
+export interface PeerFrames {
+  receiveFromPeer(peer: string, vlan: number, buffer: Buffer, start: number, end: number): InDropReason | undefined;
+}
 
 /** Another host of the switch. */
 export interface TunnelPeer extends UdpAddress {
@@ -106,7 +110,7 @@ export class SwitchTunnel implements TunnelSink {
   }
 
   /** Takes a datagram that carries one of this switch's VNIs. False when its source is none of the peers. */
-  receive(engine: SwitchEngine, vni: number, datagram: Buffer, source: UdpAddress): boolean {
+  receive(frames: PeerFrames, vni: number, datagram: Buffer, source: UdpAddress): boolean {
     const peer =
       this.#bySource.get(sourceKey(source.address, source.port)) ??
       this.#bySource.get(sourceKey(source.address, undefined));
@@ -121,10 +125,7 @@ export class SwitchTunnel implements TunnelSink {
     }
     // The header is read: its last four bytes become the length prefix that the frame needs at a port, without a copy.
     datagram.writeUInt32BE(datagram.length - VXLAN_HEADER_BYTES, VXLAN_HEADER_BYTES - LENGTH_PREFIX_BYTES);
-    const refusal =
-      vlan === 4095
-        ? "vlanNotAllowed"
-        : engine.receiveFromPeer(peer.config.key, vlan, datagram, VXLAN_HEADER_BYTES, datagram.length);
+    const refusal = frames.receiveFromPeer(peer.config.key, vlan, datagram, VXLAN_HEADER_BYTES, datagram.length);
     if (refusal !== undefined) peer.in.drop(refusal);
     return true;
   }

@@ -1,0 +1,103 @@
+import { LENGTH_PREFIX_BYTES, recordOf } from "./ethernet-frame.ts";
+import { type MacAddress, parseMac, readMac } from "./mac-address.ts";
+import type { SwitchEngine } from "./switch-engine.ts";
+import type { SwitchPort } from "./switch-port.ts";
+import type { InDropReason } from "./traffic-counters.ts";
+import type { FrameBytes, TunnelSink } from "./tunnel-sink.ts";
+
+/** The number beside the VLANs in which copies of mirrored frames travel between hosts. 802.1Q reserves it. */
+export const MIRROR_SEGMENT = 4095;
+
+/** A frame that is the switch's own, and no VM's: a probe, or link layer discovery. */
+export interface ControlFrame {
+  readonly switch: string;
+  readonly from: { readonly kind: "peer" | "uplink"; readonly name: string };
+  /** A copy, without a tag. */
+  readonly frame: Buffer;
+  /** 0 for none. */
+  readonly vlan: number;
+}
+
+/** Whoever wants the switch's own frames. */
+export interface ControlFrames {
+  /** Whether a frame is one, by its destination and what it carries. Called for each frame from elsewhere, so it must be cheap. */
+  isControl(destination: MacAddress, etherType: number): boolean;
+  receive(frame: ControlFrame): void;
+}
+
+/** An address whose port has moved to another host just now. */
+export interface Redirect {
+  readonly mac: string;
+  readonly peer: string;
+}
+
+export interface PeerIngressOptions {
+  readonly switchKey: string;
+  readonly engine: SwitchEngine;
+  readonly tunnel: TunnelSink;
+  readonly control?: ControlFrames | undefined;
+  /** The port of this host that the copies of a session go to, by the session's number. */
+  readonly mirrorTarget: (session: number) => SwitchPort | undefined;
+}
+
+/**
+ * Takes what comes from other hosts, before the engine does: copies of mirrored frames, the switch's own frames, and frames for ports that have
+ * moved on, which are sent after them. All else is the engine's.
+ */
+export class PeerIngress {
+  readonly #options: PeerIngressOptions;
+  #redirects: ReadonlyMap<MacAddress, string> | undefined;
+
+  constructor(options: PeerIngressOptions) {
+    this.#options = options;
+  }
+
+  set redirects(redirects: readonly Redirect[]) {
+    const byMac = redirects.flatMap(({ mac, peer }): [MacAddress, string][] => {
+      const address = parseMac(mac);
+      return address === undefined ? [] : [[address, peer]];
+    });
+    this.#redirects = byMac.length === 0 ? undefined : new Map(byMac);
+  }
+
+  receiveFromPeer(peer: string, vlan: number, buffer: Buffer, start: number, end: number): InDropReason | undefined {
+    if (vlan === MIRROR_SEGMENT) return this.#mirrored(buffer, start, end);
+    const { control, switchKey, engine, tunnel } = this.#options;
+    const isFrame = end - start >= 14;
+    if (isFrame && control?.isControl(readMac(buffer, start), buffer.readUInt16BE(start + 12)) === true) {
+      const frame = Buffer.from(buffer.subarray(start, end));
+      control.receive({ switch: switchKey, from: { kind: "peer", name: peer }, frame, vlan });
+      return undefined;
+    }
+    if (this.#redirects !== undefined && isFrame) {
+      const target = this.#redirects.get(readMac(buffer, start));
+      // Never back to where it came from: a move that was overtaken by the next one must not make a loop.
+      if (target !== undefined && target !== peer) {
+        return tunnel.send(target, vlan, { buffer, start, end }) > 0 ? undefined : "noDestination";
+      }
+    }
+    return engine.receiveFromPeer(peer, vlan, buffer, start, end);
+  }
+
+  /** A copy is the frame behind the number of its session. */
+  #mirrored(buffer: Buffer, start: number, end: number): InDropReason | undefined {
+    if (end - start < 2 + 14) return "runt";
+    const target = this.#options.mirrorTarget(buffer.readUInt16BE(start));
+    if (target === undefined || !target.linkUp) return "noDestination";
+    const record = recordOf(buffer.subarray(start + 2, end));
+    if (target.sink.deliver(record, LENGTH_PREFIX_BYTES, record.length) !== undefined) return "noDestination";
+    target.out.frame(record.length - LENGTH_PREFIX_BYTES);
+    target.sink.flush();
+    return undefined;
+  }
+}
+
+/** A copy of a mirrored frame for another host, cut to `room` octets. */
+export function mirroredFrame(session: number, copy: FrameBytes, room: number): FrameBytes {
+  const length = Math.min(copy.end - copy.start, room - 2);
+  const bytes = Buffer.allocUnsafe(2 + length);
+  bytes.writeUInt16BE(session);
+  copy.buffer.copy(bytes, 2, copy.start, copy.start + length);
+  const record = recordOf(bytes);
+  return { buffer: record, start: LENGTH_PREFIX_BYTES, end: record.length };
+}
