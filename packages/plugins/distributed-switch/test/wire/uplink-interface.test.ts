@@ -1,46 +1,14 @@
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { ethernetFrame } from "../../src/wire/packet/packet-builder.ts";
 import type { DeviceHandlers } from "../../src/wire/tap/tap-device.ts";
 import { UplinkInterface } from "../../src/wire/tap/uplink-interface.ts";
-import { hasNamespaces, NetworkNamespace } from "./network-namespace.ts";
+import { hasMacvtap, InterfaceWire } from "./interface-wire.ts";
+import { NetworkNamespace } from "./network-namespace.ts";
 import { NodeStation } from "./node-station.ts";
 
-/** Whether the kernel has macvtap; says loudly when not. */
-function hasMacvtap(): boolean {
-  if (!hasNamespaces()) return false;
-  using namespace = new NetworkNamespace();
-  namespace.ip("link add v0 type veth peer name v1");
-  try {
-    namespace.ip("link add link v0 name m0 type macvtap mode passthru");
-    return true;
-  } catch {
-    console.warn("SKIPPED: this kernel has no macvtap, so no interface was an uplink");
-    return false;
-  }
-}
-
 const ETHERTYPE = 0x88b5;
-
-let wires = 0;
-
-/** A pair of interfaces that are wired to each other, in this process's namespace. */
-class Wire implements Disposable {
-  readonly a: string;
-  readonly b: string;
-
-  constructor() {
-    wires += 1;
-    this.a = `vdcv${process.pid}a${wires}`;
-    this.b = `vdcv${process.pid}b${wires}`;
-    execFileSync("ip", ["link", "add", this.a, "mtu", "9000", "type", "veth", "peer", "name", this.b, "mtu", "9000"]);
-  }
-
-  [Symbol.dispose](): void {
-    spawnSync("ip", ["link", "del", this.a]);
-  }
-}
 
 class Inbox {
   readonly frames: Buffer[] = [];
@@ -64,7 +32,7 @@ class Inbox {
 
 describe.runIf(hasMacvtap())("an interface of the kernel as an uplink", () => {
   it("carries frames whole, tagged and untagged, up to jumbo frames", async () => {
-    using wire = new Wire();
+    using wire = new InterfaceWire();
     const inbox = new Inbox();
     const nothing: DeviceHandlers = { onFrame: () => undefined, onBatchEnd: () => undefined };
     await using a = await UplinkInterface.open({ interfaceName: wire.a, ...nothing });
@@ -92,7 +60,7 @@ describe.runIf(hasMacvtap())("an interface of the kernel as an uplink", () => {
 
   it("reaches a host at its other end, whose kernel leaves checksums to its NIC", async () => {
     using namespace = new NetworkNamespace();
-    using wire = new Wire();
+    using wire = new InterfaceWire();
     namespace.take(wire.b);
     namespace.ip(`addr add 10.6.0.2/24 dev ${wire.b}`);
     namespace.ip(`link set ${wire.b} up`);
@@ -107,7 +75,7 @@ describe.runIf(hasMacvtap())("an interface of the kernel as an uplink", () => {
   });
 
   it("is given back when it is closed, and taken over when a killed process left it", async () => {
-    using wire = new Wire();
+    using wire = new InterfaceWire();
     const nothing: DeviceHandlers = { onFrame: () => undefined, onBatchEnd: () => undefined };
     const first = await UplinkInterface.open({ interfaceName: wire.a, ...nothing });
     await first.close();
