@@ -44,6 +44,7 @@ export class BackingLayer implements BlockSource {
   static async open(path: string, options: OpenImageOptions, context: ChainContext): Promise<BackingLayer> {
     const below: OpenImageOptions = { ...options, readOnly: true };
     const opened = openImageFile(path, false, below);
+    // Whoever joins others has shown the passphrase as they have.
     const cipher = await unlockImage(opened, below);
     let backing: BlockSource | undefined;
     try {
@@ -122,8 +123,6 @@ export class BackingLayer implements BlockSource {
 function keyOf(opened: OpenedFile, options: OpenImageOptions): string | undefined {
   const { identity, version } = opened.file.status();
   const isShared = (options.fileLayer ?? nodeFileLayer) === nodeFileLayer && opened.dataFile === undefined;
-  // Whoever opens an encrypted image has to show its passphrase.
-  if (opened.header.encryption !== "none") return undefined;
   return isShared && version !== undefined ? `${identity}:${version}:${options.lock !== false}` : undefined;
 }
 

@@ -185,3 +185,29 @@ describe("a chain of layers", () => {
     await expect(refused).rejects.toMatchObject({ code: "BACKING_REFUSED" });
   });
 });
+
+test("an encrypted layer is shared by those who have its passphrase, and by nobody else", async () => {
+  const passphrase = Buffer.from("what opens the layer below");
+  const encryption = { passphrase, iterations: 1000 };
+  createImageSync({ path: pathOf("base"), virtualSizeBytes: mib, durable: false, encryption });
+  {
+    await using image = await Qcow2Image.open(pathOf("base"), { passphrase });
+    image.writeSync(Buffer.alloc(4096, 7), 0);
+  }
+  for (const name of ["a", "b", "c", "d"]) await make(name, "base", 65536, mib);
+  await settle();
+  const before = openFiles();
+  const open = (name: string, given: Buffer | undefined): Promise<Qcow2Image> =>
+    Qcow2Image.open(pathOf(name), { ...options, ...(given && { passphrase: given }) });
+  await using a = await open("a", passphrase);
+  const first = openFiles() - before;
+  await using b = await open("b", passphrase);
+  // Its own file and claim, and not that of the layer again.
+  expect(openFiles() - before).toBeLessThan(2 * first);
+  await expect(open("c", Buffer.from("something else"))).rejects.toMatchObject({ code: "WRONG_PASSPHRASE" });
+  await expect(open("d", undefined)).rejects.toMatchObject({ code: "ENCRYPTED" });
+  const read = Buffer.alloc(4096);
+  await a.close();
+  b.readSync(read, 0);
+  expect(read.equals(Buffer.alloc(4096, 7))).toBe(true);
+});
