@@ -56,11 +56,19 @@ export interface FlowStatistics {
 
 interface Flow {
   readonly record: Omit<FlowRecord, "packets" | "octets" | "startMs" | "endMs" | "endReason">;
+  /** What tells the flow apart, besides its port and direction. */
+  readonly key: Int32Array;
   packets: number;
   octets: number;
   startMs: number;
   endMs: number;
+  /** Another flow with the same hash. */
+  next: Flow | undefined;
 }
+
+/** Addresses, VLAN, EtherType and protocol, IP addresses, ports. */
+const KEY_WORDS = 16;
+const SEED: number = crypto.getRandomValues(new Int32Array(1))[0] ?? 0;
 
 const fields = new PacketFields();
 
@@ -71,7 +79,10 @@ const fields = new PacketFields();
 export class FlowTable {
   readonly #options: FlowTableOptions;
   readonly #limit: number;
-  readonly #flows = new Map<string, Flow>();
+  /** By hash; the oldest first. */
+  readonly #flows = new Map<number, Flow>();
+  readonly #key = new Int32Array(KEY_WORDS);
+  #size = 0;
   #skipped = 0;
   #observed = 0;
   #exported = 0;
@@ -88,13 +99,10 @@ export class FlowTable {
     this.#skipped = 0;
     this.#observed += 1;
     fields.read(frame);
-    const key = flowKey(frame, portKey, direction);
-    let flow = this.#flows.get(key);
-    if (flow === undefined) {
-      if (this.#flows.size >= this.#limit) this.#evictOldest();
-      flow = { record: describe(frame, portKey, direction), packets: 0, octets: 0, startMs: now, endMs: now };
-      this.#flows.set(key, flow);
-    }
+    const hash = fillKey(this.#key, frame, direction);
+    let flow = this.#flows.get(hash);
+    while (flow !== undefined && !this.#isFlow(flow, portKey, direction)) flow = flow.next;
+    flow ??= this.#begin(hash, frame, portKey, direction, now);
     flow.packets += 1;
     flow.octets += frame.end - frame.start;
     flow.endMs = now;
@@ -104,36 +112,73 @@ export class FlowTable {
   expire(now: number): void {
     const { idleTimeoutMs, activeTimeoutMs } = this.#options;
     const ended: FlowRecord[] = [];
-    for (const [key, flow] of this.#flows) {
-      const idle = now - flow.endMs >= idleTimeoutMs;
-      if (!idle && now - flow.startMs < activeTimeoutMs) continue;
-      this.#flows.delete(key);
-      ended.push(finish(flow, idle ? "idleTimeout" : "activeTimeout"));
+    for (const [hash, first] of this.#flows) {
+      let kept: Flow | undefined;
+      for (let flow: Flow | undefined = first; flow !== undefined; ) {
+        const { next } = flow as Flow;
+        const idle = now - flow.endMs >= idleTimeoutMs;
+        if (idle || now - flow.startMs >= activeTimeoutMs) {
+          this.#size -= 1;
+          ended.push(finish(flow, idle ? "idleTimeout" : "activeTimeout"));
+        } else {
+          flow.next = kept;
+          kept = flow;
+        }
+        flow = next;
+      }
+      if (kept === undefined) this.#flows.delete(hash);
+      else if (kept !== first) this.#flows.set(hash, kept);
     }
     this.#tell(ended);
   }
 
   /** Tells all flows, and forgets them. */
   drain(): void {
-    const ended = [...this.#flows.values()].map((flow) => finish(flow, "forcedEnd"));
+    const ended: FlowRecord[] = [];
+    for (const first of this.#flows.values()) pushAll(ended, first, "forcedEnd");
     this.#flows.clear();
+    this.#size = 0;
     this.#tell(ended);
   }
 
   statistics(): FlowStatistics {
     return {
-      flows: this.#flows.size,
+      flows: this.#size,
       observed: this.#observed,
       exported: this.#exported,
       evicted: this.#evicted,
     };
   }
 
+  #begin(hash: number, frame: FrameInFlight, portKey: string, direction: "in" | "out", now: number): Flow {
+    if (this.#size >= this.#limit) this.#evictOldest();
+    const flow: Flow = {
+      record: describe(frame, portKey, direction),
+      key: Int32Array.from(this.#key),
+      packets: 0,
+      octets: 0,
+      startMs: now,
+      endMs: now,
+      next: this.#flows.get(hash),
+    };
+    this.#flows.set(hash, flow);
+    this.#size += 1;
+    return flow;
+  }
+
+  #isFlow({ record, key }: Flow, portKey: string, direction: "in" | "out"): boolean {
+    for (let word = 0; word < KEY_WORDS; word += 1) if (key[word] !== this.#key[word]) return false;
+    return record.portKey === portKey && record.direction === direction;
+  }
+
   #evictOldest(): void {
-    for (const [key, flow] of this.#flows) {
-      this.#flows.delete(key);
-      this.#evicted += 1;
-      this.#tell([finish(flow, "lackOfResources")]);
+    for (const [hash, first] of this.#flows) {
+      const ended: FlowRecord[] = [];
+      pushAll(ended, first, "lackOfResources");
+      this.#flows.delete(hash);
+      this.#size -= ended.length;
+      this.#evicted += ended.length;
+      this.#tell(ended);
       return;
     }
   }
@@ -146,13 +191,30 @@ export class FlowTable {
   }
 }
 
-function flowKey(frame: FrameInFlight, portKey: string, direction: string): string {
-  const { fromHigh, fromLow, toHigh, toLow, vlan } = frame;
-  const { etherType, version, protocol, sourcePort, destinationPort, source, destination } = fields;
-  const link = `${portKey} ${direction} ${fromHigh} ${fromLow} ${toHigh} ${toLow} ${vlan} ${etherType}`;
-  if (version === 0) return link;
-  const network = version === 4 ? `${source[0]} ${destination[0]}` : `${source.join(" ")} ${destination.join(" ")}`;
-  return `${link} ${network} ${protocol} ${sourcePort} ${destinationPort}`;
+/** Writes what tells a frame's flow apart, and returns its hash. */
+function fillKey(key: Int32Array, frame: FrameInFlight, direction: "in" | "out"): number {
+  const { version, source, destination } = fields;
+  key[0] = (frame.fromHigh << 16) | frame.toHigh;
+  key[1] = frame.fromLow;
+  key[2] = frame.toLow;
+  key[3] = (frame.vlan << 16) | fields.etherType;
+  key[4] = version === 0 ? 0 : (version << 16) | (fields.protocol & 0xffff);
+  key[5] = fields.sourcePort;
+  key[6] = fields.destinationPort;
+  // Words of an address that isn't there are left from another frame in the fields.
+  const words = version === 6 ? 4 : version === 4 ? 1 : 0;
+  for (let word = 0; word < 4; word += 1) {
+    key[7 + word] = word < words ? (source[word] as number) : 0;
+    key[11 + word] = word < words ? (destination[word] as number) : 0;
+  }
+  key[15] = direction === "in" ? 1 : 0;
+  let hash = SEED;
+  for (let word = 0; word < KEY_WORDS; word += 1) {
+    hash = Math.imul(hash ^ (key[word] as number), 0x9e37_79b1);
+    hash ^= hash >>> 15;
+  }
+  // A small integer on every machine.
+  return hash & 0x3fff_ffff;
 }
 
 function describe(frame: FrameInFlight, portKey: string, direction: "in" | "out"): Flow["record"] {
@@ -177,6 +239,10 @@ function describe(frame: FrameInFlight, portKey: string, direction: "in" | "out"
     sourcePort: Math.max(0, sourcePort),
     destinationPort: Math.max(0, destinationPort),
   };
+}
+
+function pushAll(into: FlowRecord[], first: Flow, endReason: FlowRecord["endReason"]): void {
+  for (let flow: Flow | undefined = first; flow !== undefined; flow = flow.next) into.push(finish(flow, endReason));
 }
 
 function finish({ record, packets, octets, startMs, endMs }: Flow, endReason: FlowRecord["endReason"]): FlowRecord {
