@@ -1,5 +1,6 @@
 import type { PortSettings } from "../../src/dataplane/switch-port.ts";
 import type { VlanSetting } from "../../src/dataplane/vlan-membership.ts";
+import { type MulticastDraft, multicastFrame } from "./multicast-frame.ts";
 import type { CaseConfig, CaseFrame, CaseMirror } from "./switch-case.ts";
 
 /** One way in which the embedded switch and Open vSwitch differ and should, shown on an example. */
@@ -30,16 +31,19 @@ const promiscuous: VlanSetting = { kind: "pvlan", primary: 100, secondary: 101, 
 /** The frame of every example: experimental EtherType, four octets. */
 const hex = (to: string, from: string, tags = "", payload = "00112233"): string => `${to}${from}${tags}88b5${payload}`;
 
+const multicast = (draft: MulticastDraft): string => multicastFrame(draft, Number.parseInt(A, 16)).toString("hex");
+
 function six(vlans: readonly VlanSetting[], mirror?: CaseMirror): CaseConfig {
   const unused = trunk();
   return {
     mirror,
+    snooping: false,
     ports: Array.from({ length: 6 }, (_, index) => ({ vlan: vlans[index] ?? unused, blocked: false })),
   };
 }
 
 function send(port: number, frame: string): CaseFrame {
-  return { port, bytes: Buffer.from(frame, "hex") };
+  return { port, bytes: Buffer.from(frame, "hex"), pauseMs: 0 };
 }
 
 /** The table of what differs. Everything else is compared frame by frame. */
@@ -138,7 +142,12 @@ export const DELIBERATE_DIFFERENCES: readonly DeliberateDifference[] = [
   {
     what: "mirroring of what a bridge never forwards",
     why: "ours mirrors what a port may send; Open vSwitch mirrors also what it then holds back as link-local",
-    config: six([access(7), access(7), access(8)], { sources: [0], direction: "in", destination: 2 }),
+    config: six([access(7), access(7), access(8)], {
+      sources: [0],
+      direction: "in",
+      destination: 2,
+      snapLength: undefined,
+    }),
     frames: [send(0, hex("0180c2000000", A))],
     ours: [],
     openVswitch: [`p2 ${hex("0180c2000000", A)}`],
@@ -146,9 +155,29 @@ export const DELIBERATE_DIFFERENCES: readonly DeliberateDifference[] = [
   {
     what: "the priority of a mirrored frame that left without its tag",
     why: "ours tags the copy as the frame was; Open vSwitch has forgotten the priority by then",
-    config: six([trunk(7), access(7), trunk(7)], { sources: [1], direction: "out", destination: 2 }),
+    config: six([trunk(7), access(7), trunk(7)], {
+      sources: [1],
+      direction: "out",
+      destination: 2,
+      snapLength: undefined,
+    }),
     frames: [send(0, hex(BROADCAST, A, "8100a007"))],
     ours: [`p1 ${hex(BROADCAST, A)}`, `p2 ${hex(BROADCAST, A, "8100a007")}`],
     openVswitch: [`p1 ${hex(BROADCAST, A)}`, `p2 ${hex(BROADCAST, A, "81000007")}`],
+  },
+  {
+    what: "members behind a router's port",
+    why: "ours believes a report wherever it comes from; Open vSwitch takes none from a router's port, and floods the group as if it had no members",
+    config: { ...six([access(7), access(7)]), snooping: true },
+    frames: [
+      send(0, multicast({ kind: "query", family: 4, group: 0 })),
+      send(0, multicast({ kind: "report", family: 4, group: 0 })),
+      send(0, multicast({ kind: "data", family: 4, group: 0 })),
+    ],
+    ours: [`p1 ${multicast({ kind: "query", family: 4, group: 0 })}`],
+    openVswitch: [
+      `p1 ${multicast({ kind: "query", family: 4, group: 0 })}`,
+      `p1 ${multicast({ kind: "data", family: 4, group: 0 })}`,
+    ],
   },
 ];

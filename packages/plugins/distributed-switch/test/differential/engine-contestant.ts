@@ -20,6 +20,7 @@ export class EngineContestant implements Contestant {
   #tunnels = new EngineTunnels();
   #ports: readonly SwitchPort[] = [];
   #left: Buffer[][] = [];
+  #now = 0;
 
   constructor({ hosts = 1, settings = {} }: EngineContestantOptions = {}) {
     this.name = hosts === 1 ? "our engine" : `our engine on ${hosts} hosts`;
@@ -31,7 +32,9 @@ export class EngineContestant implements Contestant {
     this.#tunnels = new EngineTunnels();
     const { engines } = this.#tunnels;
     for (let host = 0; host < this.#hosts; host += 1) {
-      engines.push(new SwitchEngine({ now: () => 0, tunnel: this.#tunnels.sink(host) }));
+      const engine = new SwitchEngine({ now: () => this.#now, tunnel: this.#tunnels.sink(host) });
+      engine.snooping.enabled = config.snooping;
+      engines.push(engine);
     }
     this.#left = config.ports.map(() => []);
     this.#ports = config.ports.map((each, index) => {
@@ -54,13 +57,15 @@ export class EngineContestant implements Contestant {
   }
 
   async exchange(frames: readonly CaseFrame[]): Promise<Buffer[][]> {
-    for (const { port: index, bytes } of frames) {
+    for (const { port: index, bytes, pauseMs } of frames) {
       const port = this.#ports[index];
       if (port === undefined) continue;
       const record = recordOf(bytes);
       this.#engineOf(index).receiveFromPort(port, record, LENGTH_PREFIX_BYTES, record.length);
+      // An engine looks at its clock once between two flushes.
+      for (const engine of this.#tunnels.engines) engine.flush();
+      this.#now += pauseMs;
     }
-    for (const engine of this.#tunnels.engines) engine.flush();
     return this.#left.map((left) => left.splice(0));
   }
 
@@ -85,12 +90,13 @@ export function bridgePort({ vlan, blocked }: CasePort, index: number): PortSett
 /** The mirror sessions of a case. */
 export function mirrorSessions({ mirror }: CaseConfig): readonly MirrorSession[] {
   if (mirror === undefined) return [];
-  const { sources, direction, destination } = mirror;
+  const { sources, direction, destination, snapLength } = mirror;
   return [
     {
       name: "mirror",
       sourcePorts: sources.map((source) => `p${source}`),
       direction,
+      snapLength,
       destination: { kind: "port", portKey: `p${destination}` },
     },
   ];

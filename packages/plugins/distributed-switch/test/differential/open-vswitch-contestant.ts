@@ -21,9 +21,10 @@ export function isOpenVswitchMissing(consequence: string): boolean {
 /**
  * Open vSwitch without its caches and without a kernel. Frames go in by `netdev-dummy/receive` and come out in capture files.
  *
- * A frame counts as switched when a sentinel, given to the daemon after it, has left a bridge of its own: the daemon polls all devices
- * in each turn of its one loop and answers control calls between turns, so whatever call follows finds the frame switched. The flow
- * cache is off (`flow-limit=0`), because what was learned reaches cached flows only some time later.
+ * Nothing here waits for a time. The daemon has one loop; in each turn it polls every device and then takes control calls. A frame counts
+ * as switched when a sentinel that was given after it has left a bridge of its own: the turn that polled the sentinel's device polled the
+ * frame's too, and the next control call is taken when that turn is over. The flow cache is off (`flow-limit=0`), because what was learned
+ * reaches cached flows only some time later; the clock stands still, but for the pauses of a case.
  */
 export class OpenVswitchContestant implements Contestant, AsyncDisposable {
   readonly name = "Open vSwitch";
@@ -57,7 +58,7 @@ export class OpenVswitchContestant implements Contestant, AsyncDisposable {
 
   /** With `hosts`, a bridge for each, and between every two a pair of patch ports that stand for a tunnel. */
   static async start(ports: number, { hosts = 1 }: { readonly hosts?: number } = {}): Promise<OpenVswitchContestant> {
-    const ovs = await startOpenVswitch({ otherConfig: { "flow-limit": "0" } });
+    const ovs = await startOpenVswitch({ otherConfig: { "flow-limit": "0", "stats-update-interval": "1000000000" } });
     try {
       const capture = (port: string): string => `${ovs.runDirectory}/${port}.pcap`;
       const addBridge = (bridge: string): string[] => [
@@ -89,6 +90,8 @@ export class OpenVswitchContestant implements Contestant, AsyncDisposable {
         ...addPort(SENTINEL_BRIDGE, "s0", 1),
         ...addPort(SENTINEL_BRIDGE, "s1", 2),
       );
+      // From here on time passes where a case says so.
+      await ovs.control("time/stop");
       const database = await JsonRpcSocket.connect(ovs.database.socketPath);
       const select = { op: "select", table: "Interface", where: [], columns: ["name", "mac_in_use"] };
       const generation = { op: "select", table: "Open_vSwitch", where: [], columns: ["cur_cfg"] };
@@ -125,6 +128,7 @@ export class OpenVswitchContestant implements Contestant, AsyncDisposable {
         row: { ...portRow(vlan), ...(index === config.mirror?.destination ? { protected: false } : {}) },
       })),
       ...(await this.#mirrorOperations(config.mirror)),
+      { op: "update", table: "Bridge", where: [], row: { mcast_snooping_enable: config.snooping } },
       { op: "update", table: "Open_vSwitch", where: [], row: { next_cfg: this.#generation } },
     ];
     await this.#transact(...operations);
@@ -146,16 +150,23 @@ export class OpenVswitchContestant implements Contestant, AsyncDisposable {
     );
     this.#blocked = blocked;
     await this.#settle();
-    for (const host of this.#openFlow.keys()) await this.#ovs.control("fdb/flush", `b${host}`);
+    for (const host of this.#openFlow.keys()) {
+      await this.#ovs.control("fdb/flush", `b${host}`);
+      if (config.snooping) await this.#ovs.control("mdb/flush", `b${host}`);
+    }
     for (const tail of this.#tails) tail.read();
   }
 
   async exchange(frames: readonly CaseFrame[]): Promise<Buffer[][]> {
-    for (const { port, bytes } of frames) {
+    for (const { port, bytes, pauseMs } of frames) {
       const received = this.#ovs.control("netdev-dummy/receive", `p${port}`, bytes.toString("hex"));
       await Promise.all([received, this.#passSentinel()]);
+      if (pauseMs === 0) continue;
+      await this.#ovs.control("time/warp", `${pauseMs}`);
+      // What expires does so in the next turn.
+      await this.#settle();
     }
-    // The frame before the last sentinel was given in the same turn, and that turn may not have ended.
+    // The turn in which the last sentinel left may not have ended, and the last frame may be the last of it.
     await this.#ovs.control("version");
     return this.#tails.map((tail) => tail.read());
   }
@@ -218,6 +229,7 @@ export class OpenVswitchContestant implements Contestant, AsyncDisposable {
           select_src_port: mirror.direction === "out" ? none : sources,
           select_dst_port: mirror.direction === "in" ? none : sources,
           output_port: uuid(mirror.destination),
+          ...(mirror.snapLength === undefined ? {} : { snaplen: mirror.snapLength }),
         },
       },
       { op: "update", table: "Bridge", where, row: { mirrors: ["named-uuid", "mirror"] } },

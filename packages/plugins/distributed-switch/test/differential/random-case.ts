@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import type { VlanSetting } from "../../src/dataplane/vlan-membership.ts";
+import { type MulticastDraft, multicastDraft, multicastFrame } from "./multicast-frame.ts";
 import type { CaseConfig, CaseFrame, CasePort } from "./switch-case.ts";
 
 /** VLANs are few, so that ports meet; both ends of what is allowed are among them. */
@@ -21,6 +22,10 @@ export interface RandomCaseOptions {
   readonly mirrors: boolean;
   /** Whether tags have priorities: they end at our tunnels, where frames travel without a tag. */
   readonly priorities: boolean;
+  /** Group frames go to members only, and many frames are about groups. */
+  readonly snooping: boolean;
+  /** Whether so much time passes now and then that addresses age. */
+  readonly pauses: boolean;
 }
 
 /** A configuration and the frames that are tried on it. */
@@ -41,6 +46,9 @@ interface FrameDraft {
   readonly etherType: number;
   readonly payload: number;
   readonly fill: number;
+  /** Instead of all that: a frame about a group. */
+  readonly multicast: MulticastDraft | undefined;
+  readonly pauseMs: number;
 }
 
 /** Cases in which most frames fit the port on which they are sent, and some don't. */
@@ -51,7 +59,7 @@ export function randomCase(options: RandomCaseOptions): fc.Arbitrary<RandomCase>
     .map(({ config, drafts: all }) => ({ config, frames: all.map((draft, index) => finish(draft, index, config)) }));
 }
 
-function randomConfig({ ports, privateVlans, mirrors }: RandomCaseOptions): fc.Arbitrary<CaseConfig> {
+function randomConfig({ ports, privateVlans, mirrors, snooping }: RandomCaseOptions): fc.Arbitrary<CaseConfig> {
   const port = fc.record({
     vlan: vlanSetting(privateVlans),
     blocked: fc.oneof({ weight: 9, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
@@ -62,6 +70,7 @@ function randomConfig({ ports, privateVlans, mirrors }: RandomCaseOptions): fc.A
       destination: number,
       sources: fc.uniqueArray(number, { minLength: 1, maxLength: ports }),
       direction: fc.constantFrom("in" as const, "out" as const, "both" as const),
+      snapLength: fc.option(fc.integer({ min: 14, max: 100 }), { nil: undefined, freq: 2 }),
     })
     // A session that mirrors its own destination is refused by one and nonsense to the other.
     .map((session) => ({ ...session, sources: session.sources.filter((source) => source !== session.destination) }))
@@ -70,6 +79,7 @@ function randomConfig({ ports, privateVlans, mirrors }: RandomCaseOptions): fc.A
     .record({
       ports: fc.array(port, { minLength: ports, maxLength: ports }),
       mirror: mirrors ? fc.option(mirror, { nil: undefined, freq: 5 }) : fc.constant(undefined),
+      snooping: fc.constant(snooping),
     })
     .map(withoutTagsOnCopies);
 }
@@ -83,7 +93,7 @@ function withoutTagsOnCopies(config: CaseConfig): CaseConfig {
     vlan: vlan.kind === "trunk" ? { kind: "access", id: 1 } : vlan,
     blocked,
   });
-  return { mirror, ports: ports.map((each, index) => (index === mirror.destination ? untagged(each) : each)) };
+  return { ...config, ports: ports.map((each, index) => (index === mirror.destination ? untagged(each) : each)) };
 }
 
 function vlanSetting(withPrivateVlans: boolean): fc.Arbitrary<VlanSetting> {
@@ -115,7 +125,7 @@ function vlanSetting(withPrivateVlans: boolean): fc.Arbitrary<VlanSetting> {
   );
 }
 
-function frameDraft({ ports, priorities }: RandomCaseOptions): fc.Arbitrary<FrameDraft> {
+function frameDraft({ ports, priorities, snooping, pauses }: RandomCaseOptions): fc.Arbitrary<FrameDraft> {
   return fc.record({
     port: fc.nat(ports - 1),
     from: fc.constantFrom(...STATIONS),
@@ -134,6 +144,11 @@ function frameDraft({ ports, priorities }: RandomCaseOptions): fc.Arbitrary<Fram
     // From nothing behind the header to the largest.
     payload: fc.oneof(fc.constant(46), fc.nat(60), fc.constantFrom(0, 4, 1496, 1500)),
     fill: fc.nat(255),
+    multicast: snooping ? fc.option(multicastDraft, { nil: undefined, freq: 4 }) : fc.constant(undefined),
+    // Sums of these are never near the 300 s after which both forget an address.
+    pauseMs: pauses
+      ? fc.oneof({ weight: 12, arbitrary: fc.constant(0) }, fc.constantFrom(70_000, 350_000))
+      : fc.constant(0),
   });
 }
 
@@ -150,12 +165,27 @@ function finish(draft: FrameDraft, index: number, config: CaseConfig): CaseFrame
   const vlan = tag === undefined ? undefined : "vlan" in tag ? tag.vlan : fittingTag(config, port, tag.choice);
   const content = Buffer.alloc(payload, fill);
   if (payload >= 4) content.writeUInt32BE(index, 0);
-  const tagBytes = Buffer.alloc(vlan === undefined ? 0 : 4);
-  if (vlan !== undefined) tagBytes.writeUInt32BE((0x8100_0000 + priority * 0x2000 + vlan) >>> 0);
   const type = Buffer.alloc(2);
   type.writeUInt16BE(etherType);
-  const bytes = Buffer.concat([Buffer.from(to + from, "hex"), tagBytes, type, content]);
-  return { port, bytes, [fc.toStringMethod]: () => `p${port} <- ${bytes.toString("hex")}` };
+  const multicast = draft.multicast === undefined ? undefined : onItsSide(draft.multicast, port);
+  const untagged =
+    multicast === undefined
+      ? Buffer.concat([Buffer.from(to + from, "hex"), type, content])
+      : multicastFrame(multicast, Number.parseInt(from, 16));
+  const tagBytes = Buffer.alloc(vlan === undefined ? 0 : 4);
+  if (vlan !== undefined) tagBytes.writeUInt32BE((0x8100_0000 + priority * 0x2000 + vlan) >>> 0);
+  const bytes = Buffer.concat([untagged.subarray(0, 12), tagBytes, untagged.subarray(12)]);
+  // Ours waits after a leave whether others behind the port stay (RFC 2236, section 3); Open vSwitch doesn't.
+  const pauseMs = multicast?.kind.startsWith("leave") === true ? 3_000 : draft.pauseMs;
+  const pause = pauseMs === 0 ? "" : `, then ${pauseMs} ms`;
+  return { port, bytes, pauseMs, [fc.toStringMethod]: () => `p${port} <- ${bytes.toString("hex")}${pause}` };
+}
+
+/** The one router is behind port 0, and no member: Open vSwitch doesn't believe that behind a router's port there are members. */
+function onItsSide(draft: MulticastDraft, port: number): MulticastDraft {
+  if (draft.kind === "data" || draft.kind === "local") return draft;
+  if (port === 0) return { ...draft, kind: "query" };
+  return draft.kind === "query" ? { ...draft, kind: "report" } : draft;
 }
 
 /** A tag that the port takes: of a trunk one of its VLANs, of any other port none. */

@@ -12,18 +12,24 @@ export interface CaseMirror {
   readonly sources: readonly number[];
   readonly direction: "in" | "out" | "both";
   readonly destination: number;
+  /** How many octets of each frame are copied; undefined for all. */
+  readonly snapLength: number | undefined;
 }
 
 /** A configuration in words that both switches have. */
 export interface CaseConfig {
   readonly ports: readonly CasePort[];
   readonly mirror: CaseMirror | undefined;
+  /** Whether group frames go to members only. */
+  readonly snooping: boolean;
 }
 
 /** One frame and where it is sent. */
 export interface CaseFrame {
   readonly port: number;
   readonly bytes: Buffer;
+  /** How much time passes before the next frame. */
+  readonly pauseMs: number;
   /** How a failing example shows it. */
   readonly [fc.toStringMethod]?: () => string;
 }
