@@ -3,7 +3,7 @@ import { tcpBitsPerSecond } from "../load/iperf.ts";
 import { compileTapStream } from "../load/tap-stream.ts";
 import { kernelVxlan, linuxBridge, twoHosts } from "../peers/linux-bridge.ts";
 import { openVSwitchTaps, openVSwitchVxlan } from "../peers/open-vswitch.ts";
-import { ourSwitch, ourVxlan } from "../peers/our-switch.ts";
+import { type OurSwitchOptions, ourSwitch, ourVxlan } from "../peers/our-switch.ts";
 import type { Path } from "../peers/path.ts";
 import { vde } from "../peers/vde.ts";
 import { missing } from "../sandbox/requirements.ts";
@@ -12,7 +12,7 @@ import { Sandbox } from "../sandbox/sandbox.ts";
 
 interface Contender {
   readonly needs: readonly string[];
-  readonly open: (sandbox: Sandbox) => Promise<Path>;
+  readonly open: (sandbox: Sandbox, nics: OurSwitchOptions) => Promise<Path>;
   readonly bound: Goal["bound"];
 }
 
@@ -29,11 +29,17 @@ const ourNeeds = ["ip", "ethtool", "iperf3", "cc"];
 /** TCP at MTU 1500 between two guests of one host: our switch against the Linux bridge, Open vSwitch and VDE. */
 export async function sameHost(options: ThroughputOptions): Promise<void> {
   await compare("TCP, one host", options, {
-    ours: (sandbox, tapStream) => ourSwitch(sandbox, { tapStream, framesPerWrite: 64, name: "ours" }),
+    ours: ourSwitch,
     others: [
       { needs: [], open: linuxBridge, bound: { atLeast: 0.5 } },
       { needs: ["ovs-vswitchd", "ovsdb-server"], open: openVSwitchTaps, bound: { atLeast: 1.5 } },
       { needs: ["vde_switch", "vde_plug2tap"], open: vde, bound: { atLeast: 3 } },
+      {
+        needs: [],
+        open: (sandbox, nics) =>
+          ourSwitch(sandbox, { ...nics, framesPerWrite: 1, name: "ours, a write a frame as QEMU" }),
+        bound: "shown",
+      },
     ],
   });
 }
@@ -41,8 +47,7 @@ export async function sameHost(options: ThroughputOptions): Promise<void> {
 /** TCP at MTU 1450 between guests of two hosts, over VXLAN on a link of MTU 1500. */
 export async function twoHostsOverVxlan(options: ThroughputOptions): Promise<void> {
   await compare("TCP, two hosts", options, {
-    ours: async (sandbox, tapStream) =>
-      ourVxlan(sandbox, { tapStream, framesPerWrite: 64, name: "ours" }, await twoHosts(sandbox, "us", true)),
+    ours: async (sandbox, nics) => ourVxlan(sandbox, nics, await twoHosts(sandbox, "us", true)),
     others: [
       {
         needs: [],
@@ -59,7 +64,7 @@ export async function twoHostsOverVxlan(options: ThroughputOptions): Promise<voi
 }
 
 interface Comparison {
-  readonly ours: (sandbox: Sandbox, tapStream: string) => Promise<Path>;
+  readonly ours: (sandbox: Sandbox, nics: OurSwitchOptions) => Promise<Path>;
   readonly others: readonly Contender[];
 }
 
@@ -70,19 +75,20 @@ async function compare(what: string, options: ThroughputOptions, { ours, others 
   const lacking = missing(ourNeeds);
   if (lacking.length > 0) return skip(`${what}: not installed: ${lacking.join(", ")}`);
   using sandbox = Sandbox.open();
+  const nics: OurSwitchOptions = { tapStream: await compileTapStream(sandbox), framesPerWrite: 64, name: "ours" };
   const opened: { readonly path: Path; readonly bound: Goal["bound"] }[] = [];
   for (const { needs, open, bound } of others) {
     const absent = missing(needs);
     if (absent.length > 0) skip(`${what}: a peer isn't installed: ${absent.join(", ")}`);
     else {
       try {
-        opened.push({ path: await open(sandbox), bound });
+        opened.push({ path: await open(sandbox, nics), bound });
       } catch (error) {
         skip(`${what}: a peer didn't come up here: ${(error as Error).message}`);
       }
     }
   }
-  const mine = await ours(sandbox, await compileTapStream(sandbox));
+  const mine = await ours(sandbox, nics);
   const all = [mine, ...opened.map(({ path }) => path)];
   for (const { guests } of all) {
     // The first frame over a tunnel is often lost while it looks for its peer; and compilers warm up.
