@@ -11,7 +11,11 @@ export interface GreTransport {
   close(): void;
 }
 
-/** Why ERSPAN can't be sent, for a spec's `validate`; undefined when it can by a raw socket. Tries it: it depends on rights and on a library. */
+/** For a spec's `validate`, which can't look at a host: what a mirror session to an ERSPAN destination needs there. */
+export const ERSPAN_NEEDS =
+  "ERSPAN is GRE, an IP protocol of its own: a host sends it by a raw socket, which needs root or CAP_NET_RAW and the optional package 'koffi'; a VXLAN destination, which is UDP, needs neither";
+
+/** Why ERSPAN can't be sent by this process, with the evidence; undefined when it can by a raw socket. Tries it: it depends on rights and on a library. */
 export function whyNoRawGre(): string | undefined {
   try {
     RawGreTransport.open().close();
