@@ -17,7 +17,7 @@ import {
 } from "./random-database.ts";
 
 const present = daemonsPresent("ovsdb");
-const kills = process.env.VDC_DEEP ? 100 : 4;
+const kills = process.env.VDC_DEEP ? 50 : 4;
 let folder: string;
 let schema: string;
 

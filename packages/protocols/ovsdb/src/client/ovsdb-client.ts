@@ -270,7 +270,12 @@ export class OvsdbClient<D extends DatabaseShape> implements AsyncDisposable {
           const found = current();
           if (found !== undefined) resolve(found);
         };
-        const stops = [this.#emitter.on("connected", look), this.#emitter.on("closed", () => reject(this.#closed))];
+        const stops = [
+          this.#emitter.on("connected", look),
+          this.#emitter.on("closed", () => reject(this.#closed)),
+          // No later attempt makes a key of what is none.
+          this.#emitter.on("disconnected", (reason) => reason.code === "OVSDB_INVALID_ARGUMENT" && reject(reason)),
+        ];
         return () => {
           for (const stop of stops) stop();
         };

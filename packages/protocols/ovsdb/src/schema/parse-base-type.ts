@@ -51,6 +51,8 @@ export function parseBaseType(json: unknown): BaseType {
     base[name] = parseConstraint(name, value, json);
   }
   if (base.refType !== undefined && base.refTable === undefined) throw syntaxError(json, "'refType' needs 'refTable'");
+  // What holds unless something else is said is not said.
+  if (base.refType === "strong") delete base.refType;
   if (json.enum !== undefined) {
     if (Object.keys(base).length > 1) throw syntaxError(json, "'enum' excludes other constraints");
     const { keys } = decodeElements({ key: { type }, min: 0, max: "unlimited" }, json.enum);
