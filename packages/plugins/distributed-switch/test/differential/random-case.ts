@@ -84,7 +84,7 @@ function randomConfig({ ports, privateVlans, mirrors, snooping }: RandomCaseOpti
     .map(withoutTagsOnCopies);
 }
 
-/** Copies of frames of private VLANs leave a trunk with different tags: see the table of the test. Such a destination becomes no trunk. */
+/** Copies of frames of private VLANs and of the untagged segment leave a trunk with different tags: such a destination becomes no trunk. */
 function withoutTagsOnCopies(config: CaseConfig): CaseConfig {
   const { ports, mirror } = config;
   const differs = ports.some(({ vlan }) => vlan.kind === "pvlan" || vlan.kind === "none");
@@ -154,7 +154,7 @@ function frameDraft({ ports, priorities, snooping, pauses }: RandomCaseOptions):
 
 /**
  * The bytes of a draft. Each frame carries its number where it has room, so that it is known again. Where the two mirror differently on
- * purpose (see the table of the test), the frame is one that doesn't show it.
+ * purpose (see `deliberate-differences.ts`), the frame is one that doesn't show it.
  */
 function finish(draft: FrameDraft, index: number, config: CaseConfig): CaseFrame {
   const { port, from, tag, etherType, payload, fill } = draft;
