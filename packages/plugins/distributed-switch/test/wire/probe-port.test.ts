@@ -20,7 +20,7 @@ it("members of a switch find by real frames what passes between them, through th
     const probes = stack.use(
       await ProbePort.listen({
         ...{ member: name, path: join(directory, `${name}.sock`), clock: systemClock, randomBytes },
-        ...{ attempts: 2, timeoutMs: 300 },
+        ...{ attempts: 1, timeoutMs: 1500 },
       }),
     );
     let generation = 0;
@@ -49,14 +49,14 @@ it("members of a switch find by real frames what passes between them, through th
   const findings = findingsOf(await a.probes.run(ways), ["path", "vlan", "mtu"]);
   expect(findings).toMatchObject([
     { check: "path", from: "host-a", to: "host-b", ok: true },
-    { check: "vlan", ok: true, detail: "VLAN 10: 2 of 2 probes were answered" },
-    { check: "vlan", ok: true, detail: "VLAN 20: 2 of 2 probes were answered" },
+    { check: "vlan", ok: true, detail: "VLAN 10: 1 of 1 probes were answered" },
+    { check: "vlan", ok: true, detail: "VLAN 20: 1 of 1 probes were answered" },
     {
       ...{ check: "mtu", ok: false },
       detail: "frames of 9014 octets are lost, of 1514 octets pass: an MTU on the way is too small",
     },
   ]);
-  expect(b.probes.statistics.answered).toBe(8);
+  expect(b.probes.statistics.answered).toBe(4);
 
   const nobody = await a.probes.run([{ to: "host-c", vlan: 10, frameBytes: 100 }]);
   expect(findingsOf(nobody, ["path"])).toMatchObject([{ to: "host-c", ok: false }]);
