@@ -242,7 +242,7 @@ it("loses sight of no frame with every feature on, whatever comes, and explains 
         expect(subject.accounted).toBe(flows?.statistics().observed);
       },
     ),
-    { seed: 29, numRuns: process.env.VDC_DEEP ? 5000 : 150 },
+    { seed: 29, numRuns: process.env.VDC_DEEP ? 3000 : 100 },
   );
   // The run is worth something only if it came by most of the ways there are.
   for (const way of [
