@@ -20,6 +20,14 @@ interface Burst {
   readonly records: Buffer;
 }
 
+interface SceneOptions {
+  /** Defaults to `1`. */
+  readonly switches?: number;
+  /** Of each switch. */
+  readonly ports: number;
+  readonly settings?: (index: number) => Partial<DataPlanePortConfig["settings"]>;
+}
+
 /** A data plane with ports, and what is sent through it again and again. */
 class Scene implements AsyncDisposable {
   readonly plane: DataPlaneClient;
@@ -31,19 +39,26 @@ class Scene implements AsyncDisposable {
     this.#nics = nics;
   }
 
-  /** Ports whose addresses are `macText(index)`; `settings` adds to those of one. */
-  static async open(
-    count: number,
-    settings: (index: number) => Partial<DataPlanePortConfig["settings"]> = () => ({}),
-  ): Promise<Scene> {
-    const nics = await StreamNics.listen(count);
+  /** Ports whose addresses are `macText(index)`, the same number in each of some switches; `settings` adds to those of one. */
+  static async open({ switches = 1, ports, settings }: SceneOptions): Promise<Scene> {
+    const nics = await StreamNics.listen(switches * ports);
     const plane = DataPlaneClient.start();
-    const ports = Array.from({ length: count }, (_, index) => ({
-      key: `port-${index}`,
-      socketPath: nics.path(index),
-      settings: { macAddress: macText(index), vlan: { kind: "access" as const, id: 7 }, ...settings(index) },
-    }));
-    await plane.applyAndConnect({ generation: 1, switches: [{ key: "bench", vniBase: 4096, peers: [], ports }] });
+    await plane.applyAndConnect({
+      generation: 1,
+      switches: Array.from({ length: switches }, (_, number) => ({
+        key: `bench-${number}`,
+        vniBase: 4096 * (number + 1),
+        peers: [],
+        ports: Array.from({ length: ports }, (_, place) => {
+          const index = number * ports + place;
+          return {
+            key: `port-${index}`,
+            socketPath: nics.path(index),
+            settings: { macAddress: macText(index), vlan: { kind: "access", id: 7 }, ...settings?.(index) },
+          };
+        }),
+      })),
+    });
     return new Scene(plane, nics);
   }
 
@@ -116,8 +131,8 @@ async function compare(
 
 /** Processor time for a frame with 2 ports and with 1,000. */
 export async function acrossPorts(options: FrameCostOptions): Promise<void> {
-  await using two = await Scene.open(2);
-  await using thousand = await Scene.open(1000);
+  await using two = await Scene.open({ ports: 2 });
+  await using thousand = await Scene.open({ ports: 1000 });
   const few = { scene: two, bursts: pairs(2) };
   await compare("CPU a frame: 1,000 ports, two of them talk, over 2", options, few, {
     scene: thousand,
@@ -131,36 +146,42 @@ export async function acrossPorts(options: FrameCostOptions): Promise<void> {
   });
 }
 
-/** Processor time for a frame with 10 learned addresses and with 100,000. */
+/** Processor time for a frame with 10 learned addresses and with 100,000, in two switches: one switch learns 65,536 at most. */
 export async function acrossAddresses(options: FrameCostOptions): Promise<void> {
   const open = (): Promise<Scene> =>
-    Scene.open(2, (index) =>
-      index === 0 ? { security: { forgedTransmits: true }, macLearning: { enabled: true, limit: 1_000_000 } } : {},
-    );
+    Scene.open({
+      switches: 2,
+      ports: 2,
+      settings: (index) =>
+        index % 2 === 0
+          ? { security: { forgedTransmits: true }, macLearning: { enabled: true, limit: 1_000_000 } }
+          : {},
+    });
   await using ten = await open();
   await using many = await open();
-  await compare(
-    "CPU a frame: 100,000 learned addresses over 10",
-    options,
-    { scene: ten, bursts: stations(10) },
-    {
-      scene: many,
-      bursts: stations(100_000),
-      bound: 1.3,
-    },
-  );
-  const [{ learnedAddresses } = { learnedAddresses: 0 }] = (await many.plane.status()).switches;
-  if (learnedAddresses < 100_000) throw new Error(`only ${learnedAddresses} addresses were learned`);
+  const few = { scene: ten, bursts: stations(10) };
+  await compare("CPU a frame: 100,000 learned addresses over 10", options, few, {
+    scene: many,
+    bursts: stations(100_000),
+    bound: 1.3,
+  });
+  const { switches } = await many.plane.status();
+  const learned = switches.reduce((sum, { learnedAddresses }) => sum + learnedAddresses, 0);
+  if (learned < 100_000) throw new Error(`only ${learned} addresses were learned`);
 }
 
-/** Stations behind port 0 talk to port 1, in turn and one frame each, and it to them. */
+/** Stations behind the first port of either switch talk to its second, in turn and one frame each, and it to them. */
 function stations(count: number): Burst[] {
   const bursts: Burst[] = [];
-  for (let first = 0; first < count; first += burstFrames) {
-    // Neighbours in a table would be neighbours in a cache: the order is that of a multiplicative hash.
-    const station = (frame: number): string => macText((((first + frame) % count) * 40503) % 0x1000000, 1);
-    bursts.push(burst(0, (frame) => ({ to: macText(1), source: station(frame) })));
-    bursts.push(burst(1, (frame) => ({ to: station(frame), source: macText(1) })));
+  for (let first = 0; first < count / 2; first += burstFrames) {
+    for (const learning of [0, 2]) {
+      const plain = learning + 1;
+      // Neighbours in a table would be neighbours in a cache: the order is that of a multiplicative hash.
+      const station = (frame: number): string =>
+        macText((((first + frame) % (count / 2)) * 40503) % 0x1000000, 1 + learning);
+      bursts.push(burst(learning, (frame) => ({ to: macText(plain), source: station(frame) })));
+      bursts.push(burst(plain, (frame) => ({ to: station(frame), source: macText(plain) })));
+    }
   }
   return bursts;
 }
