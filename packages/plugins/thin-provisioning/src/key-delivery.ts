@@ -39,6 +39,9 @@ export class KeyDelivery {
   readonly #stopped = new AbortController();
   /** When a change of key that could not be finished is tried again, and how long that was waited for. */
   readonly #resuming = new Map<VolumeEntry, { readonly at: number; readonly waitMs: number }>();
+  #resumed: Promise<void> | undefined;
+  /** Of which it was said already that they wait. */
+  readonly #told = new Set<string>();
   #running = false;
 
   constructor(options: KeyDeliveryOptions) {
@@ -49,9 +52,7 @@ export class KeyDelivery {
   watch(): void {
     if (this.#running || this.#stopped.signal.aborted || this.#isIdle) return;
     this.#running = true;
-    void this.#run().finally(() => {
-      this.#running = false;
-    });
+    void this.#run();
   }
 
   stop(): void {
@@ -71,9 +72,11 @@ export class KeyDelivery {
   async #run(): Promise<void> {
     const { signal } = this.#stopped;
     const { clock, logger } = this.#options;
-    while (!signal.aborted) {
-      if (this.#isIdle) return;
-      await this.#resume();
+    while (!signal.aborted && !this.#isIdle) {
+      // It may take long, and nobody's keys wait for it.
+      this.#resumed ??= this.#resume().finally(() => {
+        this.#resumed = undefined;
+      });
       // A host that hangs keeps no other waiting for longer than that.
       await Promise.all(
         [...this.#hosts()].map((host) =>
@@ -85,6 +88,7 @@ export class KeyDelivery {
       );
       await clock.sleep(intervalMs, { signal }).catch(() => {});
     }
+    this.#running = false;
   }
 
   get #isIdle(): boolean {
@@ -119,10 +123,15 @@ export class KeyDelivery {
       readonly needsKey?: readonly Served[];
     };
     for (const served of needsKey) {
+      const { volumeId, snapshotId = "" } = served;
+      const id = `${host} ${volumeId} ${snapshotId}`;
       try {
         await this.#deliver(host, served, context);
+        this.#told.delete(id);
       } catch (error) {
-        logger.warn("a volume waits for its key", { volumeId: served.volumeId, host, error: String(error) });
+        if (this.#told.has(id)) continue;
+        this.#told.add(id);
+        logger.warn("a volume waits for its key", { volumeId, host, error: String(error) });
       }
     }
   }
