@@ -1,7 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { AnnotatedPacket } from "../../src/wire/capture/captured-packet.ts";
-import { pcapFile } from "../../src/wire/capture/pcap-writer.ts";
-import { pcapngFile } from "../../src/wire/capture/pcapng-writer.ts";
+import { type AnnotatedPacket, pcapFile, pcapngFile } from "@vdc-os/pcap";
 import { arpFrame, udpFrame } from "../../src/wire/packet/packet-builder.ts";
 import { dissectFile, hasTshark } from "./tshark.ts";
 

@@ -2,8 +2,7 @@ import { type SpawnSyncReturns, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { AnnotatedPacket } from "../../src/wire/capture/captured-packet.ts";
-import { PcapngWriter } from "../../src/wire/capture/pcapng-writer.ts";
+import { type AnnotatedPacket, PcapngWriter } from "@vdc-os/pcap";
 
 /** Whether `tshark` is here; says loudly when it isn't, and fails where it must be. */
 export function hasTshark(): boolean {

@@ -1,5 +1,5 @@
-import { WireError } from "../wire-error.ts";
 import { type AnnotatedPacket, MAX_SNAP_LENGTH } from "./captured-packet.ts";
+import { PcapError } from "./pcap-error.ts";
 
 /** A capture file's content. */
 export interface Capture {
@@ -162,6 +162,6 @@ class BlockReader {
 
 const DIRECTIONS: readonly (AnnotatedPacket["direction"] | undefined)[] = [undefined, "in", "out", undefined];
 
-function malformed(what: string): WireError {
-  return new WireError("MALFORMED", `this is not a capture file that can be read: ${what}`);
+function malformed(what: string): PcapError {
+  return new PcapError("MALFORMED", `this is not a capture file that can be read: ${what}`);
 }

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { mangled, wireRuns } from "../test/mangled.ts";
-import { WireError } from "../wire-error.ts";
+import { mangled, runs } from "./test/mangled.ts";
+import { PcapError } from "./pcap-error.ts";
 import { readCapture } from "./capture-reader.ts";
 import type { AnnotatedPacket } from "./captured-packet.ts";
 import { portPacket } from "./port-packet.ts";
@@ -42,7 +42,7 @@ describe("capture files", () => {
           packets.map(({ timeNs }) => (timeNs / 1000n) * 1000n),
         );
       }),
-      { ...wireRuns, numRuns: wireRuns.numRuns / 5 },
+      { ...runs, numRuns: runs.numRuns / 5 },
     );
   });
 
@@ -54,7 +54,7 @@ describe("capture files", () => {
           packets.map((each) => ({ ...each, originalLength: each.originalLength ?? each.data.length })),
         );
       }),
-      { ...wireRuns, numRuns: wireRuns.numRuns / 5 },
+      { ...runs, numRuns: runs.numRuns / 5 },
     );
   });
 
@@ -99,11 +99,11 @@ describe("capture files", () => {
           const read = readCapture(bytes);
           expect(read.packets.reduce((sum, { data }) => sum + data.length, 0)).toBeLessThanOrEqual(bytes.length);
         } catch (error) {
-          expect(error).toBeInstanceOf(WireError);
+          expect(error).toBeInstanceOf(PcapError);
           expect(error).toMatchObject({ code: "MALFORMED" });
         }
       }),
-      wireRuns,
+      runs,
     );
   });
 });
