@@ -20,6 +20,7 @@ import { createTestSecrets, keys } from "./test-secrets.ts";
 
 const units = 16;
 const isDeep = process.env.VDC_DEEP !== undefined;
+const timeoutMs = isDeep ? 3_600_000 : 300_000;
 /** Nothing here has to last, and every state is written and read once. */
 const fastFolder = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 
@@ -396,9 +397,9 @@ async function tryCrashes(encrypted: boolean): Promise<void> {
 it(
   "is whole after a crash between any two changes of its files, with what was not synced lost or torn",
   {
-    timeout: 300_000,
+    timeout: timeoutMs,
   },
   () => tryCrashes(false),
 );
 
-it("is as whole when it is encrypted, also while keys are changed", { timeout: 300_000 }, () => tryCrashes(true));
+it("is as whole when it is encrypted, also while keys are changed", { timeout: timeoutMs }, () => tryCrashes(true));

@@ -183,7 +183,7 @@ async function verify(folder: string, { there, perhaps }: Promises, more: readon
 }
 
 it("has what was promised after a crash anywhere in its log, and in what is done with it", {
-  timeout: 600_000,
+  timeout: isDeep ? 3_600_000 : 600_000,
 }, async () => {
   const folder = mkdtempSync(join(fastFolder, "vdc-log-crash-"));
   const tried = { kills: 0, losses: 0, again: 0, segments: 0 };
