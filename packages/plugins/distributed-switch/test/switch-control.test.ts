@@ -140,7 +140,8 @@ describe("the control side of the switch", () => {
   it("takes in a host that comes late, and says so until then", async () => {
     await using cluster = await SwitchCluster.create(["a"]);
     await cluster.apply(testSpec(["a", "b"]), 1);
-    const before = await cluster.status(({ members }) => members[0]?.state === "up");
+    const before = await cluster.status(({ members }) => members[0]?.state === "warning");
+    expect(before.members[0]).toMatchObject({ realizedGeneration: 1, detail: "no tunnel yet to 'b'" });
     expect(before.members[1]).toMatchObject({ state: "disconnected", realizedGeneration: 0 });
     await expect(cluster.connect("nic-2", "b")).rejects.toMatchObject({ code: "UNAVAILABLE" });
     const one = await cluster.plug("nic-1", "a");

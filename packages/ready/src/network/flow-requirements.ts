@@ -24,8 +24,8 @@ export const flowRequirements: readonly NetworkRequirement[] = [
           collector: "127.0.0.1",
           port: collector.address().port,
           observationDomainId: 77,
-          activeTimeoutMs: 200,
-          idleTimeoutMs: 100,
+          activeTimeoutMs: 1_000,
+          idleTimeoutMs: 1_000,
           samplingRate: 1,
         };
         const spec = { ...specOf(test), flowExport };

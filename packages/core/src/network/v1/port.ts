@@ -57,7 +57,11 @@ export interface PortBinding {
 /** What a port lets through from its VM: everything, nothing yet (`hold`: kept in order, within a bound), or nothing. */
 export type PortGate = "open" | "hold" | "drop";
 
-/** A host's part of the switch, in vSphere's six words. */
+/**
+ * A host's part of the switch, in vSphere's six words: `up`, what is asked for is in force; `pending`, it is about to be; `outOfSync`, it was refused there;
+ * `warning`, it is in force, and something else is wrong, such as no way to another member; `disconnected`, the host can't be reached; `down`, what runs
+ * there does not.
+ */
 export type MemberState = "up" | "pending" | "outOfSync" | "warning" | "disconnected" | "down";
 
 /** A member as it is. */

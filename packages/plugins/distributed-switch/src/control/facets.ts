@@ -64,7 +64,8 @@ export function effectiveSettingFacet(host: FacetHost): EffectiveSettingFacet {
   };
 }
 
-async function ask(
+/** Asks the host of a port about it. */
+export async function ask(
   host: FacetHost,
   { switchId, portKey, host: name }: PortRecord,
   method: string,

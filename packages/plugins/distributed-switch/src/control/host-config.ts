@@ -1,8 +1,10 @@
-import type { PortSetting, SwitchSpec } from "@vdc-os/core/network/v1";
+import type { MirrorSession as CoreMirrorSession, PortSetting, SwitchSpec } from "@vdc-os/core/network/v1";
+import type { UplinkConfig } from "../dataplane/data-plane-config.ts";
+import type { MirrorDestination, MirrorSession } from "../dataplane/mirror-session.ts";
 import type { PrivateVlan } from "../dataplane/private-vlans.ts";
 import type { PortSettings } from "../dataplane/switch-port.ts";
 import type { TunnelPeer } from "../dataplane/switch-tunnel.ts";
-import type { HostConfig, HostPort, HostSwitchPart } from "../process/host-config.ts";
+import { attachmentKey, type HostConfig, type HostPort, type HostSwitchPart } from "../process/host-config.ts";
 import type { DesiredState } from "./desired-state.ts";
 import type { HostRecord, PortRecord, SwitchRecord } from "./records.ts";
 import { shortHash } from "./state-key.ts";
@@ -51,7 +53,10 @@ function isMember(spec: SwitchSpec, host: string): boolean {
 function switchPart(state: DesiredState, record: SwitchRecord, own: HostRecord): HostSwitchPart {
   const { spec, generation, vniBase } = record;
   const ports = state.portsOf(spec.switchId);
+  const sessions = [...(spec.mirrors ?? [])].sort((a, b) => (a.name < b.name ? -1 : 1));
   return {
+    host: own.host,
+    name: spec.name,
     key: spec.switchId,
     specGeneration: generation,
     vniBase,
@@ -61,6 +66,16 @@ function switchPart(state: DesiredState, record: SwitchRecord, own: HostRecord):
       .sort((a, b) => (a.portKey < b.portKey ? -1 : 1))
       .flatMap((port) => attachmentsAt(port, own.host))
       .flatMap((port) => hostPort(spec, port)),
+    transport: spec.transport,
+    uplinks: uplinksOf(spec, own.host),
+    mirrors: sessions.map((session, number) => mirrorAt(session, number, ports, own.host)),
+    mirrorTargets: sessions.flatMap(({ destination }, session) => {
+      const port = destination.kind === "port" ? portOf(ports, destination.portKey) : undefined;
+      return port?.host === own.host ? [{ session, portKey: keyOf(port) }] : [];
+    }),
+    multicast: spec.multicastSnooping === true ? "snooping" : "flood",
+    ...(spec.flowExport === undefined ? {} : { flowExport: spec.flowExport }),
+    ...(spec.discovery === undefined ? {} : { discovery: spec.discovery }),
     privateVlans: privateVlansOf(spec, ports),
     redirects: ports
       .flatMap(({ mac, move }) =>
@@ -68,6 +83,47 @@ function switchPart(state: DesiredState, record: SwitchRecord, own: HostRecord):
       )
       .sort((a, b) => (a.mac < b.mac ? -1 : 1)),
   };
+}
+
+/** A session as a host works it: the ports that are there, and the way to where the copies go. */
+function mirrorAt(
+  { name, sourcePorts, destination, ...rest }: CoreMirrorSession,
+  session: number,
+  ports: readonly PortRecord[],
+  host: string,
+): MirrorSession {
+  const sources = ports
+    .filter(({ portKey }) => sourcePorts.includes(portKey))
+    .flatMap((port) => attachmentsAt(port, host))
+    .map(keyOf)
+    .sort();
+  return { ...rest, name, sourcePorts: sources, destination: destinationAt(destination, session, ports, host) };
+}
+
+function destinationAt(
+  destination: CoreMirrorSession["destination"],
+  session: number,
+  ports: readonly PortRecord[],
+  host: string,
+): MirrorDestination {
+  if (destination.kind !== "port") return destination;
+  const port = portOf(ports, destination.portKey);
+  // Without a port there is nobody to copy to, and the session counts what it would have copied.
+  if (port === undefined) return { kind: "port", portKey: `${destination.portKey} is not connected` };
+  return port.host === host ? { kind: "port", portKey: keyOf(port) } : { kind: "peer", peer: port.host, session };
+}
+
+function portOf(ports: readonly PortRecord[], portKey: string): PortRecord | undefined {
+  return ports.find((port) => port.portKey === portKey && port.connected);
+}
+
+function keyOf(port: PortRecord): string {
+  return attachmentKey({ id: portId(port.switchId, port.portKey), attachment: port.attachment });
+}
+
+function uplinksOf({ members }: SwitchSpec, host: string): readonly UplinkConfig[] {
+  const uplinks = members.find((member) => member.host === host)?.uplinks ?? [];
+  return uplinks.flatMap(({ name, backing }) => (backing.kind === "stream" ? [{ name, backing }] : []));
 }
 
 /** A port as it is at a host: of its owner, and of the next one while it moves there. */
@@ -107,6 +163,7 @@ function hostPort(spec: SwitchSpec, port: PortRecord): readonly HostPort[] {
   return [
     {
       id: portId(spec.switchId, port.portKey),
+      portKey: port.portKey,
       attachment: port.attachment,
       generation: port.generation,
       path: port.path,
@@ -118,7 +175,7 @@ function hostPort(spec: SwitchSpec, port: PortRecord): readonly HostPort[] {
 
 /** The data plane takes the contract's settings as they are, but for what it does not do. */
 function dataPlaneSettings(setting: PortSetting, macAddress: string): PortSettings {
-  const { teaming: _, dhcp: __, ...rest } = setting;
+  const { dhcp: _, ...rest } = setting;
   return { ...(rest as Omit<PortSettings, "macAddress">), macAddress };
 }
 

@@ -174,17 +174,18 @@ export class HostMember {
       doing = "run";
       status = await this.#ensure(runtime, record);
       doing = "apply";
+      const { revision } = state;
       const content = hostConfigOf(state, record, this.#options);
       status = await this.#apply(runtime, content, status);
       doing = "reach";
       await this.#settle(runtime, content, status);
       if (!this.#needed) await this.#remove(runtime);
-      this.#see({ trouble: "none", detail: "", current: true, status });
+      this.#see({ trouble: "none", detail: "", current: true, revision, status });
     } catch (error) {
       if (doing !== "apply") this.#ensured = false;
       const trouble = troubleOf(error, doing);
       // What the process was last seen to have stays: it goes on without us.
-      this.#see({ ...trouble, current: false, status: status ?? this.#view.status });
+      this.#see({ ...trouble, current: false, revision: 0, status: status ?? this.#view.status });
       if (trouble.trouble !== "disconnected") {
         this.#options.logger.warn("a host's switch is not as it should be", {
           host: this.host,

@@ -7,8 +7,9 @@ export interface MemberView {
   /** What the latest attempt met: nothing, a host that can't be reached, a process that won't run, a configuration that was refused. */
   readonly trouble: "none" | "disconnected" | "down" | "refused" | "unknown";
   readonly detail: string;
-  /** Whether the process has what it should. */
+  /** Whether the process has what it should, as of `revision` of the desired state. */
   readonly current: boolean;
+  readonly revision: number;
   readonly status: ProcessStatus | undefined;
 }
 
@@ -17,14 +18,20 @@ export const unknownMember: MemberView = {
   trouble: "unknown",
   detail: "not looked at yet",
   current: false,
+  revision: 0,
   status: undefined,
 };
 
 /** The member's state in the contract's words. */
-export function memberState(view: MemberView, realized: number, desired: number): MemberState {
+export function memberState(
+  view: MemberView,
+  realized: number,
+  desired: { readonly generation: number; readonly revision: number },
+): MemberState {
   if (view.trouble === "disconnected" || view.trouble === "down") return view.trouble;
   if (view.trouble === "refused") return "outOfSync";
-  return view.trouble === "none" && view.current && realized === desired ? "up" : "pending";
+  const isCurrent = view.trouble === "none" && view.current && view.revision >= desired.revision;
+  return isCurrent && realized === desired.generation ? "up" : "pending";
 }
 
 const lostCodes: readonly string[] = ["UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"];

@@ -121,6 +121,7 @@ export class PortMigrationControl {
     const { sourceHost, targetHost } = move as MoveRecord;
     // The source may be lost: then it is cut off by the others.
     await transfer.holdAtSource(found).catch(() => undefined);
+    const moved = await transfer.exportState(found).catch(() => undefined);
     await state.change((): Step => {
       const record = this.#find(ticket);
       mustBe(record, ["prepared", "switching"]);
@@ -137,6 +138,7 @@ export class PortMigrationControl {
       await transfer.releaseAtSource(found).catch(() => undefined);
       throw hostFailure(targetHost, error);
     }
+    if (moved !== undefined) await transfer.takeOverAtTarget(this.#find(ticket), moved).catch(() => undefined);
     const activated = await state.change((): Step => {
       const record = this.#find(ticket);
       mustBe(record, ["switching"]);

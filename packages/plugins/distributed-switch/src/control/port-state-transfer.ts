@@ -5,13 +5,18 @@ import type { DesiredState } from "./desired-state.ts";
 import { findPort, findSwitch } from "./find-switch.ts";
 import { portId, settingOf } from "./host-config.ts";
 import type { HostMember } from "./host-member.ts";
-import type { PortRecord } from "./records.ts";
+import type { MoveRecord, PortRecord } from "./records.ts";
 
 /** What moving a port's state needs of the switch. */
 export interface PortStateTransferOptions {
   readonly state: DesiredState;
   readonly member: (host: string) => HostMember;
   readonly statistics: (switchId: string, portKey: string) => Promise<PortStatistics | undefined>;
+}
+
+/** The part of a data plane's port state that others read. */
+interface DataPlaneState {
+  readonly learned: readonly { readonly mac: string }[];
 }
 
 /** Takes what is a port's, and neither its owner's nor its host's, from one attachment to another. */
@@ -27,28 +32,41 @@ export class PortStateTransfer {
     const { spec } = findSwitch(this.#options.state, switchId);
     const statistics = await this.#options.statistics(switchId, portKey);
     const counters = statistics ?? { portKey, ...finalCounters(record.carried) };
+    const known = record.connected
+      ? ((await this.#ask(record, record.host, "exportPortState", record.attachment, {})) as unknown as DataPlaneState)
+      : undefined;
     return {
       portKey,
       setting: settingOf(spec, record) as PortSetting,
       statistics: counters,
-      learnedMacs: [],
+      learnedMacs: [...new Set(known?.learned.map(({ mac }) => mac))].sort(),
       mirrorSessions: (spec.mirrors ?? [])
         .filter(({ sourcePorts }) => sourcePorts.includes(portKey))
         .map(({ name }) => name),
-      opaque: record.opaque === undefined ? {} : { vendor: record.opaque },
+      opaque: {
+        ...(known === undefined ? {} : { dataPlane: known as unknown as Json }),
+        ...(record.opaque === undefined ? {} : { vendor: record.opaque }),
+      },
     };
   }
 
-  /** Counters go on from there. */
+  /** Counters go on from there, and the data plane takes over what it knows. */
   async importState(record: PortRecord, moved: PortState): Promise<void> {
     const { switchId, portKey } = record;
     const { state } = this.#options;
-    await state.change(() => {
+    const now = await state.change(() => {
       const current = findPort(state, switchId, portKey);
       const { portKey: _, ...counters } = moved.statistics;
       const value: PortRecord = { ...current, carried: addCounters(current.carried, finalCounters(counters)) };
-      return { writes: [{ kind: "port", switchId, portKey, value }], result: undefined };
+      return { writes: [{ kind: "port", switchId, portKey, value }], result: value };
     });
+    if (now.connected) await this.#import(now, now.host, now.attachment, moved);
+  }
+
+  /** The target's data plane takes over what the source's knew. */
+  async takeOverAtTarget(record: PortRecord, moved: PortState): Promise<void> {
+    const { targetHost, attachment } = record.move as MoveRecord;
+    await this.#import(record, targetHost, attachment, moved);
   }
 
   /** The source keeps what its VM sends, so that two owners never speak at once. Lasts until it is cut off or released. */
@@ -58,6 +76,11 @@ export class PortStateTransfer {
 
   async releaseAtSource(record: PortRecord): Promise<void> {
     await this.#ask(record, record.host, "setGate", record.attachment, { gate: record.gate });
+  }
+
+  async #import(record: PortRecord, host: string, attachment: number, moved: PortState): Promise<void> {
+    const { dataPlane } = moved.opaque;
+    if (dataPlane !== undefined) await this.#ask(record, host, "importPortState", attachment, { state: dataPlane });
   }
 
   #ask(

@@ -22,6 +22,7 @@ import {
 } from "@vdc-os/core/network/v1";
 import { describeSwitch } from "./describe-switch.ts";
 import { MAX_VNI_BASE, VNIS_PER_SWITCH } from "../dataplane/segment.ts";
+import { captureFacet, discoveryFacet, explainFacet, healthCheckFacet, teamingFacet } from "./diagnosis-facets.ts";
 import type { DesiredState, Write } from "./desired-state.ts";
 import { effectiveSettingFacet, gateFacet } from "./facets.ts";
 import { findPort, findSwitch } from "./find-switch.ts";
@@ -93,6 +94,14 @@ export class SwitchControl implements DistributedSwitch {
       macLearning: setting,
       accessControl: setting,
       shaping: setting,
+      mirroring: setting,
+      flowExport: setting,
+      multicastSnooping: setting,
+      teaming: teamingFacet(port, setting),
+      discovery: discoveryFacet(port),
+      healthCheck: healthCheckFacet(port),
+      capture: captureFacet(port),
+      explain: explainFacet(port),
       configArchive: this.#archive.facet,
     };
   }

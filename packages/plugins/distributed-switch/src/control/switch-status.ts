@@ -22,7 +22,9 @@ export function statusOf(
       view.detail !== "" || unreached.length === 0
         ? view.detail
         : `no tunnel yet to ${unreached.map((peer) => `'${peer.host}'`).join(", ")}`;
-    return { host, state: memberState(view, realizedGeneration, generation), realizedGeneration, detail };
+    const own = memberState(view, realizedGeneration, { generation, revision: state.revision });
+    // In force, but not for what goes to a host that nobody has reached yet.
+    return { host, state: own === "up" && detail !== "" ? "warning" : own, realizedGeneration, detail };
   });
   const ports = state
     .portsOf(switchId)
@@ -41,7 +43,7 @@ export function statusOf(
         link: view.trouble === "none" ? (now?.link ?? "down") : "down",
         gate: now?.gate ?? port.gate,
         ...(problem === undefined ? {} : { problem }),
-        learnedMacs: [],
+        learnedMacs: now?.learned ?? [],
         ...(port.opaque === undefined ? {} : { opaque: port.opaque }),
       };
     });

@@ -81,9 +81,10 @@ export class PeerIngress {
 
   /** A copy is the frame behind the number of its session. */
   #mirrored(buffer: Buffer, start: number, end: number): InDropReason | undefined {
-    if (end - start < 2 + 14) return "runt";
-    const target = this.#options.mirrorTarget(buffer.readUInt16BE(start));
-    if (target === undefined || !target.linkUp) return "noDestination";
+    const target = end - start < 2 + 14 ? undefined : this.#options.mirrorTarget(buffer.readUInt16BE(start));
+    // For whoever takes no copies, it is a VLAN that there is not.
+    if (target === undefined) return "vlanNotAllowed";
+    if (!target.linkUp) return "noDestination";
     const record = recordOf(buffer.subarray(start + 2, end));
     if (target.sink.deliver(record, LENGTH_PREFIX_BYTES, record.length) !== undefined) return "noDestination";
     target.out.frame(record.length - LENGTH_PREFIX_BYTES);

@@ -1,5 +1,8 @@
 import { z } from "zod";
-import type { DataPlaneConfig } from "../dataplane/data-plane-config.ts";
+import type { FlowExport } from "@vdc-os/core/network/v1";
+import type { DataPlaneConfig, FlowAccounting, UplinkConfig } from "../dataplane/data-plane-config.ts";
+import type { MirrorSession } from "../dataplane/mirror-session.ts";
+import type { Redirect } from "../dataplane/peer-ingress.ts";
 import type { PrivateVlan } from "../dataplane/private-vlans.ts";
 import type { Gate, PortSettings } from "../dataplane/switch-port.ts";
 import type { TunnelPeer } from "../dataplane/switch-tunnel.ts";
@@ -8,6 +11,8 @@ import type { TunnelPeer } from "../dataplane/switch-tunnel.ts";
 export interface HostPort {
   /** The port, the same on every host and for every owner. */
   readonly id: string;
+  /** The port's key in its switch. */
+  readonly portKey: string;
   /** Counts the port's attachments: another one is another NIC, with counters of its own. */
   readonly attachment: number;
   /** The owner's generation. Calls that change the port must name it. */
@@ -29,7 +34,18 @@ export interface HostSwitchPart {
   readonly ports: readonly HostPort[];
   readonly privateVlans: readonly PrivateVlan[];
   /** Addresses of ports that have moved away just now: what comes here for them goes on to that peer. */
-  readonly redirects: readonly { readonly mac: string; readonly peer: string }[];
+  readonly redirects: readonly Redirect[];
+  readonly transport: "overlay" | "uplinks";
+  readonly uplinks: readonly UplinkConfig[];
+  /** Ports are named by their attachments. */
+  readonly mirrors: readonly MirrorSession[];
+  readonly mirrorTargets: readonly { readonly session: number; readonly portKey: string }[];
+  readonly multicast: "flood" | "snooping";
+  readonly flowExport?: FlowExport | undefined;
+  readonly discovery?: "listen" | "advertise" | "both" | undefined;
+  /** This host's name in the switch, and the switch's. */
+  readonly host: string;
+  readonly name: string;
 }
 
 /** All that a host's switch process should be. Plain data; the control side derives it from the desired state alone. */
@@ -58,9 +74,19 @@ export const hostConfigSchema: z.ZodType<HostConfig> = z.object({
       peers: z.array(z.custom<TunnelPeer>((value) => typeof value === "object" && value !== null)),
       privateVlans: z.array(z.object({ primary: z.int(), secondary: z.int() })),
       redirects: z.array(z.object({ mac: z.string(), peer: z.string() })),
+      transport: z.enum(["overlay", "uplinks"]),
+      uplinks: z.array(z.custom<UplinkConfig>((value) => typeof value === "object" && value !== null)),
+      mirrors: z.array(z.custom<MirrorSession>((value) => typeof value === "object" && value !== null)),
+      mirrorTargets: z.array(z.object({ session: count, portKey: z.string() })),
+      multicast: z.enum(["flood", "snooping"]),
+      flowExport: z.custom<FlowExport>((value) => typeof value === "object" && value !== null).optional(),
+      discovery: z.enum(["listen", "advertise", "both"]).optional(),
+      host: z.string(),
+      name: z.string(),
       ports: z.array(
         z.object({
           id: z.string(),
+          portKey: z.string(),
           attachment: count,
           generation: z.int().positive(),
           path: z.string(),
@@ -88,6 +114,13 @@ export function toDataPlaneConfig(config: HostConfig, port: number, generation: 
       maxMtu: each.mtu,
       peers: each.peers,
       privateVlans: each.privateVlans,
+      redirects: each.redirects,
+      transport: each.transport,
+      uplinks: each.uplinks,
+      mirrors: each.mirrors,
+      mirrorTargets: each.mirrorTargets,
+      multicast: each.multicast,
+      ...(each.flowExport === undefined ? {} : { flows: accountingOf(each.flowExport) }),
       ports: each.ports.map((own) => ({
         key: attachmentKey(own),
         socketPath: own.path,
@@ -96,4 +129,8 @@ export function toDataPlaneConfig(config: HostConfig, port: number, generation: 
       })),
     })),
   };
+}
+
+function accountingOf({ activeTimeoutMs, idleTimeoutMs, samplingRate }: FlowExport): FlowAccounting {
+  return { activeTimeoutMs, idleTimeoutMs, samplingRate };
 }

@@ -17,6 +17,8 @@ export interface ProcessPortStatus {
   readonly reason?: string;
   readonly gate: Gate;
   readonly held: number;
+  /** Stations behind the VM, the first 64 of them. */
+  readonly learned?: readonly string[];
 }
 
 /** A switch process as it is now. */
@@ -28,7 +30,11 @@ export interface ProcessStatus {
   /** Of the configuration in force; 0 for none. */
   readonly generation: number;
   readonly vtep?: UdpAddress;
-  readonly switches: readonly { readonly key: string; readonly specGeneration: number }[];
+  readonly switches: readonly {
+    readonly key: string;
+    readonly specGeneration: number;
+    readonly uplinks: readonly { readonly uplink: string; readonly link: "up" | "down"; readonly reason?: string }[];
+  }[];
   readonly ports: readonly ProcessPortStatus[];
 }
 

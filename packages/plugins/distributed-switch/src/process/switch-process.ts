@@ -1,19 +1,27 @@
 import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { type Json, VdcError } from "@vdc-os/core";
+import { type Json, type JsonObject, VdcError } from "@vdc-os/core";
 import { DataPlane, type DataPlaneOptions } from "../dataplane/control.ts";
 import { DataPlaneError } from "../dataplane/data-plane-error.ts";
+import type { ProbeTarget } from "../wire/probe/path-prober.ts";
+import { CaptureSessions } from "./capture-sessions.ts";
 import { attachmentKey, type HostConfig, type HostPort, hostConfigSchema, toDataPlaneConfig } from "./host-config.ts";
+import { HostServices } from "./host-services.ts";
 import { addCounters, finalCounters, noCounters, portCounters } from "./port-counters.ts";
 import type { AttachmentCounters, PortCounters, ProcessStatus, SwitchProcessConfig } from "./process-protocol.ts";
 import { StateFile } from "./state-file.ts";
 
 /** How many attachments that are gone keep their counters. */
 const retiredLimit = 4096;
+/** How many stations behind a VM the status shows. */
+const learnedShown = 64;
 const longestWaitMs = 30_000;
 /** How often counters are written when nobody asks: what `kill -9` can cost of them. */
 const saveIntervalMs = 5_000;
+
+const noTraffic = { frames: 0, octets: 0, broadcast: 0, multicast: 0, dropped: 0, drops: {} };
+const nothingCounted = { in: noTraffic, out: noTraffic, forwarded: 0, learningRefused: 0 };
 
 interface Call {
   readonly signal: AbortSignal;
@@ -36,6 +44,8 @@ export class SwitchProcess {
   /** The control protocol. */
   readonly methods: Readonly<Record<string, (params: Json, call: Call) => Promise<Json>>>;
   readonly #plane: DataPlane;
+  readonly #services: HostServices;
+  readonly #captures: CaptureSessions;
   readonly #configFile: StateFile;
   readonly #countersFile: StateFile;
   readonly #instance = crypto.randomUUID();
@@ -52,7 +62,16 @@ export class SwitchProcess {
   private constructor({ config: { directory }, dataPlane }: SwitchProcessOptions) {
     this.#configFile = new StateFile(join(directory, "config.json"));
     this.#countersFile = new StateFile(join(directory, "counters.json"));
-    this.#plane = new DataPlane({ ...dataPlane, onLink: () => this.#changed() });
+    this.#services = new HostServices({ plane: () => this.#plane });
+    this.#plane = new DataPlane({
+      ...dataPlane,
+      onLink: () => this.#changed(),
+      onUplink: () => this.#changed(),
+      onFlows: (switchKey, records) => this.#services.takeFlows(switchKey, records),
+      control: this.#services.control,
+      mirrorSink: this.#services.mirrorSink,
+    });
+    this.#captures = new CaptureSessions(this.#plane.tools);
     const queued = (run: (params: Json) => Promise<unknown>) => (params: Json) => this.#queue(() => run(params));
     this.methods = {
       apply: queued((params) => this.#apply(params)),
@@ -74,7 +93,35 @@ export class SwitchProcess {
         return { discarded: moved };
       }),
       setGate: queued((params) => this.#setGate(params)),
-      effectiveSetting: queued(async (params) => this.#port(params).settings),
+      effectiveSetting: queued(async (params) => this.#effective(this.#port(params))),
+      explain: queued(async (params) => {
+        const { frame } = params as { frame: string };
+        return this.#plane.tools.explain(attachmentKey(this.#port(params)), Buffer.from(frame, "base64"));
+      }),
+      exportPortState: queued(async (params) => this.#plane.tools.exportState(this.#attachment(params))),
+      importPortState: queued(async (params) => {
+        const { state } = params as { state: JsonObject };
+        // Counters are added up by the control side, over all attachments.
+        this.#plane.tools.importState(this.#attachment(params), { ...state, statistics: nothingCounted });
+        return {};
+      }),
+      uplinkUses: queued(async (params) => this.#plane.uplinkUses((params as { switch: string }).switch)),
+      neighbours: queued(async (params) => this.#services.neighbours((params as { switch: string }).switch)),
+      probe: async (params, { signal }) => {
+        const { switch: key, targets } = params as unknown as { switch: string; targets: ProbeTarget[] };
+        return plain(await this.#services.probe(key, targets, signal));
+      },
+      beginCapture: queued(async (params) =>
+        this.#captures.begin(attachmentKey(this.#port(params)), (params as { snapLength: number }).snapLength),
+      ),
+      takeCaptured: async (params, { signal }) => {
+        const { capture, limit, waitMs } = params as { capture: string; limit: number; waitMs: number };
+        return plain(await this.#captures.take(capture, { limit, waitMs: Math.min(waitMs, longestWaitMs), signal }));
+      },
+      endCapture: queued(async (params) => {
+        this.#captures.end((params as { capture: string }).capture);
+        return {};
+      }),
     };
   }
 
@@ -93,14 +140,18 @@ export class SwitchProcess {
     clearInterval(this.#saving);
     await this.#queue(() => this.#statistics());
     this.#changed();
+    this.#captures.close();
     await this.#plane.close();
+    await this.#services.close();
   }
 
   /** For tests: ends as `kill -9` does, with nothing written. */
   async crash(): Promise<void> {
     clearInterval(this.#saving);
     this.#changed();
+    this.#captures.close();
     await this.#plane.close();
+    await this.#services.close();
   }
 
   async #restore(): Promise<void> {
@@ -157,6 +208,7 @@ export class SwitchProcess {
       await apply(0);
     }
     this.#config = config;
+    this.#services.configure(config.switches);
     const gates = new Map((await this.#plane.status()).ports.map(({ key, gate }) => [key, gate]));
     for (const port of config.switches.flatMap(({ ports }) => ports)) {
       if (gates.get(attachmentKey(port)) !== port.gate) await this.#plane.setGate(attachmentKey(port), port.gate);
@@ -164,7 +216,8 @@ export class SwitchProcess {
   }
 
   async #status(): Promise<ProcessStatus> {
-    const { vtep, ports } = await this.#plane.status();
+    const { vtep, ports, switches: planes } = await this.#plane.status();
+    const uplinksOf = new Map(planes.map((plane) => [plane.key, plane.uplinks]));
     const byKey = new Map(ports.map((port) => [port.key, port]));
     const switches = this.#config?.switches ?? [];
     return {
@@ -172,14 +225,30 @@ export class SwitchProcess {
       version: this.#version,
       generation: this.#config?.generation ?? 0,
       ...(vtep === undefined ? {} : { vtep: vtep.listen }),
-      switches: switches.map(({ key, specGeneration }) => ({ key, specGeneration })),
+      switches: switches.map(({ key, specGeneration }) => ({
+        key,
+        specGeneration,
+        uplinks: (uplinksOf.get(key) ?? []).map(({ uplink, link, reason }) => ({
+          uplink,
+          link,
+          ...(reason === undefined ? {} : { reason }),
+        })),
+      })),
       ports: switches.flatMap((each) =>
         each.ports.flatMap((port) => {
           const now = byKey.get(attachmentKey(port));
           if (now === undefined) return [];
           const { id, attachment, generation } = port;
           const { link, reason, gate, held } = now;
-          return [{ id, attachment, generation, link, ...(reason === undefined ? {} : { reason }), gate, held }];
+          const learned =
+            port.settings.macLearning?.enabled === true ? this.#learnedAt(attachmentKey(port)) : undefined;
+          return [
+            {
+              ...{ id, attachment, generation, link, gate, held },
+              ...(reason === undefined ? {} : { reason }),
+              ...(learned === undefined ? {} : { learned }),
+            },
+          ];
         }),
       ),
     };
@@ -242,6 +311,32 @@ export class SwitchProcess {
       if (port !== undefined) return port;
     }
     throw new VdcError("NOT_FOUND", `there is no port '${id}' on this host`);
+  }
+
+  /** The settings of a port in the values that the data plane works with. */
+  #effective(port: HostPort): HostPort["settings"] {
+    const { shapingIn, shapingOut } = this.#plane.tools.effective(attachmentKey(port));
+    const inForce = (shaping: typeof shapingIn) =>
+      shaping && {
+        averageBitsPerSecond: shaping.averageBitsPerSecond,
+        peakBitsPerSecond: shaping.peakBitsPerSecond,
+        burstBytes: shaping.burstBytes,
+        packetsPerSecond: shaping.packetsPerSecond,
+      };
+    return {
+      ...port.settings,
+      ...(shapingIn === undefined ? {} : { shapingIn: inForce(shapingIn) }),
+      ...(shapingOut === undefined ? {} : { shapingOut: inForce(shapingOut) }),
+    };
+  }
+
+  #learnedAt(key: string): readonly string[] {
+    const macs = this.#plane.tools.exportState(key).learned.map(({ mac }) => mac);
+    return [...new Set(macs)].sort().slice(0, learnedShown);
+  }
+
+  #attachment(params: Json): string {
+    return attachmentKey(params as { id: string; attachment: number });
   }
 
   #owned(params: Json): HostPort {
