@@ -9,6 +9,7 @@ import { applyWaiver, reportWaivers, type Waiver } from "../suite/waiver.ts";
 import { createInstance, type InstanceFactory } from "./certification-kit.ts";
 import { type CertificationReport, overallVerdict, reportFormat } from "./certification-report.ts";
 import { type FoundPackage, findPackage } from "./find-package.ts";
+import { generalRequirements } from "./general-requirements.ts";
 import { type AnySuite, type KnownSuite, knownSuites } from "./known-suites.ts";
 import { LeakRequirement } from "./leak-requirement.ts";
 import { importModule, inPackage, type LoadedPlugin, loadPlugin } from "./load-plugin.ts";
@@ -133,11 +134,12 @@ interface RunKnownOptions extends CertifyOptions {
 
 /** Runs a suite over each transport in turn, and looks at what each left behind. */
 async function runKnown(
-  suite: AnySuite,
+  known: AnySuite,
   factory: InstanceFactory<Instance<Contract>>,
   options: RunKnownOptions,
 ): Promise<SuiteReport> {
   const { loaded, now, transports, only = "", level, waivers = [], signal } = options;
+  const suite = { ...known, requirements: [...known.requirements, ...generalRequirements(known.name)] };
   const { id: point, version: contractVersion } = suite.point;
   const create = createInstance(loaded.plugin, factory);
   const results: RequirementResult[] = [];

@@ -66,6 +66,10 @@ export async function runCommandLine(line: CommandLine): Promise<number> {
     if (what !== undefined) throw new UsageError(`'${command}' is no command, and '${what}' is too much for a package`);
     return await runCertify(command, values, line);
   } catch (error) {
+    if (line.signal?.aborted === true) {
+      line.stderr.write("vdc-ready: interrupted\n");
+      return 130;
+    }
     line.stderr.write(`vdc-ready: ${messageOf(error)}\n`);
     return 2;
   }

@@ -7,7 +7,7 @@ import {
   isVdcError,
   VdcError,
 } from "@vdc-os/core";
-import { guardProvider } from "./guard-provider.ts";
+import { guardProvider, OpenCalls } from "./guard-provider.ts";
 import { must, RequirementFailure, RequirementSkipped } from "./must.ts";
 import type { RequirementResult } from "./report.ts";
 import type { Instance, Requirement, Suite, SuiteTest } from "./suite.ts";
@@ -25,6 +25,9 @@ export interface RunRequirementOptions<T extends Contract, I extends Instance<T>
   readonly onDescription?: (description: Description) => void;
 }
 
+/** How long a call may go on after it was cancelled, in milliseconds. */
+const settleMs = 2_000;
+
 type Outcome = Pick<RequirementResult, "status" | "message">;
 
 /** Tries one requirement on a fresh instance. Never rejects. */
@@ -37,6 +40,7 @@ export async function runRequirement<T extends Contract, I extends Instance<T>>(
   const startedAt = performance.now();
   const releases: (() => void | Promise<void>)[] = [];
   const timeout = new AbortController();
+  const calls = new OpenCalls();
   // What goes wrong before the requirement runs, or while it is cleaned up, is no verdict on the implementation.
   const reached: { phase: "create" | "run" } = { phase: "create" };
   const overdue = Promise.withResolvers<never>();
@@ -53,7 +57,7 @@ export async function runRequirement<T extends Contract, I extends Instance<T>>(
     const wrap = async (implementation: T): Promise<T> => {
       const opened = await openTransport(suite.point, implementation, transport);
       releases.push(opened.close);
-      return guardProvider(suite.point, opened.provider);
+      return guardProvider(suite.point, opened.provider, calls);
     };
     const provider = await wrap(instance.implementation);
     const operation: SuiteTest<T, I>["operation"] = (call) => createOperationContext(call, { signal: timeout.signal });
@@ -99,6 +103,11 @@ export async function runRequirement<T extends Contract, I extends Instance<T>>(
   }
   clearTimeout(timer);
   if (!timeout.signal.aborted) timeout.abort(new VdcError("CANCELLED", "the requirement is over"));
+  // Every call's signal has aborted now. One that goes on all the same would go on at a caller's who gave up.
+  const deaf = outcome.status === "pass" ? await calls.end(settleMs) : [];
+  if (deaf.length > 0) {
+    outcome = { status: "fail", message: `${deaf.join(", ")} goes on ${settleMs} ms after it was cancelled` };
+  }
   for (const release of releases.reverse()) {
     try {
       await release();

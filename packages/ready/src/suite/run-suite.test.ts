@@ -53,6 +53,35 @@ describe("runSuite", () => {
     expect(results).toMatchObject([{ status: "fail", message: expect.stringContaining(message) }]);
   });
 
+  it("fails a call that goes on after it was cancelled, and knows one that heeds its signal", async () => {
+    const waits = (heeds: boolean): Greeter => ({
+      ...good,
+      greet: ({ name }, { signal }) =>
+        new Promise((resolve, reject) => {
+          if (name === "Ada") resolve({ text: "hello Ada" });
+          else if (heeds) signal.addEventListener("abort", () => reject(signal.reason));
+        }),
+    });
+    const forgets = defineSuite<Greeter, Instance<Greeter>>({
+      name: "greeter",
+      point: greeter,
+      requirements: [
+        {
+          ...greets,
+          async run(test) {
+            void test.provider.greet({ name: "Bob" }, test.operation()).catch(() => undefined);
+            await greets.run(test);
+          },
+        },
+      ],
+    });
+    const run = async (heeds: boolean): Promise<unknown> =>
+      (await runSuite(forgets, { create: () => ({ implementation: waits(heeds) }), transports: ["direct"] })).results;
+    expect(await run(true)).toMatchObject([{ status: "pass" }]);
+    const message = "test.greeter 'greet' goes on 2000 ms after it was cancelled";
+    expect(await run(false)).toMatchObject([{ status: "fail", message }]);
+  });
+
   it("tells an error of the factory from a failure, and a skip from a pass", async () => {
     const broken = await runSuite(suite, {
       transports: ["direct"],
