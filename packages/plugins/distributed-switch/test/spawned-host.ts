@@ -13,6 +13,7 @@ export class SpawnedHost implements HostRuntime, AsyncDisposable {
   readonly directory: string;
   #wanted: EnsureProcess | undefined;
   #child: ChildProcess | undefined;
+  #closed = false;
 
   constructor(host: string, directory: string) {
     this.host = host;
@@ -30,6 +31,7 @@ export class SpawnedHost implements HostRuntime, AsyncDisposable {
   }
 
   async ensureProcess(input: EnsureProcess): Promise<ProcessStatus> {
+    if (this.#closed) throw new VdcError("UNAVAILABLE", `host '${this.host}' is gone`);
     if (this.#wanted === undefined) {
       this.#wanted = input;
       await writeFile(join(this.directory, "config.json"), JSON.stringify((input.program as { config: Json }).config));
@@ -72,6 +74,7 @@ export class SpawnedHost implements HostRuntime, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
     await this.removeProcess();
   }
 

@@ -10,6 +10,7 @@ import { openSwitchControl } from "../src/control/open-switch-control.ts";
 import type { SwitchControl } from "../src/control/switch-control.ts";
 import { FakeHost } from "./fake-host.ts";
 import { FakeNic } from "./fake-nic.ts";
+import { SpawnedHost } from "./spawned-host.ts";
 
 /** What holds where a test says nothing. */
 export const openSetting: PortSetting = {
@@ -94,6 +95,18 @@ export class SwitchCluster implements AsyncDisposable {
     return host;
   }
 
+  /** A host whose switch process is a real process. */
+  addSpawnedHost(name: string): SpawnedHost {
+    const host = this.#stack.use(new SpawnedHost(name, this.directory));
+    this.hosts.set(name, {
+      inventory: () => host.inventory(),
+      ensureProcess: (input) => host.ensureProcess(input),
+      removeProcess: () => host.removeProcess(),
+      request: (input, options = {}) => host.request(input, createOperationContext(options)),
+    });
+    return host;
+  }
+
   host(name: string): FakeHost {
     return this.hosts.get(name) as FakeHost;
   }
@@ -144,12 +157,15 @@ export class SwitchCluster implements AsyncDisposable {
   async plug(portKey: string, host: string, changes: Partial<ConnectPort> = {}): Promise<FakeNic> {
     const binding = await this.connect(portKey, host, changes);
     if (binding.attachment.kind !== "qemu-stream") throw new Error("another attachment");
-    const nic = this.#stack.use(
-      await FakeNic.listen(binding.attachment.path, changes.mac ?? macOf(Number(portKey.replace(/\D/g, "")))),
-    );
+    const nic = await this.listen(binding.attachment.path, changes.mac ?? macOf(Number(portKey.replace(/\D/g, ""))));
     // The VM's end is connected before the switch's end knows it.
     await this.status(({ ports }) => ports.some((port) => port.portKey === portKey && port.link === "up"));
     return nic;
+  }
+
+  /** Plays the VM of a NIC whose socket is known. */
+  async listen(path: string, mac: string): Promise<FakeNic> {
+    return this.#stack.use(await FakeNic.listen(path, mac));
   }
 
   /** The first status that fulfils the condition. */
