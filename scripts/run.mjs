@@ -13,11 +13,19 @@ import { installWorkspace } from "./setup/workspace.mjs";
  * What each task runs, in the root folder: a script for the pinned Node.js, and its first arguments.
  * `machine` names the list of system packages that the task needs.
  */
+/** A table of what the providers of a suite meet. */
+const conformance = (suite) => ({ script: "tests/conformance/conformance.ts", args: [suite], machine: "test" });
+
 const tasks = {
   start: { script: "examples/virtual-datacenter/src/main.ts", machine: "start" },
   test: { script: "scripts/tasks/test.mjs", machine: "test" },
   "test:deep": { script: "scripts/tasks/test.mjs", machine: "test", env: { VDC_DEEP: "1" } },
-  "conformance:storage": { script: "tests/storage/conformance.ts", machine: "test" },
+  "conformance:cloud": conformance("cloud"),
+  "conformance:compute": conformance("compute"),
+  "conformance:network": conformance("network"),
+  "conformance:secret": conformance("secret"),
+  "conformance:state": conformance("state"),
+  "conformance:storage": conformance("storage"),
   build: { script: "scripts/tasks/build.mjs" },
   docs: { script: "node_modules/typedoc/bin/typedoc" },
   lint: { script: "node_modules/@biomejs/biome/bin/biome", args: ["ci", "."] },

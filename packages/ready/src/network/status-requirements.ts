@@ -143,8 +143,7 @@ export const statusRequirements: readonly NetworkRequirement[] = [
       for (const name of ["framesIn", "bytesIn", "framesOut", "bytesOut"] as const) {
         must(BigInt(moved[name]) >= BigInt(before[name]), `'${name}' went back from ${before[name]} to ${moved[name]}`);
       }
-      newer.say("more");
-      await witness.hears("more");
+      await stations.mustReach([witness, newer], () => true, "after the move");
       await untilStatistics(test, "nic", ({ framesIn }) => BigInt(framesIn) > BigInt(before.framesIn));
       await untilStatus(test, spec.switchId, ({ ports }) => ports.every(({ link }) => link === "up"));
     },

@@ -1,10 +1,15 @@
-// Prints which requirement of the storage suite each provider of the repository meets: `conformance.ts [--json] [--direct] [<part of a path>...]`.
+// Prints which requirement of a suite each provider of the repository meets: `conformance.ts <suite> [--json] [--direct] [<part of a path>...]`.
 // It runs the certification tests that the providers have, wherever they are, so that the table is what the tests say. `--direct` leaves the transport over
 // a pipe out. Ends with 1 when a requirement failed.
 import { readdirSync, readFileSync, writeSync } from "node:fs";
 import { basename, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { cloudSuite } from "@vdc-os/ready/cloud";
+import { computeSuite } from "@vdc-os/ready/compute";
+import { networkSuite } from "@vdc-os/ready/network";
+import { secretSuite } from "@vdc-os/ready/secret";
+import { stateSuite } from "@vdc-os/ready/state";
 import { storageSuite } from "@vdc-os/ready/storage";
 import type { TestCase } from "vitest/node";
 import { startVitest } from "vitest/node";
@@ -12,20 +17,28 @@ import { type ConformanceResult, conformanceTable, formatConformance, type Outco
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-/** The test files that run the storage suite. */
+const suites = { cloudSuite, computeSuite, networkSuite, secretSuite, stateSuite, storageSuite };
+
+/** The ids of a suite's requirements; none for a name that is no suite's. */
+function requirementsOf(suite: string): readonly string[] {
+  const found = Object.entries(suites).find(([name]) => name === `${suite}Suite`)?.[1];
+  return found?.requirements.map(({ id }) => id) ?? [];
+}
+
+/** The test files that run the suite. */
 function certificationTests(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) return ["node_modules", "dist"].includes(entry.name) ? [] : certificationTests(path);
     if (!entry.name.endsWith(".test.ts")) return [];
-    return readFileSync(path, "utf8").includes("describeSuite(storageSuite") ? [path] : [];
+    return readFileSync(path, "utf8").includes(`describeSuite(${suiteName}Suite`) ? [path] : [];
   });
 }
 
 /** What a test says; `undefined` for one that is none of the suite's. */
 function resultOf(test: TestCase): ConformanceResult | undefined {
   const [requirement = ""] = test.name.split(":");
-  if (!storageSuite.requirements.some(({ id }) => id === requirement)) return undefined;
+  if (!order.includes(requirement)) return undefined;
   const groups: string[] = [];
   for (let { parent } = test; parent.type === "suite"; parent = parent.parent) groups.unshift(parent.name);
   const transport = groups.pop()?.split(", ").pop() ?? "";
@@ -46,13 +59,19 @@ const { values, positionals } = parseArgs({
   options: { json: { type: "boolean" }, direct: { type: "boolean" } },
   allowPositionals: true,
 });
+const [suiteName = "", ...parts] = positionals;
+const order = requirementsOf(suiteName);
+if (order.length === 0) {
+  const names = Object.keys(suites).map((name) => name.replace("Suite", ""));
+  throw new TypeError(`there is no suite '${suiteName}': say one of ${names.join(", ")}`);
+}
 const results: ConformanceResult[] = [];
 const files = [...certificationTests(join(root, "packages")), ...certificationTests(join(root, "examples"))];
-const wanted = files.filter((file) => positionals.every((part) => relative(root, file).includes(part)));
+const wanted = files.filter((file) => parts.every((part) => relative(root, file).includes(part)));
 const vitest = await startVitest("test", wanted, {
   root,
   watch: false,
-  testNamePattern: values.direct ? /, direct\b.*storage\./ : /storage\.[a-z-]+\./,
+  testNamePattern: new RegExp(values.direct ? `, direct\\b.*${suiteName}\\.` : `${suiteName}\\.[a-z-]+\\.`),
   reporters: [
     {
       onTestCaseResult(test) {
@@ -70,7 +89,6 @@ const vitest = await startVitest("test", wanted, {
   ],
 });
 await vitest.close();
-const order = storageSuite.requirements.map(({ id }) => id);
 results.sort(
   (a, b) => a.provider.localeCompare(b.provider) || order.indexOf(a.requirement) - order.indexOf(b.requirement),
 );
