@@ -1,14 +1,17 @@
+import { existsSync } from "node:fs";
 import { createConnection, type Socket } from "node:net";
 import { LENGTH_PREFIX_BYTES } from "./ethernet-frame.ts";
 import { FrameSplitter } from "./frame-splitter.ts";
+import { gather, gatherApart, keepGathered, READ_AT, type Run, readBuffer, readMemory } from "./stream-memory.ts";
 import type { FrameSink } from "./switch-port.ts";
 
 export interface StreamPortOptions {
   /** The Unix socket on which QEMU listens: `-netdev stream,server=on,addr.type=unix,addr.path=...`. */
   readonly path: string;
+  /** Gets each frame as `buffer[start, end)`, its length prefix in the four bytes before `start`. The bytes hold until `onBatchEnd` has returned. */
   readonly onFrame: (buffer: Buffer, start: number, end: number) => void;
   readonly onTooLong: (length: number) => void;
-  /** Called after the last frame of a chunk. */
+  /** Called after the last frame of a read. */
   readonly onBatchEnd: () => void;
   /** Called when the link comes up, and when it goes down with the reason. */
   readonly onLink: (up: boolean, reason: string | undefined) => void;
@@ -37,8 +40,8 @@ export class StreamPort implements FrameSink {
   #redialMs: number;
   #reason: string | undefined = "not connected yet";
   #dials = 0;
-  /** Runs of adjacent records waiting for `flush`; one run is one write. */
-  #pending: { buffer: Buffer; from: number; to: number }[] = [];
+  /** Runs of adjacent records waiting for `flush`. */
+  #pending: Run[] = [];
   #pendingBytes = 0;
 
   constructor(options: StreamPortOptions) {
@@ -72,19 +75,23 @@ export class StreamPort implements FrameSink {
     this.#dials += 1;
     let failure: string | undefined;
     const splitter = new FrameSplitter(this.#options);
-    const socket = createConnection({ path: this.path });
+    const take = (octets: number): boolean => {
+      if (this.#socket !== socket) return false;
+      const framed = splitter.pushInPlace(readMemory, READ_AT, READ_AT + octets);
+      this.#options.onBatchEnd();
+      if (framed) return true;
+      failure = "framing lost: a length beyond any frame";
+      socket.destroy();
+      return false;
+    };
+    const socket: Socket = createConnection({
+      path: this.path,
+      onread: { buffer: readBuffer, callback: take },
+    });
     this.#socket = socket;
     socket.on("connect", () => {
       this.#redialMs = this.#options.redialMs ?? 20;
       this.#setLink(true, undefined);
-    });
-    socket.on("data", (chunk: Buffer) => {
-      if (this.#socket !== socket) return;
-      const framed = splitter.push(chunk);
-      this.#options.onBatchEnd();
-      if (framed) return;
-      failure = "framing lost: a length beyond any frame";
-      socket.destroy();
     });
     socket.on("error", (error: NodeJS.ErrnoException) => {
       failure ??= error.code ?? error.message;
@@ -93,9 +100,7 @@ export class StreamPort implements FrameSink {
       if (this.#socket !== socket) return;
       this.#socket = undefined;
       this.#setLink(false, failure ?? "closed by the other end");
-      if (this.#closed) return;
-      this.#redialTimer = setTimeout(() => this.dial(), this.#redialMs);
-      this.#redialMs = Math.min(this.#redialMs * 2, this.#options.redialLargestMs ?? 1000);
+      this.#dialLater();
     });
   }
 
@@ -113,23 +118,18 @@ export class StreamPort implements FrameSink {
 
   flush(): void {
     const runs = this.#pending;
+    const octets = this.#pendingBytes;
     this.#pending = [];
     this.#pendingBytes = 0;
     const socket = this.#socket;
     if (!this.#up || socket === undefined || runs.length === 0) return;
-    const [only] = runs;
-    if (runs.length === 1 && only !== undefined && socket.writableLength === 0) {
-      socket.write(only.buffer.subarray(only.from, only.to));
+    if (socket.writableLength > 0) {
+      socket.write(gatherApart(runs, octets));
       return;
     }
-    socket.cork();
-    // What must wait is copied: a slow NIC would otherwise keep whole receive buffers of others alive by small slices of them.
-    const waits = socket.writableLength > 0;
-    for (const { buffer, from, to } of runs) {
-      const run = buffer.subarray(from, to);
-      socket.write(waits ? Buffer.from(run) : run);
-    }
-    socket.uncork();
+    socket.write(gather(runs, octets));
+    // The kernel didn't take all of it: the rest is written from there later.
+    if (socket.writableLength > 0) keepGathered();
   }
 
   /** Hangs up and never dials again. Resolves when the socket is closed. */
@@ -142,6 +142,17 @@ export class StreamPort implements FrameSink {
       socket.once("close", () => resolve());
       socket.destroy();
     });
+  }
+
+  #dialLater(): void {
+    if (this.#closed) return;
+    this.#redialTimer = setTimeout(() => {
+      // Looking costs a twentieth of dialling, and there may be thousands of ports whose VM isn't started yet.
+      if (this.path.startsWith("\0") || existsSync(this.path)) return this.dial();
+      this.#setLink(false, "ENOENT");
+      this.#dialLater();
+    }, this.#redialMs);
+    this.#redialMs = Math.min(this.#redialMs * 2, this.#options.redialLargestMs ?? 1000);
   }
 
   #setLink(up: boolean, reason: string | undefined): void {
