@@ -23,6 +23,12 @@ const processes = new Set([
   "@vdc-os/ready/main",
 ]);
 
+/** Plugins that are certified from their tarballs, and the suite of each: `tests/certificates` has their factories. */
+const certified = [
+  ["sqlite-state-store", "state"],
+  ["file-secret-store", "secret"],
+] as const;
+
 /** What needs a package that a stranger may not have: its optional peer. */
 const needsMore = new Set(["@vdc-os/ready/vitest"]);
 
@@ -93,7 +99,27 @@ it("everything that is exported compiles against the declarations alone", { time
   const uses = names.map((_, index) => `typeof m${index}`).join(", ");
   await stranger.write("every-entry.ts", `${names.join("\n")}\nexport type Everything = [${uses}];\n`);
   await copyFile(join(root, "tests/packages/consumer/datacenter.ts"), join(stranger.directory, "datacenter.ts"));
-  expect(await stranger.compile(["every-entry.ts", "datacenter.ts"])).toBe("");
+  const factories = certified.map(([name]) => `${name}.ts`);
+  for (const file of factories) await copyFile(join(root, "tests/certificates", file), join(stranger.directory, file));
+  expect(await stranger.compile(["every-entry.ts", "datacenter.ts", ...factories])).toBe("");
+});
+
+it("plugins are certified from their tarballs, and what npm installed is what was certified", { timeout }, async () => {
+  const ready = join(stranger.directory, "node_modules/.bin/vdc-ready");
+  const run = (...args: readonly string[]) => stranger.run(process.execPath, [quiet, ready, ...args]);
+  expect(await run("key", "author.key")).toMatchObject({ code: 0 });
+  for (const [name, suite] of certified) {
+    const { name: plugin, tarball, manifest } = stranger.packages.find((one) => one.name.endsWith(`/plugin-${name}`))!;
+    const certificate = ["--certificate", `${name}.json`, "--key", "author.key"];
+    const said = await run(tarball, "--quiet", "--factory", `${suite}=${name}.js`, ...certificate);
+    const verdict = `${plugin} ${manifest.version}: success\nThe certificate of success is in '${name}.json'.\n`;
+    expect(said).toEqual({ code: 0, stdout: verdict, stderr: "" });
+    const verify = ["verify", `${name}.json`, "--key", "author.key.pub", "--tarball", tarball, "--installed", plugin];
+    expect(await run(...verify)).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining(`what is installed as '${plugin}' is what was certified`),
+    });
+  }
 });
 
 it("the code uses nothing that the oldest Node.js lacks", { timeout }, async ({ skip }) => {

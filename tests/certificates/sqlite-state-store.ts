@@ -1,0 +1,21 @@
+import { join } from "node:path";
+import { stateStore } from "@vdc-os/core/state/v1";
+import { createTestClock } from "@vdc-os/core/testing";
+import type { CertificationKit } from "@vdc-os/ready";
+import type { StateInstance } from "@vdc-os/ready/state";
+
+/** What the state suite is run on: the plugin, with a database of its own. */
+export async function create(kit: CertificationKit): Promise<StateInstance> {
+  const clock = createTestClock();
+  const directory = kit.folder();
+  const first = await kit.start(stateStore, { config: { directory }, clock });
+  return {
+    implementation: first.implementation,
+    clock,
+    backupPath: join(directory, "backup.db"),
+    restart: async () => {
+      await first.stop();
+      return (await kit.start(stateStore, { config: { directory }, clock })).implementation;
+    },
+  };
+}
