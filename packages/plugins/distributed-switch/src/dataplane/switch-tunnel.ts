@@ -59,6 +59,8 @@ export class SwitchTunnel implements TunnelSink {
   readonly #options: SwitchTunnelOptions;
   readonly #peers = new Map<string, Peer>();
   readonly #bySource = new Map<string, Peer>();
+  #lastSource: UdpAddress | undefined;
+  #lastPeer: Peer | undefined;
   readonly #headers = new Map<number, Buffer>();
   #underlayMtu = 0;
   #family: 4 | 6 = 4;
@@ -75,6 +77,7 @@ export class SwitchTunnel implements TunnelSink {
     const gone = [...this.#peers.keys()].filter((key) => !wanted.has(key));
     for (const key of gone) this.#peers.delete(key);
     this.#bySource.clear();
+    this.#lastSource = undefined;
     for (const config of peers) {
       const peer: Peer = this.#peers.get(config.key) ?? {
         config,
@@ -111,9 +114,7 @@ export class SwitchTunnel implements TunnelSink {
 
   /** Takes a datagram that carries one of this switch's VNIs. False when its source is none of the peers. */
   receive(frames: PeerFrames, vni: number, datagram: Buffer, source: UdpAddress): boolean {
-    const peer =
-      this.#bySource.get(sourceKey(source.address, source.port)) ??
-      this.#bySource.get(sourceKey(source.address, undefined));
+    const peer = this.#peerAt(source);
     if (peer === undefined) return false;
     const { vlan } = splitVni(vni);
     peer.heardAt = this.#options.now();
@@ -138,6 +139,18 @@ export class SwitchTunnel implements TunnelSink {
       out: peer.out.statistics(),
       ...(peer.heardAt === undefined ? {} : { heardAgoMs: Math.round(now - peer.heardAt) }),
     }));
+  }
+
+  /** The peer that a datagram came from. Most come from where the one before came from, which spares making a key for each. */
+  #peerAt(source: UdpAddress): Peer | undefined {
+    const last = this.#lastSource;
+    if (last === undefined || source.port !== last.port || source.address !== last.address) {
+      this.#lastSource = source;
+      this.#lastPeer =
+        this.#bySource.get(sourceKey(source.address, source.port)) ??
+        this.#bySource.get(sourceKey(source.address, undefined));
+    }
+    return this.#lastPeer;
   }
 
   #sendTo(peer: Peer, vlan: number, { buffer, start, end }: FrameBytes): void {
