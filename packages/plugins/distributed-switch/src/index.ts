@@ -16,6 +16,8 @@ export type {
   DataPlaneConfig,
   DataPlanePortConfig,
   DataPlaneSwitchConfig,
+  FlowAccounting,
+  UplinkConfig,
   VtepConfig,
 } from "./dataplane/data-plane-config.ts";
 export { dataPlaneConfigSchema, parseDataPlaneConfig } from "./dataplane/data-plane-config.ts";
@@ -26,6 +28,8 @@ export type {
   DataPlanePortStatus,
   DataPlaneStatus,
   DataPlaneSwitchStatus,
+  UplinkStatistics,
+  UplinkStatus,
 } from "./dataplane/data-plane-status.ts";
 
 // What a port is told, and what it counts.
@@ -36,7 +40,26 @@ export type {
   SecuritySetting,
   SwitchPortStatistics,
 } from "./dataplane/switch-port.ts";
+export type { FilterAction, FilterMatch, FilterRule } from "./dataplane/filter-rule.ts";
+export type { ShapingSetting } from "./dataplane/port-shaper.ts";
 export type { TunnelPeer, TunnelPeerStatistics } from "./dataplane/switch-tunnel.ts";
 export type { InDropReason, OutDropReason, TrafficStatistics } from "./dataplane/traffic-counters.ts";
 export type { VlanRange, VlanSetting } from "./dataplane/vlan-membership.ts";
 export type { DatagramDropReason, UdpAddress, VxlanEndpointStatistics } from "./dataplane/vxlan-endpoint.ts";
+
+// Looking into ports, and moving what they know.
+export type { CapturedFrame, CaptureOptions } from "./dataplane/capture-tap.ts";
+export type { Explanation } from "./dataplane/explain.ts";
+export type { PortState } from "./dataplane/port-state.ts";
+export type { Capture, EffectivePort, PortTools } from "./dataplane/port-tools.ts";
+
+// What leaves beside frames: copies, flows, and the switch's own frames.
+export type { FlowRecord } from "./dataplane/flow-table.ts";
+export type {
+  MirrorCopy,
+  MirrorDestination,
+  MirrorSession,
+  MirrorSink,
+  MirrorStatistics,
+} from "./dataplane/mirror-session.ts";
+export type { ControlFrame, ControlFrames } from "./dataplane/peer-ingress.ts";
