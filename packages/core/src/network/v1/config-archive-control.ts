@@ -17,13 +17,19 @@ export interface SpecRecords<R extends SpecRecord> {
   validate(spec: SwitchSpec): readonly SpecProblem[];
 }
 
-/** The failure of a spec, or of a port's setting, that has problems: it names all of them. */
+/** How many problems a failure's text names, and how many its details list. */
+const problemsInText = 5;
+const problemsInDetails = 100;
+
+/** The failure of a spec, or of a port's setting, that has problems. Its text names the first, its details list up to a hundred. */
 export function refusedSpec(what: string, problems: readonly SpecProblem[]): VdcError {
-  return new VdcError(
-    "INVALID_ARGUMENT",
-    `${what} is refused: ${problems.map(({ path, message }) => `${path}: ${message}`).join("; ")}`,
-    { reason: "VDC_SPEC_REFUSED", details: { problems: problems.map(({ path, message }) => ({ path, message })) } },
-  );
+  const first = problems.slice(0, problemsInText).map(({ path, message }) => `${path}: ${message}`);
+  const rest = problems.length > first.length ? `; and ${problems.length - first.length} more` : "";
+  const listed = problems.slice(0, problemsInDetails).map(({ path, message }) => ({ path, message }));
+  return new VdcError("INVALID_ARGUMENT", `${what} is refused: ${first.join("; ")}${rest}`, {
+    reason: "VDC_SPEC_REFUSED",
+    details: { problems: listed },
+  });
 }
 
 /**

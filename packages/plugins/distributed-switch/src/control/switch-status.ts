@@ -1,5 +1,6 @@
 import type { MemberStatus, PortStatus, SwitchStatus } from "@vdc-os/core/network/v1";
 import { attachmentKey } from "../process/host-config.ts";
+import type { ProcessPortStatus } from "../process/process-protocol.ts";
 import type { DesiredState } from "./desired-state.ts";
 import { misplaced, portId } from "./host-config.ts";
 import { type MemberView, memberState } from "./member-state.ts";
@@ -26,6 +27,15 @@ export function statusOf(
     // In force, but not for what goes to a host that nobody has reached yet.
     return { host, state: own === "up" && detail !== "" ? "warning" : own, realizedGeneration, detail };
   });
+  const byHost = new Map<string, ReadonlyMap<string, ProcessPortStatus>>();
+  const told = (host: string, view: MemberView): ReadonlyMap<string, ProcessPortStatus> => {
+    let known = byHost.get(host);
+    if (known === undefined) {
+      known = new Map(view.status?.ports.map((each) => [attachmentKey(each), each]));
+      byHost.set(host, known);
+    }
+    return known;
+  };
   const ports = state
     .portsOf(switchId)
     .filter(({ connected }) => connected)
@@ -33,7 +43,7 @@ export function statusOf(
     .map((port): PortStatus => {
       const view = viewOf(port.host);
       const key = attachmentKey({ id: portId(switchId, port.portKey), attachment: port.attachment });
-      const now = view.status?.ports.find((each) => attachmentKey(each) === key);
+      const now = told(port.host, view).get(key);
       const problem = misplaced(spec, port) ?? troubleOfHost(port, view) ?? unconfirmedOwner(port);
       return {
         portKey: port.portKey,

@@ -155,9 +155,12 @@ export class DataPlane {
     const parsed = parseDataPlaneConfig(input);
     if ("problems" in parsed) {
       const { problems } = parsed;
-      throw new DataPlaneError("INVALID_ARGUMENT", `the configuration is refused: ${problems.join("; ")}`, {
-        details: problems,
-      });
+      const rest = problems.length > 10 ? `; and ${problems.length - 10} more` : "";
+      throw new DataPlaneError(
+        "INVALID_ARGUMENT",
+        `the configuration is refused: ${problems.slice(0, 10).join("; ")}${rest}`,
+        { details: problems.slice(0, 100) },
+      );
     }
     const { config } = parsed;
     const realised = this.#config;
