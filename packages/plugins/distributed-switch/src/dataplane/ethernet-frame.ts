@@ -48,16 +48,16 @@ export function tagVlan(tag: TagControl): number {
 }
 
 /**
- * A copy of an untagged frame with an 802.1Q tag of `vlan`, priority 0, as a record: the returned buffer starts with the length
- * prefix and ends with the frame.
+ * A copy of an untagged frame with an 802.1Q tag of this control information (a VLAN alone means priority 0), as a record: the returned
+ * buffer starts with the length prefix and ends with the frame.
  */
-export function recordWithTag(buffer: Buffer, start: number, end: number, vlan: number): Buffer {
+export function recordWithTag(buffer: Buffer, start: number, end: number, control: TagControl): Buffer {
   const length = end - start + VLAN_TAG_BYTES;
   const record = Buffer.allocUnsafe(LENGTH_PREFIX_BYTES + length);
   record.writeUInt32BE(length, 0);
   buffer.copy(record, LENGTH_PREFIX_BYTES, start, start + 12);
   record.writeUInt16BE(ETHERTYPE_VLAN, 16);
-  record.writeUInt16BE(vlan, 18);
+  record.writeUInt16BE(control, 18);
   buffer.copy(record, 20, start + 12, end);
   return record;
 }

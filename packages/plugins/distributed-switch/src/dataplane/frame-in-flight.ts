@@ -17,8 +17,8 @@ export class FrameInFlight {
   tagged = false;
   /** The VLAN in which it travels; of a private VLAN the sender's secondary. */
   vlan = 0;
-  /** The 802.1p priority that its tag gets where one is put on. */
-  priority = 0;
+  /** What its tag says besides the VLAN, and gets where one is put on: 802.1p priority (three bits) and drop eligibility (one). */
+  tagFlags = 0;
   /** The port of this host that it came from. */
   from: SwitchPort | undefined = undefined;
   /** Where it came from: the port, another host, or the physical network. */
@@ -56,7 +56,7 @@ export class FrameInFlight {
     this.end = end;
     this.tagged = false;
     this.vlan = 0;
-    this.priority = 0;
+    this.tagFlags = 0;
     this.from = from;
     this.origin = origin;
     this.sourceLearned = false;
@@ -115,7 +115,7 @@ export class FrameInFlight {
   otherForm(): Buffer {
     this.#otherForm ??= this.tagged
       ? recordWithoutTag(this.buffer, this.start, this.end)
-      : recordWithTag(this.buffer, this.start, this.end, this.vlan | (this.priority << 13));
+      : recordWithTag(this.buffer, this.start, this.end, this.vlan | (this.tagFlags << 12));
     return this.#otherForm;
   }
 
@@ -134,7 +134,7 @@ export class FrameInFlight {
     this.#otherForm = undefined;
     this.tagged = tagged;
     this.vlan = frame.vlan;
-    this.priority = frame.priority;
+    this.tagFlags = frame.tagFlags;
     this.sequence = frame.sequence;
     this.trace = frame.trace;
     this.toHigh = frame.toHigh;

@@ -77,12 +77,12 @@ export class FramePipeline {
 
   /** Goes on with frames that the gate held. */
   release(port: SwitchPort, frames: readonly HeldFrame[]): void {
-    for (const { record, vlan, tagged, priority } of frames) {
+    for (const { record, vlan, tagged, tagFlags } of frames) {
       const frame = this.#frame;
       frame.begin(record, LENGTH_PREFIX_BYTES, record.length, port, port);
       frame.vlan = vlan;
       frame.tagged = tagged;
-      frame.priority = priority;
+      frame.tagFlags = tagFlags;
       // The settings may have changed since the frame was taken in.
       const refusal = port.blocked
         ? "blocked"
@@ -160,8 +160,8 @@ export class FramePipeline {
     }
     if (port.gate !== "hold") return this.#switchFromPort(port, frame);
     const record = recordOf(frame.buffer.subarray(frame.start, frame.end));
-    const { vlan, tagged, priority } = frame;
-    return port.held.push({ record, vlan, tagged, priority }) ? undefined : "holdFull";
+    const { vlan, tagged, tagFlags } = frame;
+    return port.held.push({ record, vlan, tagged, tagFlags }) ? undefined : "holdFull";
   }
 
   #switchFromPort(port: SwitchPort, frame: FrameInFlight): InDropReason | undefined {

@@ -11,8 +11,9 @@ function makeOwn(frame: FrameInFlight): Buffer {
 
 /** Sets the 802.1p priority: of the tag that the frame carries, and of one that it gets later. */
 export function setPriority(frame: FrameInFlight, priority: number): void {
-  if (frame.priority === priority) return;
-  frame.priority = priority;
+  if (frame.tagFlags >>> 1 === priority) return;
+  // Whether it may be dropped first stays as it is.
+  frame.tagFlags = (priority << 1) | (frame.tagFlags & 1);
   if (!frame.tagged) {
     frame.replace(frame.buffer, frame.start, frame.end);
     return;

@@ -4,8 +4,8 @@ export interface HeldFrame {
   readonly record: Buffer;
   readonly vlan: number;
   readonly tagged: boolean;
-  /** The 802.1p priority of the tag that it has or gets. */
-  readonly priority: number;
+  /** Priority and drop eligibility of the tag that it has or gets. */
+  readonly tagFlags: number;
 }
 
 export interface HoldQueueOptions {

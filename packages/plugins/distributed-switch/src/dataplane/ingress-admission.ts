@@ -42,7 +42,7 @@ export class IngressAdmission {
     frame.vlan = vlan;
     if (!port.owns(frame.fromHigh, frame.fromLow) && !this.#acceptSource(port, frame)) return "forgedTransmit";
     if (!port.forgedTransmits && claimsOtherAddress(frame)) return "arpSpoof";
-    this.#readPriority(port, frame, tag);
+    this.#readTagFlags(port, frame, tag);
     return undefined;
   }
 
@@ -63,14 +63,14 @@ export class IngressAdmission {
     const vlan = uplink.membership.classify(tag);
     if (typeof vlan === "string") return vlan;
     frame.vlan = vlan;
-    this.#readPriority(uplink, frame, tag);
+    this.#readTagFlags(uplink, frame, tag);
     return undefined;
   }
 
-  /** Takes a tag off that says no VLAN. */
-  #readPriority(port: SwitchPort, frame: FrameInFlight, tag: number): void {
+  /** Keeps what a tag says besides the VLAN, and takes it off where it says no VLAN. */
+  #readTagFlags(port: SwitchPort, frame: FrameInFlight, tag: number): void {
     if (!frame.tagged) return;
-    frame.priority = tag >>> 13;
+    frame.tagFlags = tag >>> 12;
     if (port.membership.tags(frame.vlan)) return;
     // A priority tag, or the native VLAN tagged: inside the switch this VLAN is untagged at this port.
     const record = recordWithoutTag(frame.buffer, frame.start, frame.end);

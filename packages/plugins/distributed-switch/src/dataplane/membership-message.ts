@@ -1,3 +1,4 @@
+import { addToChecksum, foldChecksum, internetChecksum } from "../wire/packet/internet-checksum.ts";
 import type { FrameInFlight } from "./frame-in-flight.ts";
 import type { MacAddress } from "./mac-address.ts";
 import type { PacketFields } from "./packet-fields.ts";
@@ -25,15 +26,38 @@ const CHANGE_TO_INCLUDE = 3;
 const BLOCK_OLD_SOURCES = 6;
 
 /**
- * Reads IGMP version 1 to 3 (RFC 1112, 2236, 3376) and MLD version 1 and 2 (RFC 2710, 3810). Undefined for everything else, messages that
- * are cut short among it; of a report whose records are cut short, those before that.
+ * Reads IGMP version 1 to 3 (RFC 1112, 2236, 3376) and MLD version 1 and 2 (RFC 2710, 3810). Undefined for everything else, among it
+ * messages that are cut short, and those with a wrong checksum, of their IP header or their own: nothing in them is to be believed
+ * (RFC 4541, section 2.1.1). Of a report whose records are cut short, those before that.
  */
 export function readMembershipMessage(frame: FrameInFlight, fields: PacketFields): MembershipMessage | undefined {
   const { version, protocol, payloadOffset: at } = fields;
   if (at < 0) return undefined;
-  if (version === 4 && protocol === IGMP) return readIgmp(frame, fields, at);
-  if (version === 6 && protocol === ICMPV6) return readMld(frame, at);
+  if (version === 4 && protocol === IGMP) {
+    const message = igmpIn(frame, fields, at);
+    return message && readIgmp(message, fields);
+  }
+  if (version === 6 && protocol === ICMPV6) {
+    const message = mldIn(frame, fields, at);
+    return message && readMld(message);
+  }
   return undefined;
+}
+
+/** The message without what pads the frame; undefined when a checksum is wrong. */
+function igmpIn({ buffer, end }: FrameInFlight, { ipOffset }: PacketFields, at: number): Buffer | undefined {
+  const last = ipOffset + buffer.readUInt16BE(ipOffset + 2);
+  if (last > end || last - at < 8) return undefined;
+  if (internetChecksum(buffer, ipOffset, at) !== 0 || internetChecksum(buffer, at, last) !== 0) return undefined;
+  return buffer.subarray(at, last);
+}
+
+/** The same for MLD, whose checksum covers the addresses too (RFC 8200, section 8.1). */
+function mldIn({ buffer, end }: FrameInFlight, { ipOffset }: PacketFields, at: number): Buffer | undefined {
+  const last = ipOffset + 40 + buffer.readUInt16BE(ipOffset + 4);
+  if (last > end || last - at < 8) return undefined;
+  const pseudoHeader = addToChecksum(last - at + ICMPV6, buffer, ipOffset + 8, ipOffset + 40);
+  return foldChecksum(addToChecksum(pseudoHeader, buffer, at, last)) === 0 ? buffer.subarray(at, last) : undefined;
 }
 
 /** The MAC address to which an IPv4 group is sent (RFC 1112, section 6.4). */
@@ -46,26 +70,24 @@ function ipv6GroupMac(lastWord: number): MacAddress {
   return 0x3333_0000_0000 + (lastWord >>> 0);
 }
 
-function readIgmp({ buffer, end }: FrameInFlight, { source }: PacketFields, at: number): MembershipMessage | undefined {
-  if (end - at < 8) return undefined;
-  const type = buffer.readUInt8(at);
+function readIgmp(buffer: Buffer, { source }: PacketFields): MembershipMessage | undefined {
+  const type = buffer.readUInt8(0);
   const group = (offset: number): MacAddress => ipv4GroupMac(buffer.readInt32BE(offset));
   // A query from 0.0.0.0 comes from a switch, not from a router (RFC 4541, section 2.1.1).
   if (type === IGMP_QUERY) return { kind: "query", fromRouter: source[0] !== 0 };
-  if (type === IGMP_V1_REPORT || type === IGMP_V2_REPORT) return { kind: "report", joins: [group(at + 4)], leaves: [] };
-  if (type === IGMP_V2_LEAVE) return { kind: "report", joins: [], leaves: [group(at + 4)] };
-  return type === IGMP_V3_REPORT ? readRecords(buffer, at, end, { groupBytes: 4, groupOf: group }) : undefined;
+  if (type === IGMP_V1_REPORT || type === IGMP_V2_REPORT) return { kind: "report", joins: [group(4)], leaves: [] };
+  if (type === IGMP_V2_LEAVE) return { kind: "report", joins: [], leaves: [group(4)] };
+  return type === IGMP_V3_REPORT ? readRecords(buffer, { groupBytes: 4, groupOf: group }) : undefined;
 }
 
-function readMld({ buffer, end }: FrameInFlight, at: number): MembershipMessage | undefined {
-  if (end - at < 8) return undefined;
-  const type = buffer.readUInt8(at);
+function readMld(buffer: Buffer): MembershipMessage | undefined {
+  const type = buffer.readUInt8(0);
   const group = (offset: number): MacAddress => ipv6GroupMac(buffer.readInt32BE(offset + 12));
-  if (type === MLD_V2_REPORT) return readRecords(buffer, at, end, { groupBytes: 16, groupOf: group });
-  if (end - at < 24) return undefined;
+  if (type === MLD_V2_REPORT) return readRecords(buffer, { groupBytes: 16, groupOf: group });
+  if (buffer.length < 24) return undefined;
   if (type === MLD_QUERY) return { kind: "query", fromRouter: true };
-  if (type === MLD_REPORT) return { kind: "report", joins: [group(at + 8)], leaves: [] };
-  return type === MLD_DONE ? { kind: "report", joins: [], leaves: [group(at + 8)] } : undefined;
+  if (type === MLD_REPORT) return { kind: "report", joins: [group(8)], leaves: [] };
+  return type === MLD_DONE ? { kind: "report", joins: [], leaves: [group(8)] } : undefined;
 }
 
 interface RecordLayout {
@@ -74,17 +96,12 @@ interface RecordLayout {
 }
 
 /** The group records of IGMPv3 and MLDv2 reports, which differ in the length of addresses alone. */
-function readRecords(
-  buffer: Buffer,
-  at: number,
-  end: number,
-  { groupBytes, groupOf }: RecordLayout,
-): MembershipMessage {
+function readRecords(buffer: Buffer, { groupBytes, groupOf }: RecordLayout): MembershipMessage {
   const joins: MacAddress[] = [];
   const leaves: MacAddress[] = [];
-  const records = buffer.readUInt16BE(at + 6);
-  let offset = at + 8;
-  for (let record = 0; record < records && offset + 4 + groupBytes <= end; record += 1) {
+  const records = buffer.readUInt16BE(6);
+  let offset = 8;
+  for (let record = 0; record < records && offset + 4 + groupBytes <= buffer.length; record += 1) {
     const type = buffer.readUInt8(offset);
     const auxiliary = buffer.readUInt8(offset + 1) * 4;
     const sources = buffer.readUInt16BE(offset + 2);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { access, Bench, expectBalance, frame, nic, trunk } from "../../test/engine-bench.ts";
+import { access, Bench, expectBalance, frame, NONE, nic, trunk } from "../../test/engine-bench.ts";
 import { BROADCAST_MAC } from "./mac-address.ts";
 import type { MirrorCopy, MirrorSession } from "./mirror-session.ts";
 
@@ -33,6 +33,15 @@ describe("mirror sessions", () => {
         dropped: 0,
       });
     }
+  });
+
+  it("put no tag on copies of frames that are in no VLAN", () => {
+    const bench = new Bench();
+    const a = bench.port(1, NONE);
+    bench.port(9, trunk(1, 4094));
+    bench.engine.directory.setMirrors([session({})]);
+    bench.send(a, frame(BROADCAST_MAC, nic(1), { id: 1 }));
+    expect(bench.take().p9).toEqual([{ id: 1, tag: undefined }]);
   });
 
   it("copy one direction only where that is asked for", () => {

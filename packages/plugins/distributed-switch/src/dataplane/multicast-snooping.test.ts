@@ -2,24 +2,31 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { access, Bench, frame, nic, nicText, trunk } from "../../test/engine-bench.ts";
 import { addressBytes, ipFrame } from "../../test/packet.ts";
+import { internetChecksum, transportChecksum } from "../wire/packet/internet-checksum.ts";
 import type { SwitchPort } from "./switch-port.ts";
 
 const V4_GROUP = 0x0100_5e01_0203;
 const V6_GROUP = 0x3333_0001_0203;
 
 /** An IGMP message of `port`'s VM, or of a router there. */
-function igmp(from: number, to: number, payload: readonly number[], source: string = "10.0.0.1"): Buffer {
-  return ipFrame({ to, from, source, destination: "224.1.2.3", protocol: 2, payload: Uint8Array.from(payload) });
+function igmp(from: number, to: number, message: readonly number[], source: string = "10.0.0.1"): Buffer {
+  const payload = Buffer.from(message);
+  payload.writeUInt16BE(internetChecksum(payload), 2);
+  return ipFrame({ to, from, source, destination: "224.1.2.3", protocol: 2, payload });
 }
 
-function mld(from: number, to: number, payload: readonly number[]): Buffer {
+function mld(from: number, to: number, message: readonly number[]): Buffer {
+  const payload = Buffer.from(message);
+  const [source, destination, protocol] = ["fe80::1", "ff02::16", 58];
+  const addresses = { source: addressBytes(source), destination: addressBytes(destination), protocol };
+  payload.writeUInt16BE(transportChecksum(payload, addresses), 2);
   return ipFrame({
     to,
     from,
-    source: "fe80::1",
-    destination: "ff02::16",
-    protocol: 58,
-    payload: Uint8Array.from(payload),
+    source,
+    destination,
+    protocol,
+    payload,
     // Router alert in a hop-by-hop header, as RFC 2710 asks.
     extensions: [{ header: 0, bytes: Uint8Array.of(0, 0, 5, 2, 0, 0, 1, 0) }],
   });
@@ -167,6 +174,23 @@ describe("multicast snooping", () => {
     expect(there.members(V4_GROUP)).toEqual(["p2", "p4"]);
   });
 
+  it("believes nothing whose checksums are wrong, and looks at nothing behind the packet", () => {
+    for (const [kind, join] of Object.entries(joins)) {
+      const group = kind.startsWith("IGMP") ? V4_GROUP : V6_GROUP;
+      const bench = new Multicast();
+      // A bit of the message, and of an IPv4 header its time to live.
+      const length = join(nic(2)).length;
+      for (const at of kind.startsWith("IGMP") ? [length - 1, 22] : [length - 1]) {
+        const wrong = join(nic(2));
+        wrong[at] = (wrong[at] ?? 0) ^ 1;
+        bench.from(2, wrong);
+        expect(bench.members(group), kind).toEqual(["p2", "p3", "p4"]);
+      }
+      bench.from(2, Buffer.concat([join(nic(2)), Buffer.from("padding")]));
+      expect(bench.members(group), kind).toEqual(["p2"]);
+    }
+  });
+
   it("reads any bytes without throwing", () => {
     const bench = new Multicast();
     const message = fc.tuple(
@@ -175,11 +199,12 @@ describe("multicast snooping", () => {
       fc.nat(255),
     );
     fc.assert(
-      fc.property(message, fc.boolean(), ([make, at, value], cut) => {
+      fc.property(message, fc.constantFrom("cut", "changed", "changed and right"), ([make, at, value], how) => {
         const bytes = make(nic(2));
-        if (cut) bench.from(2, Buffer.concat([bytes.subarray(0, at), Buffer.alloc(Math.max(0, 18 - at))]));
+        if (how === "cut") bench.from(2, Buffer.concat([bytes.subarray(0, at), Buffer.alloc(Math.max(0, 18 - at))]));
         else {
           bytes[at % bytes.length] = value;
+          if (how === "changed and right") withChecksums(bytes);
           bench.from(2, bytes);
         }
       }),
@@ -187,6 +212,20 @@ describe("multicast snooping", () => {
     );
   });
 });
+
+/** Makes the checksums of a message right whose bytes were changed. */
+function withChecksums(bytes: Buffer): void {
+  if (bytes.readUInt16BE(12) === 0x0800) {
+    bytes.writeUInt16BE(0, 24);
+    bytes.writeUInt16BE(internetChecksum(bytes, 14, 34), 24);
+    bytes.writeUInt16BE(0, 36);
+    bytes.writeUInt16BE(internetChecksum(bytes, 34), 36);
+  } else if (bytes.readUInt16BE(12) === 0x86dd) {
+    bytes.writeUInt16BE(0, 64);
+    const [source, destination] = [bytes.subarray(22, 38), bytes.subarray(38, 54)];
+    bytes.writeUInt16BE(transportChecksum(bytes.subarray(62), { source, destination, protocol: 58 }), 64);
+  }
+}
 
 function tagged(bytes: Buffer, vlan: number): Buffer {
   return Buffer.concat([bytes.subarray(0, 12), Buffer.from([0x81, 0, 0, vlan]), bytes.subarray(12)]);

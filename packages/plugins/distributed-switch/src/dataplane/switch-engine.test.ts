@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { access, Bench, expectBalance, frame, nic, nicText, NONE, trunk } from "../../test/engine-bench.ts";
 import { LENGTH_PREFIX_BYTES, recordWithTag } from "./ethernet-frame.ts";
 import { BROADCAST_MAC } from "./mac-address.ts";
+import type { FrameSink } from "./switch-port.ts";
 import type { VlanSetting } from "./vlan-membership.ts";
 
 describe("VLANs", () => {
@@ -42,6 +43,27 @@ describe("VLANs", () => {
         );
         expect(heard, `port ${from}, tag ${vlan}`).toEqual(expected);
       }
+    }
+  });
+
+  it("keeps priority and drop eligibility of a tag that is taken off and put on again", () => {
+    const bench = new Bench();
+    const native = bench.port(1, trunk(1, 100, 10));
+    const controls: number[] = [];
+    const sink: FrameSink = {
+      deliver: (buffer, start) => {
+        controls.push(buffer.readUInt16BE(start + 14));
+        return undefined;
+      },
+      flush: () => undefined,
+    };
+    bench.engine.addPort("other", { macAddress: nicText(2), vlan: trunk(1, 100) }, sink).linkUp = true;
+    for (const flags of [0x0000, 0x1000, 0xa000, 0xf000]) {
+      bench.send(native, frame(nic(2), nic(1), { tag: flags + 10 }));
+      bench.engine.setGate(native, "hold");
+      bench.send(native, frame(nic(2), nic(1), { tag: flags + 10 }));
+      bench.engine.setGate(native, "open");
+      expect(controls.splice(0)).toEqual([flags + 10, flags + 10]);
     }
   });
 

@@ -121,9 +121,9 @@ export class VlanMembership {
     return hasBit(this.#trunk, vlan) ? vlan : "vlanNotAllowed";
   }
 
-  /** Whether a frame of `vlan`, which the port admits, leaves with a tag. */
+  /** Whether a frame of `vlan` leaves with a tag. What is in no VLAN never does, copies for a trunk included. */
   tags(vlan: number): boolean {
-    return this.#trunk !== undefined && vlan !== this.#untagged;
+    return this.#trunk !== undefined && vlan !== this.#untagged && vlan !== UNTAGGED_SEGMENT;
   }
 }
 

@@ -166,6 +166,19 @@ export const DELIBERATE_DIFFERENCES: readonly DeliberateDifference[] = [
     openVswitch: [`p1 ${hex(BROADCAST, A)}`, `p2 ${hex(BROADCAST, A, "81000007")}`],
   },
   {
+    what: "the priority of a mirrored frame in no VLAN",
+    why: "the tag of VLAN 0 that says it belongs to one link, and the copy takes another; Open vSwitch puts it on the copy",
+    config: six([{ kind: "none" }, access(7), trunk(7)], {
+      sources: [0],
+      direction: "in",
+      destination: 2,
+      snapLength: undefined,
+    }),
+    frames: [send(0, hex(BROADCAST, A, "8100a000"))],
+    ours: [`p2 ${hex(BROADCAST, A)}`],
+    openVswitch: [`p2 ${hex(BROADCAST, A, "8100a000")}`],
+  },
+  {
     what: "members behind a router's port",
     why: "ours believes a report wherever it comes from; Open vSwitch takes none from a router's port, and floods the group as if it had no members",
     config: { ...six([access(7), access(7)]), snooping: true },

@@ -84,10 +84,10 @@ function randomConfig({ ports, privateVlans, mirrors, snooping }: RandomCaseOpti
     .map(withoutTagsOnCopies);
 }
 
-/** Copies of frames of private VLANs and of the untagged segment leave a trunk with different tags: such a destination becomes no trunk. */
+/** Copies of frames of private VLANs leave a trunk with different tags: such a destination becomes no trunk. */
 function withoutTagsOnCopies(config: CaseConfig): CaseConfig {
   const { ports, mirror } = config;
-  const differs = ports.some(({ vlan }) => vlan.kind === "pvlan" || vlan.kind === "none");
+  const differs = ports.some(({ vlan }) => vlan.kind === "pvlan");
   if (mirror === undefined || !differs) return config;
   const untagged = ({ vlan, blocked }: CasePort): CasePort => ({
     vlan: vlan.kind === "trunk" ? { kind: "access", id: 1 } : vlan,
@@ -161,7 +161,8 @@ function finish(draft: FrameDraft, index: number, config: CaseConfig): CaseFrame
   const mirrorsIn = config.mirror !== undefined && config.mirror.direction !== "out";
   const mirrorsOut = config.mirror !== undefined && config.mirror.direction !== "in";
   const to = mirrorsIn && draft.to.startsWith("0180c200000") ? "ffffffffffff" : draft.to;
-  const priority = mirrorsOut ? 0 : draft.priority;
+  const inNoVlan = config.ports[port]?.vlan.kind === "none";
+  const priority = mirrorsOut || (mirrorsIn && inNoVlan) ? 0 : draft.priority;
   const vlan = tag === undefined ? undefined : "vlan" in tag ? tag.vlan : fittingTag(config, port, tag.choice);
   const content = Buffer.alloc(payload, fill);
   if (payload >= 4) content.writeUInt32BE(index, 0);
