@@ -11,7 +11,7 @@ import { type CertificationReport, overallVerdict, reportFormat } from "./certif
 import { type FoundPackage, findPackage } from "./find-package.ts";
 import { generalRequirements } from "./general-requirements.ts";
 import { type AnySuite, type KnownSuite, knownSuites } from "./known-suites.ts";
-import { LeakRequirement } from "./leak-requirement.ts";
+import { LeakRequirement, leakRequirement } from "./leak-requirement.ts";
 import { importModule, inPackage, type LoadedPlugin, loadPlugin } from "./load-plugin.ts";
 
 /** A point of an extension and how many requirements it is about to be held against. */
@@ -147,8 +147,9 @@ async function runKnown(
   const own = suite.requirements.filter(
     (requirement) => requirement.id.startsWith(only) && (level === undefined || requirement.level === level),
   );
-  const leaks = `${suite.name}.leaves-nothing`.startsWith(only) && level !== "extended";
-  const ours = waivers.filter(({ requirement }) => requirement !== `${suite.name}.leaves-nothing`);
+  const { id: leakId } = leakRequirement(suite.name);
+  const leaks = leakId.startsWith(only) && level !== "extended";
+  const ours = waivers.filter(({ requirement }) => requirement !== leakId);
   for (const transport of transports) {
     options.onBegin?.({ point, contractVersion, transport, count: own.length + (leaks ? 1 : 0) });
     const leak = new LeakRequirement();

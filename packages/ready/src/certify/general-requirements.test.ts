@@ -1,14 +1,13 @@
 import { describe, expect, it } from "vitest";
 import type { RequirementResult } from "../suite/report.ts";
 import { runRequirement } from "../suite/run-requirement.ts";
-import type { Requirement } from "../suite/suite.ts";
+import type { Instance, Requirement } from "../suite/suite.ts";
 import { available, describeAs, good, type Greeter, suite } from "../suite/test/greeter-suite.ts";
 import { generalRequirements } from "./general-requirements.ts";
 
 type Describe = Greeter["describe"];
 
-// They use nothing but what every contract has.
-const requirements = generalRequirements("greeter") as unknown as readonly Requirement<Greeter>[];
+const requirements = generalRequirements<Greeter, Instance<Greeter>>("greeter");
 
 async function run(id: string, describe: Describe): Promise<RequirementResult> {
   const requirement = requirements.find((one) => one.id === id) as Requirement<Greeter>;

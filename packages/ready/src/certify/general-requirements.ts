@@ -2,7 +2,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import type { Contract } from "@vdc-os/core";
 import { must, mustReject } from "../suite/must.ts";
-import type { Requirement } from "../suite/suite.ts";
+import type { Instance, Requirement } from "../suite/suite.ts";
 
 /** How often `describe` is called in each of the rounds in which memory is measured, and for how long at most in all, in milliseconds. */
 const calls = 500;
@@ -12,7 +12,9 @@ const callsMs = 3_000;
 const growthBytes = 500 * 512;
 
 /** What every implementation of every point must do, whatever its contract. It is tried with the one operation that all have. */
-export function generalRequirements(suite: string): readonly Requirement<Contract>[] {
+export function generalRequirements<T extends Contract, I extends Instance<T>>(
+  suite: string,
+): readonly Requirement<T, I>[] {
   return [
     {
       id: `${suite}.describe.given-up`,

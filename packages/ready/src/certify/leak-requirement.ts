@@ -2,8 +2,18 @@ import type { Contract } from "@vdc-os/core";
 import { StopReport } from "@vdc-os/core/kernel";
 import { LeakCheck } from "@vdc-os/core/testing";
 import type { RequirementResult } from "../suite/report.ts";
-import type { Instance, Suite } from "../suite/suite.ts";
+import type { Instance, Requirement, Suite } from "../suite/suite.ts";
 import type { Transport } from "../suite/transport.ts";
+
+/** What is asked of every implementation, and is known only when its suite is over. */
+export function leakRequirement(suite: string): Pick<Requirement<Contract>, "id" | "title" | "clause" | "level"> {
+  return {
+    id: `${suite}.leaves-nothing`,
+    title: "no socket, child process, timer or watched file is left when every instance was disposed of",
+    clause: "PluginContext: when the plugin stops, everything that it acquired is released",
+    level: "core",
+  };
+}
 
 /** Watches what a whole suite leaves behind in the process: sockets, child processes, timers, watched files. */
 export class LeakRequirement {
@@ -19,11 +29,8 @@ export class LeakRequirement {
       message = `${(error as Error).message}: what an instance acquires must be released when it is disposed of`;
     }
     return {
-      id: `${suite.name}.leaves-nothing`,
-      title: "no socket, child process, timer or watched file is left when every instance was disposed of",
-      clause: "PluginContext: when the plugin stops, everything that it acquired is released",
+      ...leakRequirement(suite.name),
       transport,
-      level: "core",
       facet: undefined,
       status: message === undefined ? "pass" : "fail",
       durationMs: Math.round(performance.now() - this.#startedAt),

@@ -1,4 +1,6 @@
 import { VdcError } from "@vdc-os/core";
+import { generalRequirements } from "../certify/general-requirements.ts";
+import { leakRequirement } from "../certify/leak-requirement.ts";
 import { knownSuites } from "../certify/known-suites.ts";
 import type { CommandLine } from "./run-command-line.ts";
 
@@ -10,7 +12,10 @@ export async function runList(name: string | undefined, { stdout }: CommandLine)
     throw new VdcError("NOT_FOUND", `there is no suite '${name}': there are ${names}`);
   }
   for (const known of wanted) {
-    const { point, requirements } = await known.load();
+    const suite = await known.load();
+    const { point } = suite;
+    const general = [...generalRequirements(suite.name), { ...leakRequirement(suite.name), facet: undefined }];
+    const requirements = [...suite.requirements, ...general];
     stdout.write(`${point.id} ${point.version}: ${requirements.length} requirements\n`);
     for (const { id, title, level, facet } of requirements) {
       stdout.write(`  ${id}  (${facet === undefined ? level : `${facet}, ${level}`})\n      ${title}\n`);

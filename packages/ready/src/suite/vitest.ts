@@ -1,6 +1,7 @@
 import type { Contract, Plugin } from "@vdc-os/core";
 import { describe, expect, it } from "vitest";
 import { createInstance, type InstanceFactory } from "../certify/certification-kit.ts";
+import { generalRequirements } from "../certify/general-requirements.ts";
 import { mutationTable, type ProvesSuiteOptions, provesSuite } from "./proves-suite.ts";
 import { runRequirement } from "./run-requirement.ts";
 import { defaultTransports, type RunSuiteOptions } from "./run-suite.ts";
@@ -45,12 +46,16 @@ export interface DescribePluginOptions<T extends Contract, I extends Instance<T>
   readonly create: InstanceFactory<I>;
 }
 
-/** Registers a suite with vitest as the command `vdc-ready` runs it: the factory is given the plugin, and the means to start it. */
+/**
+ * Registers a suite with vitest as the command `vdc-ready` runs it: with what every implementation must do besides, and a factory that is
+ * given the plugin and the means to start it.
+ */
 export function describePlugin<T extends Contract, I extends Instance<T>>(
   suite: Suite<T, I>,
   { plugin, create, ...options }: DescribePluginOptions<T, I>,
 ): void {
-  describeSuite(suite, { ...options, create: createInstance(plugin, create) });
+  const requirements = [...suite.requirements, ...generalRequirements<T, I>(suite.name)];
+  describeSuite({ ...suite, requirements }, { ...options, create: createInstance(plugin, create) });
 }
 
 /** Registers the proof of a suite with vitest, and prints the mutation table. */
