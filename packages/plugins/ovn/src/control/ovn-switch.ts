@@ -26,16 +26,16 @@ import {
   type SwitchSpec,
   type SwitchStatus,
 } from "@vdc-os/core/network/v1";
-import { connectOvsdb, type OvsdbClient, type TlsSettings } from "@vdc-os/ovsdb";
-import { OvnNorthbound, type OvnNorthboundTables } from "@vdc-os/ovsdb/ovn-northbound";
-import { OvnSouthbound, type OvnSouthboundTables } from "@vdc-os/ovsdb/ovn-southbound";
+import type { TlsSettings } from "@vdc-os/ovsdb";
 import type { OvnConfig } from "../ovn-config.ts";
+import { ChangeSignal } from "./change-signal.ts";
 import { ChassisInterfaces, type InterfaceView } from "./chassis-interfaces.ts";
 import { describeOvn } from "./describe-ovn.ts";
 import { effectiveSettingFacet, loadBalancingFacet } from "./facets.ts";
 import { logicalPort, shortHash } from "./names.ts";
-import { type KeptSwitch, NorthboundState, type NorthboundTables, type SwitchChange } from "./northbound-state.ts";
-import { type BindingView, type ChassisView, statusOf } from "./ovn-view.ts";
+import { type KeptSwitch, NorthboundState, type SwitchChange } from "./northbound-state.ts";
+import { connectOvn, type OvnConnections } from "./ovn-connections.ts";
+import { statusOf } from "./ovn-view.ts";
 import { connected, cut } from "./port-decisions.ts";
 import { portMigrationFacet } from "./port-migration.ts";
 import { addCounters, countersSince, noCounters, type PortRecord, type SwitchRecord } from "./records.ts";
@@ -49,14 +49,6 @@ export interface OvnSwitchOptions {
   readonly logger?: Logger;
 }
 
-interface Connections {
-  readonly northbound: OvsdbClient<OvnNorthboundTables>;
-  readonly southbound: OvsdbClient<OvnSouthboundTables>;
-  readonly tables: NorthboundTables;
-  readonly chassis: (name: string) => ChassisView | undefined;
-  readonly binding: (port: string) => BindingView | undefined;
-}
-
 /**
  * OVN as a distributed switch. Each VLAN of a switch is a logical switch of OVN, each VM's NIC a logical port, each VLAN of a trunk a child of one.
  *
@@ -66,17 +58,17 @@ interface Connections {
 export class OvnSwitch implements DistributedSwitch {
   readonly facets: NetworkFacets;
   readonly #config: OvnConfig;
-  readonly #connections: Connections;
+  readonly #connections: OvnConnections;
   readonly #state: NorthboundState;
   readonly #archive: ConfigArchiveControl<SwitchRecord>;
-  readonly #watchers = new Set<() => void>();
+  readonly #changes = new ChangeSignal();
   /** By which number each switch as it is now is acknowledged. */
   readonly #sequences = new Map<string, number>();
   readonly #realized = new Map<string, number>();
   readonly #hosts = new Map<string, ReturnType<typeof ChassisInterfaces.open>>();
   readonly #closing = new AbortController();
 
-  private constructor(options: OvnSwitchOptions, connections: Connections) {
+  private constructor(options: OvnSwitchOptions, connections: OvnConnections) {
     const { config, clock = systemClock, logger = silentLogger } = options;
     this.#config = config;
     this.#connections = connections;
@@ -140,50 +132,18 @@ export class OvnSwitch implements DistributedSwitch {
 
   /** Connects to OVN's databases, and takes the provider's switches over. */
   static async open(options: OvnSwitchOptions): Promise<OvnSwitch> {
-    const { config, tls } = options;
-    await using stack = new AsyncDisposableStack();
-    const common = tls === undefined ? {} : { tls };
-    const northbound = stack.use(await connectOvsdb({ remotes: config.northbound, model: OvnNorthbound, ...common }));
-    const southbound = stack.use(await connectOvsdb({ remotes: config.southbound, model: OvnSouthbound, ...common }));
-    const lock = await northbound.lock(lockName(config.name), { steal: true });
-    await lock.acquired({ timeoutMs: 10_000 });
-    const north = await northbound.monitor({
-      Logical_Switch: true,
-      Logical_Switch_Port: true,
-      ACL: true,
-      QoS: true,
-      DHCP_Options: true,
-      Load_Balancer: true,
-    });
-    const south = await southbound.monitor({
-      Chassis: ["name"],
-      Chassis_Private: ["name", "nb_cfg"],
-      Port_Binding: ["logical_port", "chassis", "up"],
-    });
-    const chassisByName = south.tables.Chassis_Private.indexBy((row) => row.name);
-    const bindings = south.tables.Port_Binding.indexBy((row) => row.logical_port);
-    const opened = new OvnSwitch(options, {
-      northbound,
-      southbound,
-      tables: north.tables as unknown as NorthboundTables,
-      chassis: (name) => {
-        const row = chassisByName.one(name);
-        return row === undefined ? undefined : { acknowledged: row.nb_cfg };
-      },
-      binding: (port) => {
-        const row = bindings.one(port);
-        if (row === undefined) return undefined;
-        const chassis = row.chassis === undefined ? undefined : south.tables.Chassis.get(row.chassis)?.name;
-        return { chassis, up: row.up === true };
-      },
-    });
-    north.on("changes", () => opened.#notify());
-    south.on("changes", () => opened.#notify());
-    const sequence = await opened.#state.askAll();
-    for (const switchId of opened.#state.switches.keys()) opened.#sequences.set(switchId, sequence);
-    opened.#archive.onChange();
-    stack.move();
-    return opened;
+    const connections = await connectOvn(options.config, lockName(options.config.name), options.tls);
+    try {
+      const opened = new OvnSwitch(options, connections);
+      connections.onChange(() => opened.#notify());
+      const sequence = await opened.#state.askAll();
+      for (const switchId of opened.#state.switches.keys()) opened.#sequences.set(switchId, sequence);
+      opened.#archive.onChange();
+      return opened;
+    } catch (error) {
+      await connections.close();
+      throw error;
+    }
   }
 
   /** Leaves OVN as it is. */
@@ -192,8 +152,7 @@ export class OvnSwitch implements DistributedSwitch {
     this.#archive.close();
     this.#notify();
     await Promise.all([...this.#hosts.values()].map((host) => host.close()));
-    await this.#connections.northbound.close();
-    await this.#connections.southbound.close();
+    await this.#connections.close();
   }
 
   async describe(_input: DescribeInput, _context: OperationContext): Promise<Description> {
@@ -297,15 +256,7 @@ export class OvnSwitch implements DistributedSwitch {
     let last = told;
     yield { type: "added", object: told };
     for (;;) {
-      const changed = new Promise<void>((resolve) => {
-        const done = (): void => {
-          this.#watchers.delete(done);
-          signal.removeEventListener("abort", done);
-          resolve();
-        };
-        this.#watchers.add(done);
-        signal.addEventListener("abort", done);
-      });
+      const changed = this.#changes.next(signal);
       const kept = this.#state.switches.get(switchId);
       const now = kept === undefined ? undefined : this.#status(kept);
       if (!isDeepStrictEqual(now, told)) {
@@ -383,24 +334,15 @@ export class OvnSwitch implements DistributedSwitch {
   async #settled(switchId: string, hosts: readonly string[]): Promise<void> {
     const sequence = this.#sequences.get(switchId) ?? 0;
     const { requestTimeoutMs = 5_000 } = this.#config;
-    const waiting = (): readonly string[] =>
-      hosts.filter((host) => {
+    const late = (): string | undefined =>
+      hosts.find((host) => {
         const view = this.#connections.chassis(this.#chassisOf(host));
         return view === undefined || view.acknowledged < sequence;
       });
-    const deadline = performance.now() + requestTimeoutMs;
-    while (waiting().length > 0) {
-      const left = deadline - performance.now();
-      if (left <= 0 || this.#closing.signal.aborted) throw this.#absent(waiting()[0] ?? "");
-      await new Promise<void>((resolve) => {
-        const done = (): void => {
-          clearTimeout(timer);
-          this.#watchers.delete(done);
-          resolve();
-        };
-        const timer = setTimeout(done, left);
-        this.#watchers.add(done);
-      });
+    const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(requestTimeoutMs)]);
+    for (let host = late(); host !== undefined; host = late()) {
+      if (signal.aborted) throw this.#absent(host);
+      await this.#changes.next(signal);
     }
   }
 
@@ -484,7 +426,7 @@ export class OvnSwitch implements DistributedSwitch {
   }
 
   #notify(): void {
-    for (const watcher of [...this.#watchers]) watcher();
+    this.#changes.tell();
   }
 }
 

@@ -1,0 +1,65 @@
+import { connectOvsdb, type OvsdbClient, type TlsSettings } from "@vdc-os/ovsdb";
+import { OvnNorthbound, type OvnNorthboundTables } from "@vdc-os/ovsdb/ovn-northbound";
+import { OvnSouthbound } from "@vdc-os/ovsdb/ovn-southbound";
+import type { OvnConfig } from "../ovn-config.ts";
+import type { NorthboundTables } from "./northbound-state.ts";
+import type { BindingView, ChassisView } from "./ovn-view.ts";
+
+/** OVN's two databases, followed. */
+export interface OvnConnections {
+  readonly northbound: OvsdbClient<OvnNorthboundTables>;
+  readonly tables: NorthboundTables;
+  readonly chassis: (name: string) => ChassisView | undefined;
+  readonly binding: (port: string) => BindingView | undefined;
+  onChange(listener: () => void): void;
+  close(): Promise<void>;
+}
+
+/** Connects, and takes the lock from whoever has it. */
+export async function connectOvn(config: OvnConfig, lockName: string, tls?: TlsSettings): Promise<OvnConnections> {
+  await using stack = new AsyncDisposableStack();
+  const common = tls === undefined ? {} : { tls };
+  const northbound = stack.use(await connectOvsdb({ remotes: config.northbound, model: OvnNorthbound, ...common }));
+  const southbound = stack.use(await connectOvsdb({ remotes: config.southbound, model: OvnSouthbound, ...common }));
+  const lock = await northbound.lock(lockName, { steal: true });
+  await lock.acquired({ timeoutMs: 10_000 });
+  const north = await northbound.monitor({
+    Logical_Switch: true,
+    Logical_Switch_Port: true,
+    ACL: true,
+    QoS: true,
+    DHCP_Options: true,
+    Load_Balancer: true,
+  });
+  const south = await southbound.monitor({
+    Chassis: ["name"],
+    Chassis_Private: ["name", "nb_cfg"],
+    Port_Binding: ["logical_port", "chassis", "up"],
+  });
+  const chassisByName = south.tables.Chassis_Private.indexBy((row) => row.name);
+  const bindings = south.tables.Port_Binding.indexBy((row) => row.logical_port);
+  stack.move();
+  return {
+    northbound,
+    // Rows of several tables are handled alike: their types by table are not needed beyond here.
+    tables: north.tables as unknown as NorthboundTables,
+    chassis: (name) => {
+      const row = chassisByName.one(name);
+      return row === undefined ? undefined : { acknowledged: row.nb_cfg };
+    },
+    binding: (port) => {
+      const row = bindings.one(port);
+      if (row === undefined) return undefined;
+      const chassis = row.chassis === undefined ? undefined : south.tables.Chassis.get(row.chassis)?.name;
+      return { chassis, up: row.up === true };
+    },
+    onChange: (listener) => {
+      north.on("changes", listener);
+      south.on("changes", listener);
+    },
+    close: async () => {
+      await northbound.close();
+      await southbound.close();
+    },
+  };
+}
