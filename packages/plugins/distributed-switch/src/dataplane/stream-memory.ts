@@ -23,29 +23,42 @@ export interface Run {
   to: number;
 }
 
-let gathered: Buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+/** Memory that writes don't read any more, for those to come: congestion must not become garbage. */
+const free: Buffer[] = [];
+const FREE_LIMIT = 32;
+
+let gathered: Buffer = takeMemory(0);
+
+/** Memory for at least so many octets, which nobody else has. */
+export function takeMemory(octets: number): Buffer {
+  if (octets > READ_BYTES) return Buffer.allocUnsafeSlow(octets);
+  return free.pop() ?? Buffer.allocUnsafeSlow(READ_BYTES);
+}
+
+/** Gives memory back that nothing refers to any more. */
+export function giveMemory(memory: Buffer): void {
+  if (memory.length === READ_BYTES && free.length < FREE_LIMIT) free.push(memory);
+}
 
 /**
  * The runs in one piece, so that one system call writes them: copying costs less than telling the kernel of each run. It holds until the
- * next call, unless `keepGathered` says that a write goes on reading it.
+ * next call, unless `keepGathered` takes it.
  */
 export function gather(runs: readonly Run[], octets: number): Buffer {
-  if (gathered.length < octets) gathered = Buffer.allocUnsafeSlow(octets);
-  return copyRuns(runs, gathered).subarray(0, octets);
+  if (gathered.length < octets) gathered = takeMemory(octets);
+  copyRuns(runs, gathered, 0);
+  return gathered.subarray(0, octets);
 }
 
-/** Leaves what was gathered last to the write that has it. */
-export function keepGathered(): void {
-  gathered = Buffer.allocUnsafeSlow(gathered.length);
+/** The memory of what was gathered last, for the write that goes on reading it. */
+export function keepGathered(): Buffer {
+  const kept = gathered;
+  gathered = takeMemory(0);
+  return kept;
 }
 
-/** The runs in memory of their own, for a write that must wait. */
-export function gatherApart(runs: readonly Run[], octets: number): Buffer {
-  return copyRuns(runs, Buffer.allocUnsafe(octets));
-}
-
-function copyRuns(runs: readonly Run[], target: Buffer): Buffer {
-  let at = 0;
+/** Puts the runs one behind the other, from `offset` on. */
+export function copyRuns(runs: readonly Run[], target: Buffer, offset: number): void {
+  let at = offset;
   for (const { buffer, from, to } of runs) at += buffer.copy(target, at, from, to);
-  return target;
 }

@@ -2,7 +2,17 @@ import { existsSync } from "node:fs";
 import { createConnection, type Socket } from "node:net";
 import { LENGTH_PREFIX_BYTES } from "./ethernet-frame.ts";
 import { FrameSplitter } from "./frame-splitter.ts";
-import { gather, gatherApart, keepGathered, READ_AT, type Run, readBuffer, readMemory } from "./stream-memory.ts";
+import {
+  copyRuns,
+  gather,
+  giveMemory,
+  keepGathered,
+  READ_AT,
+  type Run,
+  readBuffer,
+  readMemory,
+  takeMemory,
+} from "./stream-memory.ts";
 import type { FrameSink } from "./switch-port.ts";
 
 export interface StreamPortOptions {
@@ -22,6 +32,8 @@ export interface StreamPortOptions {
   /** Defaults to `1_000`. */
   readonly redialLargestMs?: number;
 }
+
+const LINGER_MS = 100;
 
 /**
  * The data plane's end of a NIC's stream socket. It dials and, when QEMU isn't there yet or goes away, dials again; since QEMU listens,
@@ -43,6 +55,11 @@ export class StreamPort implements FrameSink {
   /** Runs of adjacent records waiting for `flush`. */
   #pending: Run[] = [];
   #pendingBytes = 0;
+  /** What the kernel takes only bit by bit; while there is such, the rest waits behind it. */
+  #writing: Buffer | undefined;
+  #backlog: { readonly memory: Buffer; octets: number }[] = [];
+  #backlogBytes = 0;
+  readonly #written = (): void => this.#writeBacklog();
 
   constructor(options: StreamPortOptions) {
     this.path = options.path;
@@ -67,7 +84,7 @@ export class StreamPort implements FrameSink {
 
   /** Octets that wait for the NIC. */
   get queuedBytes(): number {
-    return (this.#socket?.writableLength ?? 0) + this.#pendingBytes;
+    return (this.#socket?.writableLength ?? 0) + this.#pendingBytes + this.#backlogBytes;
   }
 
   dial(): void {
@@ -76,7 +93,7 @@ export class StreamPort implements FrameSink {
     let failure: string | undefined;
     const splitter = new FrameSplitter(this.#options);
     const take = (octets: number): boolean => {
-      if (this.#socket !== socket) return false;
+      if (this.#socket !== socket || this.#closed) return false;
       const framed = splitter.pushInPlace(readMemory, READ_AT, READ_AT + octets);
       this.#options.onBatchEnd();
       if (framed) return true;
@@ -108,7 +125,7 @@ export class StreamPort implements FrameSink {
     const socket = this.#socket;
     if (!this.#up || socket === undefined) return "linkDown";
     const from = start - LENGTH_PREFIX_BYTES;
-    if (socket.writableLength + this.#pendingBytes + (end - from) > this.#queueBytes) return "queueFull";
+    if (this.queuedBytes + (end - from) > this.#queueBytes) return "queueFull";
     this.#pendingBytes += end - from;
     const last = this.#pending.at(-1);
     if (last !== undefined && last.buffer === buffer && last.to === from) last.to = end;
@@ -123,25 +140,52 @@ export class StreamPort implements FrameSink {
     this.#pendingBytes = 0;
     const socket = this.#socket;
     if (!this.#up || socket === undefined || runs.length === 0) return;
-    if (socket.writableLength > 0) {
-      socket.write(gatherApart(runs, octets));
-      return;
+    if (this.#writing !== undefined) this.#wait(runs, octets);
+    else {
+      socket.write(gather(runs, octets), this.#written);
+      if (socket.writableLength > 0) this.#writing = keepGathered();
     }
-    socket.write(gather(runs, octets));
-    // The kernel didn't take all of it: the rest is written from there later.
-    if (socket.writableLength > 0) keepGathered();
   }
 
-  /** Hangs up and never dials again. Resolves when the socket is closed. */
+  /**
+   * Hangs up and never dials again; takes nothing from the NIC any more. What was delivered still goes to a NIC that reads: one that doesn't
+   * is waited for a tenth of a second. Resolves when the socket is closed.
+   */
   async close(): Promise<void> {
+    this.flush();
     this.#closed = true;
     clearTimeout(this.#redialTimer);
     const socket = this.#socket;
     if (socket === undefined || socket.destroyed) return;
+    const patience = setTimeout(() => socket.destroy(), LINGER_MS);
     await new Promise<void>((resolve) => {
       socket.once("close", () => resolve());
-      socket.destroy();
+      if (this.#up && socket.writableLength > 0) socket.destroySoon();
+      else socket.destroy();
     });
+    clearTimeout(patience);
+  }
+
+  #wait(runs: readonly Run[], octets: number): void {
+    let last = this.#backlog.at(-1);
+    if (last === undefined || last.memory.length - last.octets < octets) {
+      last = { memory: takeMemory(octets), octets: 0 };
+      this.#backlog.push(last);
+    }
+    copyRuns(runs, last.memory, last.octets);
+    last.octets += octets;
+    this.#backlogBytes += octets;
+  }
+
+  #writeBacklog(): void {
+    const socket = this.#socket;
+    if (this.#writing === undefined || socket === undefined || socket.writableLength > 0) return;
+    giveMemory(this.#writing);
+    const next = this.#backlog.shift();
+    this.#writing = next?.memory;
+    if (next === undefined) return;
+    this.#backlogBytes -= next.octets;
+    socket.write(next.memory.subarray(0, next.octets), this.#written);
   }
 
   #dialLater(): void {
@@ -162,6 +206,10 @@ export class StreamPort implements FrameSink {
     if (!up) {
       this.#pending = [];
       this.#pendingBytes = 0;
+      // A write that was cut off may still refer to its memory: it isn't given back.
+      this.#writing = undefined;
+      this.#backlog = [];
+      this.#backlogBytes = 0;
     }
     if (changed) this.#options.onLink(up, reason);
   }
