@@ -21,6 +21,8 @@ export interface RestartOptions {
 export interface ChildOptions {
   /** A program in any language that speaks the wire protocol, instead of a module. */
   readonly command?: ChildCommand | undefined;
+  /** The folder that it runs in. Defaults to this process's. */
+  readonly cwd?: string | undefined;
   /** Added to this process's environment. */
   readonly env?: Readonly<Record<string, string>> | undefined;
   /** Options of the child's Node.js, such as `--max-old-space-size=256`. Defaults to none. */

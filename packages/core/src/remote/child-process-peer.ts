@@ -64,6 +64,7 @@ export class ChildProcessPeer {
         // What the plugin prints goes to the log: only the channel carries messages.
         stdio: onStdio ? ["pipe", "pipe", "pipe"] : ["ignore", "pipe", "pipe", "pipe"],
         env: { ...process.env, ...options.env },
+        ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
       },
     );
     const { stdin, stdout, stderr, stdio } = this.#child;

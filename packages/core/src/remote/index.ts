@@ -6,6 +6,7 @@ export type { ChildCommand } from "./child-process-peer.ts";
 // Data-plane processes
 export { connectDataPlane, type DataPlaneConnection } from "./connect-data-plane.ts";
 export { connectProviders } from "./connect-providers.ts";
+export { type ExternalOptions, external } from "./external.ts";
 // The wire
 export {
   type ByteStream,

@@ -216,14 +216,18 @@ function toProgress(value: unknown): Progress {
 
 function readPeerInfo(value: unknown): PeerInfo {
   const peer = (typeof value === "object" && value !== null ? value : {}) as Partial<Record<keyof PeerInfo, unknown>>;
-  const core = typeof peer.core === "string" ? peer.core : "unknown";
-  const said = `the other side speaks protocol ${String(peer.protocol)} of @vdc-os/core ${core}`;
+  const core = peer.core === undefined ? undefined : String(peer.core);
+  const said = `the other side speaks protocol ${String(peer.protocol)} of @vdc-os/core ${core ?? "(none)"}`;
   if (peer.protocol !== wireProtocol)
     throw versionError(`${said}, this side protocol ${wireProtocol} of ${coreVersion}`);
-  if (!isContractCompatible(core, coreVersion) && !isContractCompatible(coreVersion, core)) {
+  if (core !== undefined && !isContractCompatible(core, coreVersion) && !isContractCompatible(coreVersion, core)) {
     throw versionError(`${said}, which does not go with @vdc-os/core ${coreVersion} on this side: update one of them`);
   }
-  return { protocol: wireProtocol, core, providers: readProviders(peer.providers) };
+  return {
+    protocol: wireProtocol,
+    ...(core === undefined ? {} : { core }),
+    providers: readProviders(peer.providers),
+  };
 }
 
 function versionError(text: string): VdcError {

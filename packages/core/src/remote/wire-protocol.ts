@@ -1,5 +1,6 @@
 /**
- * The wire protocol of VDC-OS: how a plugin, a host runtime or a data plane is reached in another process.
+ * The wire protocol of VDC-OS: how a plugin, a host runtime or a data plane is reached in another process. `docs/wire-protocol.md` tells it to
+ * authors in other languages, with transcripts.
  *
  * # Framing
  *
@@ -70,8 +71,8 @@ export const vdcErrorNumber = -32000;
 /** What each side says of itself in `hello`. */
 export interface PeerInfo {
   readonly protocol: number;
-  /** The version of `@vdc-os/core`. */
-  readonly core: string;
+  /** The version of `@vdc-os/core`. A program that is not built on it leaves it out. */
+  readonly core?: string;
   readonly providers: readonly ProviderInfo[];
 }
 
