@@ -15,6 +15,8 @@ export interface OpenSimulatedDatacenterOptions {
   readonly world?: Omit<SimulatedWorldOptions, "hosts">;
   /** Storage besides `storage`, by name. */
   readonly storages?: readonly string[];
+  /** Plugins besides. */
+  readonly plugins?: readonly PluginRegistration[];
   /** What else the datacenter is to be told. */
   readonly more?: Partial<Pick<CreateDatacenterOptions, "storagePollIntervalMs" | "sweepIntervalMs">>;
 }
@@ -31,7 +33,7 @@ export const storagePlugin = "simulator/storage";
 
 /** Opens one in a folder of its own, with the storage `storage`, the network `network` and the cloud `cloud`. Disposing of it removes all that is left. */
 export async function openSimulatedDatacenter(options: OpenSimulatedDatacenterOptions): Promise<SimulatedDatacenter> {
-  const { hostMemoryBytes, state = "memory", storages = [], more = {} } = options;
+  const { hostMemoryBytes, state = "memory", storages = [], plugins = [], more = {} } = options;
   const folder = await mkdtemp(join(tmpdir(), "vdc-simulated-"));
   const directory = join(folder, "dc");
   const world = new SimulatedWorld({ bootMs: 1, ...options.world });
@@ -56,6 +58,7 @@ export async function openSimulatedDatacenter(options: OpenSimulatedDatacenterOp
         ),
         one("network"),
         one("cloud"),
+        ...plugins,
       ],
       hosts: hosts.map((name) => simulatedHost({ world, name })),
     });

@@ -7,6 +7,7 @@ export {
 export type { Datacenter, DatacenterMode, VirtualMachineClient } from "./datacenter/datacenter.ts";
 export type { HostConnection, HostLink, HostOpenOptions } from "./datacenter/host-link.ts";
 export type { KindClient, ObjectName } from "./datacenter/kind-client.ts";
+export type { SwitchArchive, SwitchClient, SwitchPort, SwitchView } from "./datacenter/switch-client.ts";
 export type { VolumeClient } from "./datacenter/volume-client.ts";
 
 // Its kinds
@@ -18,13 +19,20 @@ export {
 } from "./kinds/cloud-instance-spec.ts";
 export { hostKind, type HostSpec, type HostStatus } from "./kinds/host-spec.ts";
 export { imageKind, type ImageSpec, type ImageStatus } from "./kinds/image-spec.ts";
+export { type PortPolicy, type PortPolicyName, portPolicyNames } from "./kinds/port-policy.ts";
+export type { SwitchMirror } from "./kinds/switch-parts.ts";
+export { portNameText, type SwitchPortName } from "./kinds/switch-port-name.ts";
 export {
+  mirrorsCondition,
   type PortGroup,
-  type PortPolicy,
+  type PortProblem,
+  portsCondition,
   type SwitchInput,
   switchKind,
   type SwitchKindSpec,
   type SwitchKindStatus,
+  type SwitchMirrorInput,
+  type SwitchTrial,
 } from "./kinds/switch-spec.ts";
 export {
   type VirtualMachineInput,
@@ -67,6 +75,7 @@ export {
 
 // Its decisions
 export { defaultPortSetting, effectivePortSetting } from "./decisions/effective-port-setting.ts";
+export { type PortRates, portRates } from "./decisions/port-rates.ts";
 export { type PlacementDecision, type PlacementHost, type PlacementRequest, placeVm } from "./decisions/place-vm.ts";
 export {
   type PlacementPool,

@@ -13,6 +13,7 @@ import { virtualMachineFinalizer, virtualMachineKind } from "../kinds/virtual-ma
 import { volumeKind, type VolumeSpec, type VolumeStatus } from "../kinds/volume-spec.ts";
 import { isConditionTrue, readyCondition } from "../resource/condition.ts";
 import { isBeingDeleted, type Resource } from "../resource/resource.ts";
+import { PortGate } from "./port-gate.ts";
 import type { DatacenterProviders } from "./providers.ts";
 import { orFail } from "./reconcile-failure.ts";
 import { decideRestart } from "../decisions/decide-restart.ts";
@@ -34,7 +35,7 @@ const awayMs = 10_000;
  * attachments, the definition, power. The generation is on record before anything is attached with it, so that a VM that is started again
  * shuts its former self out of disks and ports.
  */
-export function virtualMachineController(providers: DatacenterProviders): Controller {
+export function virtualMachineController(providers: DatacenterProviders, gate: PortGate = new PortGate()): Controller {
   const recent: RecentPlacements = new Map();
   return defineController({
     kind: virtualMachineKind,
@@ -60,7 +61,9 @@ export function virtualMachineController(providers: DatacenterProviders): Contro
       if (object === undefined) return;
       if (isBeingDeleted(object)) return remove(context, object, providers);
       return orFail(() =>
-        object.spec.power === "on" ? powerOn(context, object, providers, recent) : powerOff(context, object, providers),
+        object.spec.power === "on"
+          ? powerOn(context, object, providers, { recent, gate })
+          : powerOff(context, object, providers),
       );
     },
   });
@@ -70,7 +73,7 @@ async function powerOn(
   context: VmContext,
   object: VmObject,
   providers: DatacenterProviders,
-  recent: RecentPlacements,
+  { recent, gate }: { readonly recent: RecentPlacements; readonly gate: PortGate },
 ): Promise<ReconcileResult | undefined> {
   const { host: placedOn, generation: present, placement = "" } = object.status;
   if (placedOn !== undefined && !providers.compute.has(placedOn)) return away(context, placedOn);
@@ -112,7 +115,7 @@ async function powerOn(
     status: { ...status, host: host.name, placement: host.reason, generation, disks: volumes.disks },
   }));
   context.progress({ fraction: 0.4, message: `attaching disks and ports on host '${host.name}'` });
-  const attachments = await attachAll(context, placed, providers, volumes.volumes);
+  const attachments = await attachAll(context, placed, providers, { volumes: volumes.volumes, gate });
   if (attachments.waitsFor !== undefined) return wait(context, "WaitsForNetwork", attachments.waitsFor);
   context.progress({ fraction: 0.7, message: "starting" });
   const vm = await startVm(context, placed, providers, { image: image.spec, attachments, found });

@@ -14,10 +14,12 @@ import { takeProcessLock } from "@vdc-os/core/remote";
 import { secretStore } from "@vdc-os/core/secret/v1";
 import { stateStore } from "@vdc-os/core/state/v1";
 import type { Policy } from "../admission/admission.ts";
+import { portPolicyRule } from "../admission/port-policy-rule.ts";
 import type { Quotas } from "../admission/quota.ts";
 import { type ControlPlane, createControlPlane } from "../controller/control-plane.ts";
 import { cloudInstanceController } from "../controllers/cloud-instance-controller.ts";
 import { imageController } from "../controllers/image-controller.ts";
+import { PortGate } from "../controllers/port-gate.ts";
 import { providersOf } from "../controllers/providers.ts";
 import { switchController } from "../controllers/switch-controller.ts";
 import { virtualMachineController } from "../controllers/virtual-machine-controller.ts";
@@ -29,7 +31,6 @@ import { sweep, type SweepReport } from "../journal/sweep.ts";
 import { cloudInstanceKind } from "../kinds/cloud-instance-spec.ts";
 import { hostKind } from "../kinds/host-spec.ts";
 import { imageKind } from "../kinds/image-spec.ts";
-import { switchKind } from "../kinds/switch-spec.ts";
 import { storagePolicyKind } from "../kinds/storage-policy-spec.ts";
 import { storagePoolKind } from "../kinds/storage-pool-spec.ts";
 import { volumeSnapshotKind } from "../kinds/volume-snapshot-spec.ts";
@@ -40,6 +41,7 @@ import { removeObjects } from "./remove-objects.ts";
 import { HostMonitor } from "./host-monitor.ts";
 import { kindClient } from "./kind-client.ts";
 import { describeProviders } from "./describe-providers.ts";
+import { switchClient } from "./open-switch-client.ts";
 import { ensureStoragePools, keepStoragePools, type StoragePoolsOptions } from "./storage-pools.ts";
 import { sweepTargets } from "./sweep-targets.ts";
 import { volumeClient } from "./volume-client.ts";
@@ -199,7 +201,7 @@ export async function createDatacenter(options: CreateDatacenterOptions): Promis
       storagePolicies: kindClient(plane, storagePolicyKind),
       storagePools: kindClient(plane, storagePoolKind),
       images: kindClient(plane, imageKind),
-      switches: kindClient(plane, switchKind),
+      switches: switchClient({ plane, providers: providersOf(kernel), clock, datacenter: uid }),
       vms: virtualMachineClient(plane, kernel),
       cloudInstances: kindClient(plane, cloudInstanceKind),
       secrets: kernel.get(secretStore),
@@ -239,7 +241,8 @@ function buildPlane({
   storagePollIntervalMs,
 }: PlaneOptions): ControlPlane {
   const providers = providersOf(kernel);
-  return createControlPlane({
+  const gate = new PortGate();
+  const plane: ControlPlane = createControlPlane({
     state: kernel.get(stateStore),
     datacenter: uid,
     kinds: [hostKind],
@@ -249,17 +252,18 @@ function buildPlane({
       storagePolicyController(),
       storagePoolController(providers, storagePollIntervalMs),
       imageController(),
-      switchController(providers),
-      virtualMachineController(providers),
+      switchController(providers, gate),
+      virtualMachineController(providers, gate),
       cloudInstanceController(providers),
     ],
-    policies,
+    policies: [...policies, portPolicyRule(() => plane.cache)],
     quotas,
     events: kernel.events,
     clock,
     random,
     logger,
   });
+  return plane;
 }
 
 async function releaseAll(

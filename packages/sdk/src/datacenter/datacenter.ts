@@ -7,13 +7,13 @@ import type { SweepReport } from "../journal/sweep.ts";
 import type { CloudInstanceInput, CloudInstanceSpec, CloudInstanceStatus } from "../kinds/cloud-instance-spec.ts";
 import type { HostSpec, HostStatus } from "../kinds/host-spec.ts";
 import type { ImageSpec, ImageStatus } from "../kinds/image-spec.ts";
-import type { SwitchInput, SwitchKindSpec, SwitchKindStatus } from "../kinds/switch-spec.ts";
 import type { VirtualMachineInput, VirtualMachineSpec, VirtualMachineStatus } from "../kinds/virtual-machine-spec.ts";
 import type { StoragePolicyInput, StoragePolicySpec, StoragePolicyStatus } from "../kinds/storage-policy-spec.ts";
 import type { StoragePoolInput, StoragePoolSpec, StoragePoolStatus } from "../kinds/storage-pool-spec.ts";
 import type { VolumeSnapshotSpec, VolumeSnapshotStatus } from "../kinds/volume-snapshot-spec.ts";
 import type { TaskManager } from "../task/task-manager.ts";
 import type { KindClient, ObjectName } from "./kind-client.ts";
+import type { SwitchClient } from "./switch-client.ts";
 import type { VolumeClient } from "./volume-client.ts";
 
 /** How long a datacenter lives: `durable` ones outlive their manager, `ephemeral` ones leave nothing behind. */
@@ -60,7 +60,8 @@ export interface Datacenter extends AsyncDisposable {
   /** One for each storage provider, under its name: space, alarms and health, looked at from time to time. Watch it to hear of alarms. */
   readonly storagePools: KindClient<StoragePoolSpec, StoragePoolStatus, StoragePoolInput>;
   readonly images: KindClient<ImageSpec, ImageStatus, ImageSpec>;
-  readonly switches: KindClient<SwitchKindSpec, SwitchKindStatus, SwitchInput>;
+  /** Distributed switches, and what can be asked of them: ports and rates, captures, explanations, health, trials. */
+  readonly switches: SwitchClient;
   readonly vms: VirtualMachineClient;
   readonly cloudInstances: KindClient<CloudInstanceSpec, CloudInstanceStatus, CloudInstanceInput>;
   readonly secrets: Calls<SecretStore>;

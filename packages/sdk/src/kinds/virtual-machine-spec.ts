@@ -1,8 +1,8 @@
-import { type Bytes, bytes, objectName, schemaOf } from "@vdc-os/core";
+import { type Bytes, bytes, jsonObject, type JsonObject, objectName, schemaOf } from "@vdc-os/core";
 import { macAddress } from "@vdc-os/core/network/v1";
 import { z } from "zod";
 import { defineKind, type Kind } from "../resource/kind.ts";
-import type { PortPolicy } from "./switch-spec.ts";
+import { type PortPolicy, portPolicy } from "./port-policy.ts";
 
 /** A disk of a VM: a volume that it owns, or one that it is given. */
 export type VmDiskSpec =
@@ -21,8 +21,12 @@ export interface VmNicSpec {
   readonly portGroup: string;
   /** Defaults to a locally administered address that follows from the VM's uid. */
   readonly mac?: string;
-  /** Settings of its own, where the port group lets it. */
-  readonly policy?: Pick<PortPolicy, "blocked">;
+  /** Settings of its own, where the port group's `overrides` let it. They are merged when the port is connected: at the VM's start. */
+  readonly policy?: PortPolicy;
+  /** The guest's IP addresses, where they are known: for DHCP, and for the addresses that the port may send from. */
+  readonly addresses?: readonly string[];
+  /** The network provider's own data of the port. */
+  readonly opaque?: JsonObject;
 }
 
 /** What a VM must be. */
@@ -82,7 +86,9 @@ export const virtualMachineSpec: z.ZodType<VirtualMachineSpec> = schemaOf<Virtua
           switch: objectName,
           portGroup: objectName,
           mac: macAddress.exactOptional(),
-          policy: z.object({ blocked: z.boolean().exactOptional() }).exactOptional(),
+          policy: portPolicy.exactOptional(),
+          addresses: z.array(z.union([z.ipv4(), z.ipv6()])).exactOptional(),
+          opaque: jsonObject.exactOptional(),
         }),
       )
       .default([]),

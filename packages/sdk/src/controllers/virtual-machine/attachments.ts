@@ -1,10 +1,12 @@
 import { createHash } from "node:crypto";
 import { VdcError } from "@vdc-os/core";
 import type { VmDisk, VmNic } from "@vdc-os/core/compute/v1";
+import type { ConnectPort } from "@vdc-os/core/network/v1";
 import { effectivePortSetting } from "../../decisions/effective-port-setting.ts";
 import { switchKind, type SwitchKindSpec, type SwitchKindStatus } from "../../kinds/switch-spec.ts";
 import { volumeKind, type VolumeSpec, type VolumeStatus } from "../../kinds/volume-spec.ts";
 import { isBeingDeleted, type Resource } from "../../resource/resource.ts";
+import type { PortGate } from "../port-gate.ts";
 import type { DatacenterProviders } from "../providers.ts";
 import { heldByMove, storageOf } from "../volume/volume-object.ts";
 import type { VmContext, VmObject } from "./vm-object.ts";
@@ -21,7 +23,7 @@ export async function attachAll(
   context: VmContext,
   object: VmObject,
   providers: DatacenterProviders,
-  volumes: readonly Resource<VolumeSpec, VolumeStatus>[],
+  { volumes, gate }: { readonly volumes: readonly Resource<VolumeSpec, VolumeStatus>[]; readonly gate: PortGate },
 ): Promise<VmAttachments> {
   const { host, generation, disks: records = [] } = object.status;
   if (host === undefined || generation === undefined)
@@ -37,7 +39,7 @@ export async function attachAll(
       }),
     );
   }
-  const connected = await connectNics(context, object, providers, host, generation);
+  const connected = await connectNics(context, object, providers, { host, generation, gate });
   if (typeof connected === "string") return { disks, vmNics: [], waitsFor: connected };
   return { disks, vmNics: connected };
 }
@@ -95,8 +97,7 @@ async function connectNics(
   context: VmContext,
   object: VmObject,
   providers: DatacenterProviders,
-  host: string,
-  generation: number,
+  { host, generation, gate }: { readonly host: string; readonly generation: number; readonly gate: PortGate },
 ): Promise<readonly VmNic[] | string> {
   const vmNics: VmNic[] = [];
   const nics = nicsOf(object);
@@ -112,18 +113,20 @@ async function connectNics(
     }
     if (!isRealised(network, host)) return `switch '${nic.switch}' is not ready on host '${host}'`;
     const { id, mac, portKey } = nics[index] as NicRecord;
-    const binding = await providers.network.get(network.spec.network).connectPort(
-      {
-        switchId: network.metadata.uid,
-        portGroup: group.name,
-        portKey,
-        host,
-        mac,
-        generation,
-        owner: context.ownerStamp,
-        ...(nic.policy === undefined ? {} : { setting: effectivePortSetting(network.spec.policy, group, nic.policy) }),
-      },
-      context.operation,
+    const port: ConnectPort = {
+      switchId: network.metadata.uid,
+      portGroup: group.name,
+      portKey,
+      host,
+      mac,
+      ...(nic.addresses === undefined ? {} : { addresses: nic.addresses }),
+      generation,
+      owner: context.ownerStamp,
+      ...(nic.policy === undefined ? {} : { setting: effectivePortSetting(network.spec.policy, group, nic.policy) }),
+      ...(nic.opaque === undefined ? {} : { opaque: nic.opaque }),
+    };
+    const binding = await gate.connect(port.switchId, () =>
+      providers.network.get(network.spec.network).connectPort(port, context.operation),
     );
     vmNics.push({ id, mac, attachment: binding.attachment });
   }
@@ -132,9 +135,12 @@ async function connectNics(
 
 /** Whether a switch is as asked for on a host. What becomes of its other members does not matter: one that is away must not keep VMs from starting elsewhere. */
 function isRealised(network: Resource<SwitchKindSpec, SwitchKindStatus>, host: string): boolean {
-  const generation = isBeingDeleted(network) ? 1 : network.metadata.generation;
-  const member = network.status.members?.find((other) => other.host === host);
-  return member?.state === "up" && member.realizedGeneration >= generation;
+  const { metadata, status } = network;
+  const { members, trial, specGeneration = 0, desiredGeneration = 1 } = status;
+  const member = members?.find((other) => other.host === host);
+  if (member === undefined || (member.state !== "up" && member.state !== "warning")) return false;
+  if (isBeingDeleted(network) || trial !== undefined) return member.realizedGeneration >= 1;
+  return specGeneration >= metadata.generation && member.realizedGeneration >= desiredGeneration;
 }
 
 /** A VM's NIC, as its status has it. */
