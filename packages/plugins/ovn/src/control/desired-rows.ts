@@ -1,11 +1,19 @@
 import { isIPv4 } from "node:net";
-import type { PortSetting, SwitchSpec, VlanSetting } from "@vdc-os/core/network/v1";
+import type { DhcpSetting, PortSetting, SwitchSpec, VlanSetting } from "@vdc-os/core/network/v1";
 import { filterMatch } from "./filter-match.ts";
-import { keys, logicalPort, marks } from "./names.ts";
+import { keys, logicalPort, marks, shortHash } from "./names.ts";
 import type { PortRecord, SwitchRecord } from "./records.ts";
 
 /** The tables of the northbound database that rows are kept in. */
-export type OwnedTable = "Logical_Switch" | "Logical_Switch_Port" | "ACL" | "QoS" | "DHCP_Options" | "Load_Balancer";
+export type OwnedTable =
+  | "Logical_Switch"
+  | "Logical_Switch_Port"
+  | "ACL"
+  | "QoS"
+  | "DHCP_Options"
+  | "Load_Balancer"
+  | "Logical_Router"
+  | "Logical_Router_Port";
 
 /** A row that should be there. */
 export interface DesiredRow {
@@ -13,7 +21,7 @@ export interface DesiredRow {
   /** Names the row among those of the provider. */
   readonly key: string;
   readonly columns: Readonly<Record<string, unknown>>;
-  /** The logical switch that it is part of. */
+  /** The logical switch, or router, that it is part of. */
   readonly parent?: { readonly key: string; readonly column: "ports" | "acls" | "qos_rules" };
   /** Columns that hold other rows of the provider, by their keys. */
   readonly references?: Readonly<Record<string, { readonly table: OwnedTable; readonly keys: readonly string[] }>>;
@@ -90,6 +98,7 @@ export function desiredRows(input: DesiredRowsInput): readonly DesiredRow[] {
     };
     rows.push({ table: "DHCP_Options", key, columns: { cidr: dhcp.subnet, options, external_ids: own(key) } });
   }
+  if (balancers.length > 0) rows.push(...routerRows(spec, own));
   return rows;
 }
 
@@ -157,6 +166,52 @@ function portRows(
   }
   for (const place of places) rows.push(...filterRows(setting, place, own), ...shapingRows(setting, place, own));
   return rows;
+}
+
+/**
+ * A router in each network that has an address for one: what goes to a load balancer's address goes to it, and comes from it to the server. Networks
+ * are not joined by it.
+ */
+function routerRows(
+  { switchId, name, portGroups }: SwitchSpec,
+  own: (key: string) => Readonly<Record<string, string>>,
+): readonly DesiredRow[] {
+  const networks = new Map<number, DhcpSetting & { readonly router: string }>();
+  for (const { setting } of portGroups) {
+    const home = homeOf(setting.vlan);
+    const { dhcp } = setting;
+    if (home !== undefined && dhcp?.router !== undefined) networks.set(home, { ...dhcp, router: dhcp.router });
+  }
+  return [...networks].flatMap(([vlan, { subnet, router, serverMac }]): DesiredRow[] => {
+    const [key, portKey, endKey] = [
+      keys.router(switchId, vlan),
+      keys.routerPort(switchId, vlan),
+      keys.routerEnd(switchId, vlan),
+    ];
+    const portName = `vdc-${shortHash(switchId, String(vlan))}-router`;
+    const networksOf = [`${router}/${subnet.split("/")[1] ?? "24"}`];
+    return [
+      { table: "Logical_Router", key, columns: { name: `vdc-${name}-${vlan}`, external_ids: own(key) } },
+      {
+        table: "Logical_Router_Port",
+        key: portKey,
+        parent: { key, column: "ports" },
+        columns: { name: portName, mac: serverMac, networks: networksOf, external_ids: own(portKey) },
+      },
+      {
+        table: "Logical_Switch_Port",
+        key: endKey,
+        parent: { key: keys.segment(switchId, vlan), column: "ports" },
+        columns: {
+          name: `${portName}-end`,
+          type: "router",
+          addresses: ["router"],
+          options: { "router-port": portName },
+          external_ids: own(endKey),
+        },
+      },
+    ];
+  });
 }
 
 interface Place {

@@ -28,6 +28,10 @@ export const keys = {
     key("tagged", switchId, portKey, attachment, vlan),
   dhcp: (switchId: string, group: string): string => key("dhcp", switchId, group),
   balancer: (switchId: string, name: string): string => key("balancer", switchId, name),
+  router: (switchId: string, vlan: number): string => key("router", switchId, vlan),
+  routerPort: (switchId: string, vlan: number): string => key("router-port", switchId, vlan),
+  /** The network's end of a router's port. */
+  routerEnd: (switchId: string, vlan: number): string => key("router-end", switchId, vlan),
   /** A rule on the frames of a logical port. */
   rule: (kind: "acl" | "qos", portKey: string, ...rest: readonly (string | number)[]): string =>
     [kind, portKey, ...rest].join("/"),

@@ -50,6 +50,8 @@ const ownedTables: readonly OwnedTable[] = [
   "QoS",
   "DHCP_Options",
   "Load_Balancer",
+  "Logical_Router",
+  "Logical_Router_Port",
 ];
 
 /**
@@ -176,17 +178,17 @@ class RowPlan {
       const parent = parents.get(row._uuid);
       const at = parent === undefined ? undefined : this.#found.get(parent)?.row._uuid;
       if (at !== undefined && parent !== undefined && kept.has(parent)) {
-        this.#transaction.mutate("Logical_Switch", at, [[columnOf(table), "delete", [row._uuid]]]);
+        this.#transaction.mutate(parentOf(table), at, [[columnOf(table), "delete", [row._uuid]]]);
       }
       // Rows that nothing refers to go by themselves; those of these tables are deleted.
-      if (table === "Logical_Switch" || table === "DHCP_Options" || table === "Load_Balancer") {
-        this.#transaction.delete(table, row._uuid);
-      }
+      if (rootTables.includes(table)) this.#transaction.delete(table, row._uuid);
     }
     // What others refer to comes first.
     const order: readonly OwnedTable[] = [
       "Load_Balancer",
       "DHCP_Options",
+      "Logical_Router",
+      "Logical_Router_Port",
       "Logical_Switch",
       "Logical_Switch_Port",
       "ACL",
@@ -205,7 +207,7 @@ class RowPlan {
     if (row.parent === undefined) return;
     const parent = this.#inserted.get(row.parent.key) ?? this.#found.get(row.parent.key)?.row._uuid;
     if (parent === undefined) throw new Error(`row '${row.key}' has no parent '${row.parent.key}'`);
-    this.#transaction.mutate("Logical_Switch", parent, [[row.parent.column, "insert", [inserted]]]);
+    this.#transaction.mutate(parentOf(row.table), parent, [[row.parent.column, "insert", [inserted]]]);
   }
 
   #update(row: DesiredRow): void {
@@ -231,9 +233,9 @@ class RowPlan {
   #parents(): ReadonlyMap<string, string> {
     const parents = new Map<string, string>();
     for (const [key, { table, row }] of this.#found) {
-      if (table !== "Logical_Switch") continue;
+      if (table !== "Logical_Switch" && table !== "Logical_Router") continue;
       for (const column of ["ports", "acls", "qos_rules"]) {
-        for (const uuid of row[column] as readonly string[]) parents.set(uuid, key);
+        for (const uuid of (row[column] ?? []) as readonly string[]) parents.set(uuid, key);
       }
     }
     return parents;
@@ -246,6 +248,13 @@ interface LooseTransaction {
   update(table: string, where: unknown, columns: object): unknown;
   mutate(table: string, where: unknown, mutations: readonly unknown[]): unknown;
   delete(table: string, where: unknown): unknown;
+}
+
+/** Rows of these stay without anything that refers to them. */
+const rootTables: readonly OwnedTable[] = ["Logical_Switch", "Logical_Router", "DHCP_Options", "Load_Balancer"];
+
+function parentOf(table: OwnedTable): OwnedTable {
+  return table === "Logical_Router_Port" ? "Logical_Router" : "Logical_Switch";
 }
 
 function columnOf(table: OwnedTable): string {

@@ -30,6 +30,8 @@ export async function connectOvn(config: OvnConfig, lockName: string, tls?: TlsS
     QoS: true,
     DHCP_Options: true,
     Load_Balancer: true,
+    Logical_Router: ["name", "ports", "external_ids"],
+    Logical_Router_Port: ["name", "mac", "networks", "external_ids"],
   });
   const south = await southbound.monitor({
     Chassis: ["name"],

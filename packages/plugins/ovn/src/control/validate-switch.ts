@@ -48,6 +48,13 @@ export function validateSwitch(spec: SwitchSpec, config: OvnConfig): readonly Sp
   spec.portGroups.forEach(({ setting }, at) => {
     problems.push(...ovnProblems(setting, `portGroups[${at}].setting`));
   });
+  const hasRouter = spec.portGroups.some(({ setting }) => setting.dhcp?.router !== undefined);
+  if ((spec.loadBalancers ?? []).length > 0 && !hasRouter) {
+    problems.push({
+      path: "loadBalancers",
+      message: "need a port group with 'dhcp.router': what is for them goes there",
+    });
+  }
   spec.loadBalancers?.forEach(({ address, backends }, at) => {
     for (const text of [address, ...backends.map((backend) => backend.address)]) {
       if (isIPv4(text)) continue;
