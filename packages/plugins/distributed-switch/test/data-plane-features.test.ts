@@ -258,3 +258,35 @@ it("leaves what didn't change alone when it is applied again", async () => {
   expect(host.plane.tools.filterStatistics("a")).toMatchObject([{ matched: 3 }]);
   expect(a.connections).toBe(1);
 });
+
+it("sends frames after a port that moved, and after the stations behind it, from the instant at which it goes", async () => {
+  await using fabric = await Fabric.create();
+  const [one, two, three] = [await fabric.host(), await fabric.host(), await fabric.host()];
+  const [here, there, sender] = [await fabric.nic(), await fabric.nic(), await fabric.nic()];
+  mesh([one, two, three]);
+  const nested = "52:54:00:00:07:77";
+  const settings = { vlan, security: { forgedTransmits: true }, macLearning: { enabled: true } };
+  one.port("here", here, settings);
+  three.port("sender", sender, { vlan });
+  await Promise.all([one.applyAndConnect(), two.apply(), three.applyAndConnect()]);
+  here.send(testFrame({ to: sender.mac, from: nested, text: "from behind" }));
+  here.say("from the VM", sender);
+  await sender.heard("from the VM");
+  two.port("there", there, { ...settings, macAddress: here.mac });
+  await two.applyAndConnect();
+  // A NIC that doesn't read keeps the port's end waiting, and with it the rest of the configuration.
+  here.pause();
+  const state = async (): Promise<number> => (await one.plane.portStatistics(["here"]))[0]?.out.drops.queueFull ?? 0;
+  while ((await state()) === 0) {
+    for (let index = 0; index < 100; index += 1) sender.say("fill", here);
+    await new Promise(setImmediate);
+  }
+  one.ports = [];
+  one.switchConfig = { redirects: [{ mac: here.mac, peer: "host-1" }] };
+  const applied = one.apply();
+  await new Promise(setImmediate);
+  sender.say("after it", here);
+  sender.say("after what is behind it", { mac: nested });
+  await Promise.all([there.heard("after it"), there.heard("after what is behind it")]);
+  await applied;
+});

@@ -105,6 +105,11 @@ export class DataPlane {
     return this.#switchOf(portKey).setGate(portKey, gate);
   }
 
+  /** Tells everybody that the port's address is here, if it is: to take back what another host said. Rejects with `NOT_FOUND`. */
+  async announce(portKey: string): Promise<void> {
+    this.#switchOf(portKey).announce(portKey);
+  }
+
   /** Lets out the oldest `count` held frames, or all, without opening the gate. Rejects with `NOT_FOUND`. */
   async release(portKey: string, count?: number): Promise<GateStatus> {
     return this.#switchOf(portKey).release(portKey, checkCount(count));

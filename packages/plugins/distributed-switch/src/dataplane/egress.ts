@@ -1,5 +1,6 @@
 import { LENGTH_PREFIX_BYTES, recordOf, VLAN_TAG_BYTES } from "./ethernet-frame.ts";
 import { FrameInFlight } from "./frame-in-flight.ts";
+import { readMac } from "./mac-address.ts";
 import type { SwitchPort } from "./switch-port.ts";
 import type { OutDropReason } from "./traffic-counters.ts";
 
@@ -74,6 +75,22 @@ export class Egress {
     port.out.castHalves(frame.toHigh, frame.toLow);
     this.#touch(port);
     return true;
+  }
+
+  /**
+   * Sends a copy that another host made out of a port, as it is. Returns why it is dropped, which is counted at the port as well.
+   */
+  mirrored(port: SwitchPort, buffer: Buffer, start: number, end: number): OutDropReason | undefined {
+    this.#copies += 1;
+    const refusal = this.#closed(port) ?? port.sink.deliver(buffer, start, end);
+    if (refusal !== undefined) {
+      port.out.drop(refusal);
+      return refusal;
+    }
+    port.out.frame(end - start);
+    port.out.cast(readMac(buffer, start));
+    this.#touch(port);
+    return undefined;
   }
 
   /** Lets every sink send what it was given. */

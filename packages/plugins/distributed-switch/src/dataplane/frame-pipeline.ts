@@ -1,3 +1,4 @@
+import { announcementsOf } from "./announcements.ts";
 import type { Egress } from "./egress.ts";
 import { announcementFrame, LENGTH_PREFIX_BYTES, recordOf } from "./ethernet-frame.ts";
 import type { Forwarding } from "./forwarding.ts";
@@ -93,18 +94,20 @@ export class FramePipeline {
     }
   }
 
-  /** Says that the port's address is here: to everybody, or only beyond the uplinks. */
+  /** Says that the port's address, and what is behind it, is here: to everybody, or only beyond the uplinks. */
   announce(port: SwitchPort, to: "everybody" | "uplinks"): void {
-    const vlan = port.membership.untaggedVlan;
-    if (!port.attracts || port.gate !== "open" || vlan === undefined) return;
-    const record = recordOf(announcementFrame(port.effectiveMac));
-    const frame = this.#frame;
-    frame.begin(record, LENGTH_PREFIX_BYTES, record.length, port, port);
-    frame.vlan = vlan;
+    if (!port.attracts || port.gate !== "open") return;
     const now = this.time();
-    if (to === "everybody") this.#stages.forwarding.decide(frame, now);
-    else frame.allPeers = true;
-    this.#send(frame);
+    const { vlans } = this.#directory;
+    const frame = this.#frame;
+    for (const { vlan, mac } of announcementsOf(port, { table: this.#stages.table, vlans, now })) {
+      const record = recordOf(announcementFrame(mac));
+      frame.begin(record, LENGTH_PREFIX_BYTES, record.length, port, port);
+      frame.vlan = vlan;
+      if (to === "everybody") this.#stages.forwarding.decide(frame, now);
+      else frame.allPeers = true;
+      this.#send(frame);
+    }
   }
 
   /** Own addresses are known without learning, and without `learns` a foreign one must not attract frames. */

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import type { DataPlanePortConfig, DataPlaneSwitchConfig, FlowAccounting, UplinkConfig } from "./data-plane-config.ts";
+import type { DataPlaneSwitchConfig, FlowAccounting, UplinkConfig } from "./data-plane-config.ts";
 import type {
   DataPlanePortStatistics,
   DataPlanePortStatus,
@@ -8,13 +8,13 @@ import type {
 } from "./data-plane-status.ts";
 import { DEFAULT_MTU, ETHERNET_HEADER_BYTES, LENGTH_PREFIX_BYTES, recordOf } from "./ethernet-frame.ts";
 import { type FlowRecord, FlowTable } from "./flow-table.ts";
+import { HostPorts, type StreamSettings } from "./host-ports.ts";
 import { HostUplinks } from "./host-uplinks.ts";
 import { parseMac } from "./mac-address.ts";
 import type { MirrorCopy, MirrorSession, MirrorSink } from "./mirror-session.ts";
 import { type ControlFrames, MIRROR_SEGMENT, mirroredFrame, PeerIngress } from "./peer-ingress.ts";
-import { StreamPort } from "./stream-port.ts";
 import { SwitchEngine } from "./switch-engine.ts";
-import type { FrameSink, Gate, SwitchPort } from "./switch-port.ts";
+import type { Gate, SwitchPort } from "./switch-port.ts";
 import { SwitchTunnel } from "./switch-tunnel.ts";
 import type { DatagramReceiver, VxlanEndpoint } from "./vxlan-endpoint.ts";
 import { vxlanOverhead } from "./vxlan-header.ts";
@@ -41,12 +41,6 @@ export interface HostSwitchOptions {
   readonly redialLargestMs?: number;
 }
 
-interface HostPort {
-  config: DataPlanePortConfig;
-  readonly port: SwitchPort;
-  stream: StreamPort | undefined;
-}
-
 /** How often what has expired is let go of. */
 const TICK_MS = 1000;
 
@@ -59,7 +53,7 @@ export class HostSwitch {
   readonly #options: HostSwitchOptions;
   readonly engine: SwitchEngine;
   readonly #tunnel: SwitchTunnel;
-  readonly #ports = new Map<string, HostPort>();
+  readonly #ports: HostPorts;
   readonly #macAgeingMs: number | undefined;
   readonly #uplinks: HostUplinks;
   readonly #ingress: PeerIngress;
@@ -85,14 +79,22 @@ export class HostSwitch {
       ...(macAgeingMs === undefined ? {} : { macAgeingMs }),
     });
     const { portQueueBytes: queueBytes, redialMs, redialLargestMs } = options;
+    const stream: StreamSettings = {
+      ...(queueBytes === undefined ? {} : { queueBytes }),
+      ...(redialMs === undefined ? {} : { redialMs }),
+      ...(redialLargestMs === undefined ? {} : { redialLargestMs }),
+    };
+    this.#ports = new HostPorts({
+      switchKey: key,
+      engine: this.engine,
+      stream,
+      onLink: options.onLink,
+      onRemove: (port) => this.#ingress.followed(port.assignedMac, () => this.engine.stationsBehind(port)),
+    });
     this.#uplinks = new HostUplinks({
       switchKey: key,
       engine: this.engine,
-      stream: {
-        ...(queueBytes === undefined ? {} : { queueBytes }),
-        ...(redialMs === undefined ? {} : { redialMs }),
-        ...(redialLargestMs === undefined ? {} : { redialLargestMs }),
-      },
+      stream,
       onLink: (status) => options.onUplink?.(status),
       control: options.control,
     });
@@ -101,7 +103,7 @@ export class HostSwitch {
       engine: this.engine,
       tunnel: this.#tunnel,
       control: options.control,
-      mirrorTarget: (session) => this.#ports.get(this.#mirrorTargets.get(session) ?? "")?.port,
+      mirrorTarget: (session) => this.#ports.find(this.#mirrorTargets.get(session) ?? ""),
     });
     this.#ticking = setInterval(() => {
       this.engine.tick();
@@ -120,17 +122,13 @@ export class HostSwitch {
     return this.#ports.has(key);
   }
 
-  /** Removes the ports and uplinks that aren't in a configuration; the promises are of their sockets. */
-  removeExcept(keep: Pick<DataPlaneSwitchConfig, "ports" | "transport" | "uplinks">): Promise<void>[] {
-    const kept = new Set(keep.ports.map(({ key }) => key));
-    const closing = this.#uplinks.removeExcept(uplinksOf(keep));
-    for (const [key, { port, stream }] of this.#ports) {
-      if (kept.has(key)) continue;
-      this.#ports.delete(key);
-      this.engine.removePort(port);
-      if (stream !== undefined) closing.push(stream.close());
-    }
-    return closing;
+  /**
+   * Removes the ports and uplinks that aren't in a configuration; the promises are of their sockets. From this instant frames for ports
+   * that have moved on go after them.
+   */
+  removeExcept(keep: Pick<DataPlaneSwitchConfig, "ports" | "transport" | "uplinks" | "redirects">): Promise<void>[] {
+    this.#ingress.redirects = keep.redirects ?? [];
+    return [...this.#uplinks.removeExcept(uplinksOf(keep)), ...this.#ports.removeExcept(keep.ports)];
   }
 
   /** Takes over MTU, peers and ports; those that are not in `config` were removed before. */
@@ -150,7 +148,6 @@ export class HostSwitch {
       }
     }
     this.#tunnelRoom = underlay.mtu - vxlanOverhead(underlay.family) + ETHERNET_HEADER_BYTES;
-    this.#ingress.redirects = config.redirects ?? [];
     this.#mirrorTargets = new Map(config.mirrorTargets?.map(({ session, portKey }) => [session, portKey]));
     const { snooping } = this.engine;
     snooping.enabled = config.multicast === "snooping";
@@ -162,7 +159,7 @@ export class HostSwitch {
     }
     this.#accountFlows(config.flows);
     this.#uplinks.add(uplinksOf(config));
-    await Promise.all(config.ports.map((port) => this.#configurePort(port)));
+    await Promise.all(config.ports.map((port) => this.#ports.configure(port)));
     this.engine.flush();
   }
 
@@ -189,12 +186,16 @@ export class HostSwitch {
     });
   }
 
+  /** Tells everybody that the port's address is here. */
+  announce(key: string): void {
+    this.engine.announce(this.port(key));
+    this.engine.flush();
+  }
+
   setGate(key: string, gate: Gate): { gate: Gate; held: number; moved: number } {
     const port = this.port(key);
-    const before = port.gate;
     const held = port.held.size;
-    this.engine.setGate(port, gate);
-    if (before === "drop" && gate === "open") this.engine.announce(port);
+    this.#ports.setGate(key, gate);
     this.engine.flush();
     return { gate, held: port.held.size, moved: held - port.held.size };
   }
@@ -230,11 +231,11 @@ export class HostSwitch {
   }
 
   portStatuses(): DataPlanePortStatus[] {
-    return [...this.#ports.values()].map((entry) => this.#portStatus(entry));
+    return this.#ports.statuses();
   }
 
   portStatistics(): DataPlanePortStatistics[] {
-    return [...this.#ports.values()].map(({ port }) => ({ key: port.key, ...port.statistics() }));
+    return this.#ports.statistics();
   }
 
   async close(): Promise<void> {
@@ -260,74 +261,6 @@ export class HostSwitch {
     directory.setFlows(accounting && new FlowTable({ ...accounting, epochMs, onRecords }));
   }
 
-  async #configurePort(config: DataPlanePortConfig): Promise<void> {
-    const existing = this.#ports.get(config.key);
-    if (existing === undefined) {
-      const entry: HostPort = {
-        config,
-        port: this.engine.addPort(config.key, config.settings, { deliver, flush: () => entry.stream?.flush() }),
-        stream: undefined,
-      };
-      function deliver(buffer: Buffer, start: number, end: number): ReturnType<FrameSink["deliver"]> {
-        return entry.stream === undefined ? "linkDown" : entry.stream.deliver(buffer, start, end);
-      }
-      this.#ports.set(config.key, entry);
-      this.engine.setGate(entry.port, config.initialGate ?? "open");
-      this.#dial(entry);
-      return;
-    }
-    const before = existing.config;
-    existing.config = config;
-    if (!isDeepStrictEqual(before.settings, config.settings)) {
-      this.engine.configurePort(existing.port, config.settings);
-    }
-    if (before.socketPath !== config.socketPath) {
-      const old = existing.stream;
-      existing.stream = undefined;
-      existing.port.linkUp = false;
-      await old?.close();
-      this.#dial(existing);
-    }
-  }
-
-  #dial(entry: HostPort): void {
-    const { port, config } = entry;
-    if (config.socketPath === undefined) return;
-    const { portQueueBytes, redialMs, redialLargestMs } = this.#options;
-    const stream = new StreamPort({
-      path: config.socketPath,
-      ...(portQueueBytes === undefined ? {} : { queueBytes: portQueueBytes }),
-      ...(redialMs === undefined ? {} : { redialMs }),
-      ...(redialLargestMs === undefined ? {} : { redialLargestMs }),
-      onFrame: (buffer, start, end) => this.engine.receiveFromPort(port, buffer, start, end),
-      onTooLong: (length) => {
-        port.in.frame(length);
-        port.in.drop("tooLong");
-      },
-      onBatchEnd: () => this.engine.flush(),
-      onLink: (up) => {
-        if (entry.stream !== stream || this.#ports.get(port.key) !== entry) return;
-        port.linkUp = up;
-        this.#options.onLink(this.#portStatus(entry));
-      },
-    });
-    entry.stream = stream;
-    stream.dial();
-  }
-
-  #portStatus({ config, port, stream }: HostPort): DataPlanePortStatus {
-    const reason = stream === undefined ? "no socket is configured" : stream.reason;
-    return {
-      key: port.key,
-      switch: this.key,
-      link: port.linkUp ? "up" : "down",
-      ...(port.linkUp || reason === undefined ? {} : { reason }),
-      gate: port.gate,
-      held: port.held.size,
-      dials: config.socketPath === undefined ? 0 : (stream?.dials ?? 0),
-    };
-  }
-
   /** The port of an uplink, by `<switch>/<name>`: to be captured, not configured. */
   uplink(key: string): SwitchPort | undefined {
     return this.#uplinks.port(key);
@@ -335,9 +268,7 @@ export class HostSwitch {
 
   /** Throws a `RangeError` when there is none. */
   port(key: string): SwitchPort {
-    const entry = this.#ports.get(key);
-    if (entry === undefined) throw new RangeError(`no port '${key}'`);
-    return entry.port;
+    return this.#ports.get(key);
   }
 }
 

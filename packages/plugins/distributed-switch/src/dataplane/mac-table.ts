@@ -142,6 +142,16 @@ export class MacTable {
     return found;
   }
 
+  /** The VLANs in which somebody was heard. Goes through the whole table. */
+  vlans(): ReadonlySet<number> {
+    const found = new Set<number>();
+    const { cells, capacity } = this.#index;
+    for (let at = 0; at < capacity * CELLS_PER_ENTRY; at += CELLS_PER_ENTRY) {
+      if (this.#index.has(at)) found.add((cells[at] ?? 0) >>> 16);
+    }
+    return found;
+  }
+
   #hasAged(at: number, now: number): boolean {
     return ((now | 0) - (this.#index.cells[at + EXTRA_CELL] ?? 0)) >>> 0 >= this.#ageingMs;
   }

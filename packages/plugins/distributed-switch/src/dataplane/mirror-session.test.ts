@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { access, Bench, expectBalance, frame, NONE, nic, trunk } from "../../test/engine-bench.ts";
+import { recordOf } from "./ethernet-frame.ts";
 import { BROADCAST_MAC } from "./mac-address.ts";
 import type { MirrorCopy, MirrorSession } from "./mirror-session.ts";
 
@@ -41,6 +42,29 @@ describe("mirror sessions", () => {
     bench.port(9, trunk(1, 4094));
     bench.engine.directory.setMirrors([session({})]);
     bench.send(a, frame(BROADCAST_MAC, nic(1), { id: 1 }));
+    expect(bench.take().p9).toEqual([{ id: 1, tag: undefined }]);
+  });
+
+  it("count copies that another host made, whatever becomes of them", () => {
+    const bench = new Bench();
+    const target = bench.port(9, access(10));
+    const record = recordOf(frame(BROADCAST_MAC, nic(1), { id: 1 }));
+    const copy = (): string | undefined => bench.engine.receiveMirrored(target, record, 4, record.length);
+    expect(copy()).toBeUndefined();
+    bench.full = true;
+    expect(copy()).toBe("noDestination");
+    bench.full = false;
+    target.linkUp = false;
+    copy();
+    target.linkUp = true;
+    bench.engine.setGate(target, "drop");
+    copy();
+    target.blocked = true;
+    copy();
+    const { out } = target.statistics();
+    const drops = { queueFull: 1, linkDown: 1, gateDrop: 1, blocked: 1 };
+    expect(out).toEqual({ frames: 1, octets: 60, broadcast: 1, multicast: 0, dropped: 4, drops });
+    expect(bench.engine.copies).toBe(out.frames + out.dropped);
     expect(bench.take().p9).toEqual([{ id: 1, tag: undefined }]);
   });
 

@@ -47,17 +47,39 @@ export interface PeerIngressOptions {
 export class PeerIngress {
   readonly #options: PeerIngressOptions;
   #redirects: ReadonlyMap<MacAddress, string> | undefined;
+  /** The stations behind ports that have moved, by the port's address. */
+  #behind: ReadonlyMap<MacAddress, readonly MacAddress[]> = new Map();
 
   constructor(options: PeerIngressOptions) {
     this.#options = options;
   }
 
   set redirects(redirects: readonly Redirect[]) {
-    const byMac = redirects.flatMap(({ mac, peer }): [MacAddress, string][] => {
-      const address = parseMac(mac);
-      return address === undefined ? [] : [[address, peer]];
-    });
-    this.#redirects = byMac.length === 0 ? undefined : new Map(byMac);
+    const byPort = new Map(
+      redirects.flatMap(({ mac, peer }): [MacAddress, string][] => {
+        const address = parseMac(mac);
+        return address === undefined ? [] : [[address, peer]];
+      }),
+    );
+    this.#behind = new Map([...this.#behind].filter(([port]) => byPort.has(port)));
+    this.#follow(byPort);
+  }
+
+  /** A port is about to go. If it has moved on, what comes for the stations behind it goes after them too. */
+  followed(mac: MacAddress, stations: () => readonly MacAddress[]): void {
+    const redirects = this.#redirects;
+    if (redirects?.has(mac) !== true) return;
+    this.#behind = new Map([...this.#behind, [mac, stations()]]);
+    this.#follow(redirects);
+  }
+
+  #follow(byPort: ReadonlyMap<MacAddress, string>): void {
+    const all = new Map(byPort);
+    for (const [port, stations] of this.#behind) {
+      const peer = byPort.get(port);
+      if (peer !== undefined) for (const station of stations) all.set(station, peer);
+    }
+    this.#redirects = all.size === 0 ? undefined : all;
   }
 
   receiveFromPeer(peer: string, vlan: number, buffer: Buffer, start: number, end: number): InDropReason | undefined {
@@ -84,12 +106,8 @@ export class PeerIngress {
     const target = end - start < 2 + 14 ? undefined : this.#options.mirrorTarget(buffer.readUInt16BE(start));
     // For whoever takes no copies, it is a VLAN that there is not.
     if (target === undefined) return "vlanNotAllowed";
-    if (!target.linkUp) return "noDestination";
     const record = recordOf(buffer.subarray(start + 2, end));
-    if (target.sink.deliver(record, LENGTH_PREFIX_BYTES, record.length) !== undefined) return "noDestination";
-    target.out.frame(record.length - LENGTH_PREFIX_BYTES);
-    target.sink.flush();
-    return undefined;
+    return this.#options.engine.receiveMirrored(target, record, LENGTH_PREFIX_BYTES, record.length);
   }
 }
 

@@ -40,6 +40,8 @@ describe("a port's state", () => {
     expect(moved.statistics()).toEqual(a.statistics());
     expect(state.learned.map(({ mac }) => mac)).toHaveLength(2);
     expect(there.engine.learnedAddresses).toBe(2);
+    // Others are told where its stations are now.
+    expect(there.tunnelled.splice(0).map(({ vlan }) => vlan)).toEqual([10, 10, 10]);
     const b = there.port(2, access(10));
     there.send(b, frame(nic(61), nic(2), { id: 1 }));
     expect(there.tunnelled).toEqual([]);

@@ -201,8 +201,9 @@ export class SwitchEngine {
   }
 
   /**
-   * Tells every switch that the port's address is here now, by a broadcast in its untagged VLAN. A port that is gated, blocked or
-   * without such a VLAN says nothing. Not counted as traffic of the port.
+   * Tells every switch that the port's address is here now, and so are the stations behind it, by broadcasts: in its untagged VLAN, of a
+   * trunk in each of its VLANs (see `announcementsOf` for how many). A port that is gated or blocked says nothing. Not counted as traffic
+   * of the port.
    */
   announce(port: SwitchPort): void {
     this.#pipeline.announce(port, "everybody");
@@ -216,6 +217,11 @@ export class SwitchEngine {
   /** Takes one untagged frame of `vlan` from another host. Returns why it was dropped; undefined when it went to a port. */
   receiveFromPeer(peer: string, vlan: number, buffer: Buffer, start: number, end: number): InDropReason | undefined {
     return this.#pipeline.fromPeer(peer, vlan, buffer, start, end);
+  }
+
+  /** Takes a copy that another host made for a port here that is a mirror session's destination. Returns why it was dropped. */
+  receiveMirrored(port: SwitchPort, buffer: Buffer, start: number, end: number): InDropReason | undefined {
+    return this.#egress.mirrored(port, buffer, start, end) === undefined ? undefined : "noDestination";
   }
 
   /** Takes one frame from the physical network. */
@@ -239,14 +245,24 @@ export class SwitchEngine {
     });
   }
 
+  /** The addresses of a port besides its assigned one: what was learned behind it, and what its guest changed to. */
+  stationsBehind(port: SwitchPort): readonly MacAddress[] {
+    const learned = this.#table.addressesAt(port, this.#pipeline.time()).map(({ mac }) => mac);
+    return [...new Set([port.effectiveMac, ...learned])];
+  }
+
   /** What a port takes along to another host. */
   exportPort(port: SwitchPort): PortState {
     return exportPortState(port, this.#stateSources());
   }
 
-  /** Gives a port what it had on another host: counters are added, the rest takes the place of what is here. */
+  /**
+   * Gives a port what it had on another host: counters are added, the rest takes the place of what is here. If it came with other stations
+   * than its own address, everybody is told where they are.
+   */
   importPort(port: SwitchPort, state: PortState): void {
     importPortState(port, state, this.#stateSources());
+    if (port.stations > 0 || port.effectiveMac !== port.assignedMac) this.announce(port);
   }
 
   /** Lets go of what has expired. To be called now and then, such as once a second. */

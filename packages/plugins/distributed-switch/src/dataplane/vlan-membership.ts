@@ -106,6 +106,13 @@ export class VlanMembership {
     return this.#untagged < 0 ? undefined : this.#untagged;
   }
 
+  /** The VLANs that a trunk carries; none of any other port. */
+  get trunkVlans(): readonly number[] {
+    const trunk = this.#trunk;
+    if (trunk === undefined) return [];
+    return Array.from({ length: 4094 }, (_, index) => index + 1).filter((vlan) => hasBit(trunk, vlan));
+  }
+
   /** Whether tagged frames can come in. */
   get isTrunk(): boolean {
     return this.#trunk !== undefined;
