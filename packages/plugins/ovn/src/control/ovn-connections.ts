@@ -1,6 +1,6 @@
 import { connectOvsdb, type OvsdbClient, type TlsSettings } from "@vdc-os/ovsdb";
 import { OvnNorthbound, type OvnNorthboundTables } from "@vdc-os/ovsdb/ovn-northbound";
-import { OvnSouthbound } from "@vdc-os/ovsdb/ovn-southbound";
+import { OvnSouthbound, type OvnSouthboundTables } from "@vdc-os/ovsdb/ovn-southbound";
 import type { OvnConfig } from "../ovn-config.ts";
 import type { NorthboundTables } from "./northbound-state.ts";
 import type { BindingView, ChassisView } from "./ovn-view.ts";
@@ -17,10 +17,27 @@ export interface OvnConnections {
 
 /** Connects, and takes the lock from whoever has it. */
 export async function connectOvn(config: OvnConfig, lockName: string, tls?: TlsSettings): Promise<OvnConnections> {
-  await using stack = new AsyncDisposableStack();
   const common = tls === undefined ? {} : { tls };
-  const northbound = stack.use(await connectOvsdb({ remotes: config.northbound, model: OvnNorthbound, ...common }));
-  const southbound = stack.use(await connectOvsdb({ remotes: config.southbound, model: OvnSouthbound, ...common }));
+  const northbound = await connectOvsdb({ remotes: config.northbound, model: OvnNorthbound, ...common });
+  try {
+    const southbound = await connectOvsdb({ remotes: config.southbound, model: OvnSouthbound, ...common });
+    try {
+      return await follow(northbound, southbound, lockName);
+    } catch (error) {
+      await southbound.close();
+      throw error;
+    }
+  } catch (error) {
+    await northbound.close();
+    throw error;
+  }
+}
+
+async function follow(
+  northbound: OvsdbClient<OvnNorthboundTables>,
+  southbound: OvsdbClient<OvnSouthboundTables>,
+  lockName: string,
+): Promise<OvnConnections> {
   const lock = await northbound.lock(lockName, { steal: true });
   await lock.acquired({ timeoutMs: 10_000 });
   const north = await northbound.monitor({
@@ -40,7 +57,6 @@ export async function connectOvn(config: OvnConfig, lockName: string, tls?: TlsS
   });
   const chassisByName = south.tables.Chassis_Private.indexBy((row) => row.name);
   const bindings = south.tables.Port_Binding.indexBy((row) => row.logical_port);
-  stack.move();
   return {
     northbound,
     // Rows of several tables are handled alike: their types by table are not needed beyond here.
