@@ -126,10 +126,11 @@ function uplinksOf({ members }: SwitchSpec, host: string): readonly UplinkConfig
   return uplinks.flatMap(({ name, backing }) => (backing.kind === "stream" ? [{ name, backing }] : []));
 }
 
-/** A port as it is at a host: of its owner, and of the next one while it moves there. */
+/** A port as it is at a host: of its owner, and of the next one while it moves there. Of two that are open, the older one sends nothing. */
 function attachmentsAt(port: PortRecord, host: string): readonly PortRecord[] {
   const { move } = port;
-  const here = port.connected && port.host === host ? [port] : [];
+  const gate = move?.state === "switching" && port.gate === "open" ? "hold" : port.gate;
+  const here = port.connected && port.host === host ? [{ ...port, gate }] : [];
   if (move?.targetHost !== host || (move.state !== "prepared" && move.state !== "switching")) return here;
   const { attachment, generation, path } = move;
   return [

@@ -24,9 +24,9 @@ type Step = { readonly writes: readonly Write[]; readonly result: PortRecord };
 /**
  * Moves ports between hosts. A ticket is part of the port's record, so that it outlives everybody.
  *
- * To activate: the source holds what its VM sends; the target opens, and takes over what is the port's; then the port is the target's, the source
- * lets go, and sends on to the target what still comes to it for the port. Each step is durable before a host is told, and the next activation takes up
- * where a crash left.
+ * To activate: the source holds what its VM sends, and lets out what came before; the target opens, tells everybody, and takes over what is the
+ * port's; then the port is the target's, the source lets go, and sends on to the target what still comes to it for the port. Each step is durable
+ * before a host is told, and the next activation, or an abort, takes up where a crash left.
  */
 export class PortMigrationControl {
   readonly facet: PortMigrationFacet;
@@ -43,7 +43,8 @@ export class PortMigrationControl {
         await options.ports.confirmCut(record.switchId, record.portKey);
         return this.#end(ticket, ["activated"], "completed");
       },
-      abortMigration: ({ ticket }) => this.#end(ticket, ["prepared"], "aborted"),
+      // One that a crash left between the two is told as prepared, and ends like one.
+      abortMigration: ({ ticket }) => this.#abort(ticket),
       listMigrations: async ({ switchId }) => {
         findSwitch(state, switchId);
         return state
@@ -119,9 +120,15 @@ export class PortMigrationControl {
     if (move?.state === "activated") return this.#ticketOf(found);
     mustBe(found, ["prepared", "switching"]);
     const { sourceHost, targetHost } = move as MoveRecord;
-    // The source may be lost: then it is cut off by the others.
-    await transfer.holdAtSource(found).catch(() => undefined);
-    const moved = await transfer.exportState(found).catch(() => undefined);
+    // The source may be lost: then it is cut off by the others, and not waited for again and again.
+    const reached = await transfer.holdAtSource(found).then(
+      () => true,
+      () => false,
+    );
+    const moved = reached ? await transfer.exportState(found).catch(() => undefined) : undefined;
+    await transfer.linkAtTarget(found).catch(() => undefined);
+    // Once the target is open it would be heard as the port's way back.
+    if (reached && move?.state === "prepared") await transfer.letOutAtSource(found).catch(() => undefined);
     await state.change((): Step => {
       const record = this.#find(ticket);
       mustBe(record, ["prepared", "switching"]);
@@ -163,6 +170,18 @@ export class PortMigrationControl {
     return this.#ticketOf(activated);
   }
 
+  async #abort(ticket: string): Promise<MigrationTicket> {
+    const { transfer, ports } = this.#options;
+    const opened = this.#find(ticket).move?.state === "switching";
+    const aborted = await this.#end(ticket, ["prepared", "switching"], "aborted");
+    const record = this.#find(ticket);
+    if (record.move?.ticket === ticket && record.connected) {
+      await transfer.releaseAtSource(record).catch(() => undefined);
+    }
+    if (opened) await ports.confirmCut(record.switchId, record.portKey).catch(() => undefined);
+    return aborted;
+  }
+
   async #end(
     ticket: string,
     from: readonly MoveRecord["state"][],
@@ -173,7 +192,12 @@ export class PortMigrationControl {
       const record = this.#find(ticket);
       if (record.move?.state === to) return { writes: [], result: record };
       mustBe(record, from);
-      return put({ ...record, move: { ...(record.move as MoveRecord), state: to } });
+      const move = record.move as MoveRecord;
+      const { targetHost: host, attachment, generation } = move;
+      // A target that was open may have sent already: until its host has let go, the others refuse what it sends.
+      const cuts =
+        move.state === "switching" ? [...record.cuts, { host, attachment, generation, mac: record.mac }] : record.cuts;
+      return put({ ...record, cuts, move: { ...move, state: to } });
     });
     const { sourceHost, targetHost } = ended.move as MoveRecord;
     // A host that can't be reached now lets go when it returns.

@@ -1,11 +1,15 @@
 import type { Json } from "@vdc-os/core";
 import type { PortSetting, PortState, PortStatistics } from "@vdc-os/core/network/v1";
 import { addCounters, finalCounters } from "../process/port-counters.ts";
+import type { ProcessStatus } from "../process/process-protocol.ts";
 import type { DesiredState } from "./desired-state.ts";
 import { findPort, findSwitch } from "./find-switch.ts";
 import { portId, settingOf } from "./host-config.ts";
 import type { HostMember } from "./host-member.ts";
 import type { MoveRecord, PortRecord } from "./records.ts";
+
+/** How long a switch-over waits for the NIC at the target. */
+const LINK_PATIENCE_MS = 500;
 
 /** What moving a port's state needs of the switch. */
 export interface PortStateTransferOptions {
@@ -71,11 +75,36 @@ export class PortStateTransfer {
 
   /** The source keeps what its VM sends, so that two owners never speak at once. Lasts until it is cut off or released. */
   async holdAtSource(record: PortRecord): Promise<void> {
+    if (record.gate !== "open") return;
     await this.#ask(record, record.host, "setGate", record.attachment, { gate: "hold" });
   }
 
+  /** Lets out what the VM had sent before, while nobody else speaks for the port. What it sends from now on stays behind. */
+  async letOutAtSource(record: PortRecord): Promise<void> {
+    if (record.gate !== "open") return;
+    const { generation, attachment } = record;
+    await this.#ask(record, record.host, "release", attachment, { generation, frames: Number.MAX_SAFE_INTEGER });
+  }
+
+  /** The source goes on, and tells those whom the target may have told otherwise. */
   async releaseAtSource(record: PortRecord): Promise<void> {
     await this.#ask(record, record.host, "setGate", record.attachment, { gate: record.gate });
+  }
+
+  /** Resolves when the new NIC is connected at the target, or after a while: frames for it are lost until it is. */
+  async linkAtTarget(record: PortRecord): Promise<void> {
+    const { targetHost, attachment } = record.move as MoveRecord;
+    const id = portId(record.switchId, record.portKey);
+    const target = this.#options.member(targetHost);
+    const giveUp = performance.now() + LINK_PATIENCE_MS;
+    let params: { readonly [name: string]: Json } = {};
+    for (;;) {
+      const { instance, version, ports } = (await target.request("status", params)) as unknown as ProcessStatus;
+      const waitMs = giveUp - performance.now();
+      const port = ports.find((each) => each.id === id && each.attachment === attachment);
+      if (port === undefined || port.link === "up" || waitMs <= 0) return;
+      params = { instance, since: version, waitMs };
+    }
   }
 
   async #import(record: PortRecord, host: string, attachment: number, moved: PortState): Promise<void> {

@@ -299,7 +299,10 @@ export class SwitchProcess {
   /** For a move of the port: until the next configuration, which says again what the gate should be. */
   async #setGate(params: Json): Promise<object> {
     const { id, attachment, gate } = params as { id: string; attachment: number; gate: HostPort["gate"] };
-    await this.#plane.setGate(attachmentKey({ id, attachment }), gate);
+    const key = attachmentKey({ id, attachment });
+    await this.#plane.setGate(key, gate);
+    // The target may have been open for a moment, and heard.
+    if (gate === "open") await this.#plane.announce(key);
     this.#changed();
     return {};
   }
