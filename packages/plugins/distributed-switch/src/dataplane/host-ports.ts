@@ -16,6 +16,8 @@ export interface HostPortsOptions {
   readonly onLink: (status: DataPlanePortStatus) => void;
   /** Called before a port is taken out. */
   readonly onRemove: (port: SwitchPort) => void;
+  /** Gets what a port has counted that is gone: nothing passes it any more. */
+  readonly onRemoved: (statistics: DataPlanePortStatistics) => void;
 }
 
 interface HostPort {
@@ -57,6 +59,7 @@ export class HostPorts {
       this.#options.onRemove(port);
       this.#ports.delete(key);
       this.#options.engine.removePort(port);
+      this.#options.onRemoved({ key, ...port.statistics() });
       if (stream !== undefined) closing.push(stream.close());
     }
     return closing;

@@ -24,6 +24,8 @@ export interface HostSwitchOptions {
   readonly now: () => number;
   readonly endpoint: () => VxlanEndpoint | undefined;
   readonly onLink: (status: DataPlanePortStatus) => void;
+  /** Gets what a port has counted that is gone. */
+  readonly onRemoved?: (statistics: DataPlanePortStatistics) => void;
   /** Takes the switch's own frames, which no VM sent: probes and link layer discovery. */
   readonly control?: ControlFrames;
   /** Takes copies of mirror sessions with a destination outside the switch; without one they are dropped. */
@@ -89,6 +91,7 @@ export class HostSwitch {
       engine: this.engine,
       stream,
       onLink: options.onLink,
+      onRemoved: (statistics) => options.onRemoved?.(statistics),
       onRemove: (port) => this.#ingress.followed(port.assignedMac, () => this.engine.stationsBehind(port)),
     });
     this.#uplinks = new HostUplinks({

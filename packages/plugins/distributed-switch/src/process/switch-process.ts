@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { type Json, type JsonObject, VdcError } from "@vdc-os/core";
 import { DataPlane, type DataPlaneOptions } from "../dataplane/control.ts";
+import type { DataPlanePortStatistics } from "../dataplane/data-plane-status.ts";
 import { DataPlaneError } from "../dataplane/data-plane-error.ts";
 import type { ProbeTarget } from "../wire/probe/path-prober.ts";
 import { CaptureSessions } from "./capture-sessions.ts";
@@ -57,6 +58,8 @@ export class SwitchProcess {
   #saving: NodeJS.Timeout | undefined;
   /** By attachment: what an earlier process counted, and what was counted until the attachment went. */
   #base = new Map<string, PortCounters>();
+  /** What attachments have counted that went with the configuration that is being taken over. */
+  readonly #removed = new Map<string, PortCounters>();
   #last: Promise<unknown> = Promise.resolve();
 
   private constructor({ config: { directory }, dataPlane }: SwitchProcessOptions) {
@@ -66,6 +69,7 @@ export class SwitchProcess {
     this.#plane = new DataPlane({
       ...dataPlane,
       onLink: () => this.#changed(),
+      onRemoved: (statistics) => this.#removed.set(statistics.key, this.#countersOf(statistics)),
       onUplink: () => this.#changed(),
       onFlows: (switchKey, records) => this.#services.takeFlows(switchKey, records),
       control: this.#services.control,
@@ -180,10 +184,9 @@ export class SwitchProcess {
       );
     }
     if (isDeepStrictEqual(config, realised)) return { generation: config.generation };
-    const before = await this.#counters();
-    await this.#countersFile.write(Object.fromEntries(before));
+    await this.#countersFile.write(Object.fromEntries(await this.#counters()));
     await this.#realise(config);
-    this.#retire(before);
+    this.#retire();
     await this.#configFile.write(config);
     this.#changed();
     return { generation: config.generation };
@@ -283,15 +286,20 @@ export class SwitchProcess {
   async #counters(): Promise<Map<string, PortCounters>> {
     const all = new Map(this.#base);
     for (const statistics of await this.#plane.portStatistics()) {
-      all.set(statistics.key, addCounters(this.#base.get(statistics.key) ?? noCounters, portCounters(statistics)));
+      all.set(statistics.key, this.#countersOf(statistics));
     }
     return all;
   }
 
-  /** Keeps the counters of the attachments that are no longer there. */
-  #retire(before: ReadonlyMap<string, PortCounters>): void {
+  #countersOf(statistics: DataPlanePortStatistics): PortCounters {
+    return addCounters(this.#base.get(statistics.key) ?? noCounters, portCounters(statistics));
+  }
+
+  /** Keeps the counters of the attachments that are no longer there, up to their last frame. */
+  #retire(): void {
     const live = new Set(this.#config?.switches.flatMap(({ ports }) => ports.map(attachmentKey)));
-    for (const [key, counters] of before) if (!live.has(key)) this.#base.set(key, finalCounters(counters));
+    for (const [key, counters] of this.#removed) this.#base.set(key, finalCounters(counters));
+    this.#removed.clear();
     const gone = [...this.#base.keys()].filter((key) => !live.has(key));
     for (const key of gone.slice(0, Math.max(0, gone.length - retiredLimit))) this.#base.delete(key);
   }
