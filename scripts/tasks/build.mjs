@@ -5,6 +5,7 @@ import { build } from "tsup";
 import { rootDirectory } from "../setup/paths.mjs";
 import { writeDeclarations } from "./declarations.mjs";
 import { publishedPackages } from "./packages.mjs";
+import { writeSchemas } from "./schemas.mjs";
 
 const startedAt = performance.now();
 const packages = publishedPackages();
@@ -34,6 +35,7 @@ for (const { directory, manifest, entries } of packages) {
     silent: true,
   });
   writeDeclarations({ directory, entries: Object.values(entries) });
+  await writeSchemas({ directory, manifest, entries });
 }
 
 const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);

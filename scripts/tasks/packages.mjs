@@ -38,6 +38,8 @@ function readEntries(directory, manifest) {
     const target = published[subpath];
     if (target === undefined && subpath.startsWith("./test/")) continue;
     if (target === null || (typeof target === "string" && !target.startsWith("./dist/"))) continue;
+    // Data that the build writes: it is there once the package was built.
+    if (subpath.endsWith("/*") && target === manifest.exports?.[subpath]) continue;
     const file = typeof target === "string" ? target : target?.default;
     const match = /^\.\/dist\/(.+)\.js$/.exec(file ?? "");
     const source = match === null ? undefined : `./src/${match[1]}.ts`;
