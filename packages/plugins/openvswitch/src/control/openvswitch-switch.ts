@@ -1,0 +1,436 @@
+import { isDeepStrictEqual } from "node:util";
+import {
+  type Clock,
+  type DescribeInput,
+  type Description,
+  type Generation,
+  type Logger,
+  type OperationContext,
+  type Page,
+  type PageRequest,
+  pageByKey,
+  silentLogger,
+  systemClock,
+  VdcError,
+  type WatchItem,
+} from "@vdc-os/core";
+import {
+  ConfigArchiveControl,
+  type ConnectPort,
+  type DistributedSwitch,
+  type NetworkFacets,
+  type PortBinding,
+  type PortStatistics,
+  refusedSpec,
+  type SpecProblem,
+  type SwitchSpec,
+  type SwitchStatus,
+} from "@vdc-os/core/network/v1";
+import type { TlsSettings } from "@vdc-os/ovsdb";
+import type { OpenVswitchConfig } from "../openvswitch-config.ts";
+import { settingOf } from "../pipeline/switch-flows.ts";
+import { describeOpenVswitch } from "./describe-openvswitch.ts";
+import { DesiredState, type DesiredStateStore, type SwitchChange } from "./desired-state.ts";
+import { effectiveSettingFacet } from "./effective-setting.ts";
+import { HostLink } from "./host-link.ts";
+import { bridgeName, interfaceId } from "./names.ts";
+import { PortCounting } from "./port-counting.ts";
+import { connected, cut, freeNumber } from "./port-decisions.ts";
+import { portMigrationFacet } from "./port-migration.ts";
+import type { KeptSwitch, PortRecord, SwitchRecord } from "./records.ts";
+import { statusOf } from "./switch-status.ts";
+import { validateSetting, validateSwitch } from "./validate-switch.ts";
+
+/** Options of {@link OpenVswitchSwitch.open}. */
+export interface OpenVswitchSwitchOptions {
+  readonly config: OpenVswitchConfig;
+  readonly store: DesiredStateStore;
+  /** Ends its calls to the state store. */
+  readonly signal: AbortSignal;
+  readonly tls?: TlsSettings;
+  readonly clock?: Clock;
+  readonly logger?: Logger;
+}
+
+/**
+ * Open vSwitch as a distributed switch: a bridge for each switch on each member, joined by VXLAN, with flows that say exactly what passes.
+ *
+ * What is desired lies in the state store, and each host is made so by its own loop. Whoever opened the switch last is in charge: an earlier manager can
+ * change neither the state, nor a host's database, nor a bridge's flows.
+ */
+export class OpenVswitchSwitch implements DistributedSwitch {
+  readonly facets: NetworkFacets;
+  readonly #config: OpenVswitchConfig;
+  readonly #state: DesiredState;
+  readonly #archive: ConfigArchiveControl<SwitchRecord>;
+  readonly #hosts = new Map<string, HostLink>();
+  readonly #counting = new PortCounting(this.#hosts);
+  readonly #watchers = new Set<() => void>();
+  readonly #closing = new AbortController();
+
+  private constructor(options: OpenVswitchSwitchOptions, state: DesiredState) {
+    const { config, tls, clock = systemClock, logger = silentLogger } = options;
+    this.#config = config;
+    this.#state = state;
+    this.#archive = new ConfigArchiveControl<SwitchRecord>(
+      {
+        all: () => [...state.switches.values()].map(({ record }) => record),
+        find: (switchId) => state.switches.get(switchId)?.record,
+        create: (spec, generation) => {
+          const number = freeNumber([...state.switches.values()].map(({ record }) => record));
+          return { spec, generation, number };
+        },
+        change: (decide) =>
+          this.#change(() => {
+            const { record, result } = decide();
+            return { changes: record === undefined ? [] : [{ switchId: record.spec.switchId, record }], result };
+          }),
+        validate: (spec) => validateSwitch(spec, config),
+      },
+      clock,
+    );
+    for (const host of Object.keys(config.hosts)) {
+      const link = new HostLink({
+        host,
+        config,
+        generation: state.takeover,
+        clock,
+        logger,
+        switches: () => state.switches,
+        onChange: () => this.#notify(),
+        ...(tls === undefined ? {} : { tls }),
+      });
+      this.#hosts.set(host, link);
+    }
+    const find = (switchId: string): KeptSwitch => this.#find(switchId);
+    const setting = effectiveSettingFacet(find);
+    this.facets = {
+      pvlan: setting,
+      securityPolicy: setting,
+      accessControl: setting,
+      shaping: setting,
+      mirroring: setting,
+      flowExport: setting,
+      configArchive: this.#archive.facet,
+      migration: portMigrationFacet({
+        switches: () => state.switches,
+        find,
+        isMemberUp: (host) => this.#hosts.get(host)?.isConnected === true,
+        change: (decide) =>
+          this.#change(() => {
+            const { port, result } = decide();
+            return { changes: port === undefined ? [] : [{ switchId: port.switchId, ports: [port] }], result };
+          }),
+        settled: (switchId, hosts) => this.#settled(switchId, hosts),
+        bindingOf: (port) => this.#bindingOf(port),
+        carriedTo: (port, host) => this.#counting.carriedTo(find(port.switchId), port, host),
+        statistics: async (switchId, portKey) => (await this.portStatistics({ switchId, portKeys: [portKey] }))[0],
+      }),
+    };
+    this.#archive.onChange();
+  }
+
+  /** Reads what is kept, takes over, and begins to make each host so. */
+  static async open(options: OpenVswitchSwitchOptions): Promise<OpenVswitchSwitch> {
+    const { config, store, signal } = options;
+    let opened: OpenVswitchSwitch | undefined;
+    const state = await DesiredState.load({
+      store,
+      prefix: `network/${config.name}/`,
+      onChange: () => {
+        if (opened !== undefined) opened.#changed();
+      },
+      signal,
+    });
+    opened = new OpenVswitchSwitch(options, state);
+    return opened;
+  }
+
+  /** Leaves the hosts as they are. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    this.#archive.close();
+    this.#notify();
+    await Promise.all([...this.#hosts.values()].map((host) => host.close()));
+  }
+
+  async describe(_input: DescribeInput, _context: OperationContext): Promise<Description> {
+    return describeOpenVswitch(this.#config);
+  }
+
+  async validateSwitch({ spec }: { readonly spec: SwitchSpec }): Promise<readonly SpecProblem[]> {
+    return validateSwitch(spec, this.#config);
+  }
+
+  async applySwitch({ spec, generation }: { readonly spec: SwitchSpec; readonly generation: number }): Promise<{
+    readonly generation: number;
+  }> {
+    return this.#archive.apply(spec, generation);
+  }
+
+  async removeSwitch({ switchId }: { readonly switchId: string }): Promise<void> {
+    await this.#change(() => {
+      const kept = this.#state.switches.get(switchId);
+      if (kept === undefined) return { changes: [], result: undefined };
+      const ports = [...kept.ports.values()].filter((port) => port.connected);
+      if (ports.length > 0) {
+        throw new VdcError("FAILED_PRECONDITION", `switch '${switchId}' has ${ports.length} connected ports`, {
+          reason: "VDC_PORTS_CONNECTED",
+          blockers: ports.slice(0, 20).map(({ portKey }) => ({ kind: "port", name: portKey })),
+        });
+      }
+      return { changes: [{ switchId, record: undefined }], result: undefined };
+    });
+    this.#counting.forget(switchId);
+  }
+
+  async listSwitches(input: PageRequest & { readonly ownerDatacenter?: string }): Promise<Page<SwitchSpec>> {
+    const { ownerDatacenter } = input;
+    const specs = [...this.#state.switches.values()].map(({ record }) => record.spec);
+    const found = specs.filter(({ owner }) => ownerDatacenter === undefined || owner?.datacenter === ownerDatacenter);
+    return pageByKey(found, ({ switchId }) => switchId, input);
+  }
+
+  async connectPort(input: ConnectPort): Promise<PortBinding> {
+    const { switchId, portKey, host } = input;
+    if (input.setting !== undefined) {
+      const problems = validateSetting(input.setting, "setting");
+      if (problems.length > 0) throw refusedSpec(`port '${portKey}'`, problems);
+    }
+    if (input.gate === "hold") {
+      throw new VdcError(
+        "FAILED_PRECONDITION",
+        "Open vSwitch can't hold frames back: connect the port with 'open' or 'drop'",
+        {
+          reason: "VDC_FACET_UNAVAILABLE",
+        },
+      );
+    }
+    const kept = this.#find(switchId);
+    const before = kept.ports.get(portKey);
+    const first = connected(kept, input);
+    if (this.#hosts.get(host)?.isConnected !== true) await this.#reached(host);
+    const isMoved = first !== undefined && before !== undefined && first.attachment !== before.attachment;
+    const carried = isMoved ? await this.#counting.carriedTo(kept, before, host) : undefined;
+    const port = await this.#change(() => {
+      const now = this.#find(switchId);
+      const next = connected(now, input);
+      if (next === undefined) return { changes: [], result: now.ports.get(portKey) as PortRecord };
+      const isNew = carried !== undefined && next.attachment === first?.attachment;
+      const record = isNew ? { ...next, ...carried } : next;
+      return { changes: [{ switchId, ports: [record] }], result: record };
+    });
+    // Whoever had the port before is cut off once every host that can be reached knows it; the others will, before they are followed again.
+    await this.#settled(switchId, [host]);
+    return this.#bindingOf(port);
+  }
+
+  async disconnectPort(input: {
+    readonly switchId: string;
+    readonly portKey: string;
+    readonly generation: Generation;
+  }): Promise<void> {
+    const port = this.#state.switches.get(input.switchId)?.ports.get(input.portKey);
+    if (port?.connected !== true || port.generation !== input.generation) return;
+    await this.#cut(input.switchId, [input.portKey], { upTo: input.generation, lowest: 0 });
+    await this.#settled(input.switchId, [port.host]).catch(() => undefined);
+  }
+
+  async revokePort(input: {
+    readonly switchId: string;
+    readonly portKey: string;
+    readonly generation: Generation;
+  }): Promise<void> {
+    const { switchId, portKey, generation } = input;
+    const port = this.#find(switchId).ports.get(portKey);
+    if (port === undefined) throw new VdcError("NOT_FOUND", `switch '${switchId}' has no port '${portKey}'`);
+    await this.#cut(switchId, [portKey], { upTo: generation, lowest: generation + 1 });
+    if (!port.connected || port.generation > generation) return;
+    const isEnforced = this.#bindingOf(port).fencing === "enforced";
+    await this.#settled(switchId, isEnforced ? [] : [port.host]);
+  }
+
+  async switchStatus({ switchId }: { readonly switchId: string }): Promise<SwitchStatus> {
+    return statusOf(this.#find(switchId), this.#hosts);
+  }
+
+  async *watchSwitch(
+    { switchId }: { readonly switchId: string },
+    { signal }: OperationContext,
+  ): AsyncIterable<WatchItem<SwitchStatus>> {
+    let told: SwitchStatus | undefined = statusOf(this.#find(switchId), this.#hosts);
+    let last = told;
+    yield { type: "added", object: told };
+    for (;;) {
+      const changed = this.#nextChange(signal);
+      const kept = this.#state.switches.get(switchId);
+      const now = kept === undefined ? undefined : statusOf(kept, this.#hosts);
+      if (!isDeepStrictEqual(now, told)) {
+        const type = now === undefined ? "deleted" : told === undefined ? "added" : "modified";
+        told = now;
+        last = now ?? last;
+        yield { type, object: last };
+        continue;
+      }
+      if (signal.aborted || this.#closing.signal.aborted) return;
+      await changed;
+      if (signal.aborted || this.#closing.signal.aborted) return;
+    }
+  }
+
+  async portStatistics(input: {
+    readonly switchId: string;
+    readonly portKeys?: readonly string[];
+  }): Promise<readonly PortStatistics[]> {
+    const kept = this.#find(input.switchId);
+    const isStatic = new Set(
+      kept.record.spec.portGroups.filter(({ binding }) => binding === "static").map(({ key }) => key),
+    );
+    const asked = input.portKeys === undefined ? undefined : new Set(input.portKeys);
+    const ports = [...kept.ports.values()].filter(
+      (port) => (asked?.has(port.portKey) ?? true) && (port.connected || isStatic.has(port.portGroup)),
+    );
+    return this.#counting.statistics(kept, ports);
+  }
+
+  async collectGarbage(input: {
+    readonly switchId: string;
+    readonly known: readonly string[];
+  }): Promise<readonly string[]> {
+    const { switchId } = input;
+    const known = new Set(input.known);
+    const gone = [...this.#find(switchId).ports.values()].filter((port) => port.connected && !known.has(port.portKey));
+    const portKeys = gone.map(({ portKey }) => portKey);
+    await this.#cut(switchId, portKeys, { upTo: Number.POSITIVE_INFINITY, lowest: 0 });
+    return portKeys.sort();
+  }
+
+  async #cut(
+    switchId: string,
+    portKeys: readonly string[],
+    { upTo, lowest }: { readonly upTo: number; readonly lowest: number },
+  ): Promise<void> {
+    const kept = this.#find(switchId);
+    const found = portKeys.flatMap((portKey) => kept.ports.get(portKey) ?? []);
+    const counted = new Map<string, PortRecord["carried"]>();
+    // What was counted goes with the flows that counted it.
+    for (const { portKey, framesHeld: _, ...counters } of await this.#counting.statistics(kept, found)) {
+      counted.set(portKey, counters);
+    }
+    await this.#change(() => {
+      const { ports } = this.#find(switchId);
+      const changed = portKeys.flatMap((portKey) => {
+        const port = ports.get(portKey);
+        const next = port === undefined ? undefined : cut(port, upTo, lowest);
+        if (next === undefined) return [];
+        const carried = counted.get(portKey);
+        return next.connected || carried === undefined ? [next] : [{ ...next, carried }];
+      });
+      return { changes: changed.length === 0 ? [] : [{ switchId, ports: changed }], result: undefined };
+    });
+  }
+
+  #change<T>(decide: () => { readonly changes: readonly SwitchChange[]; readonly result: T }): Promise<T> {
+    return this.#state.change(decide);
+  }
+
+  #changed(): void {
+    this.#archive.onChange();
+    for (const host of this.#hosts.values()) host.kick();
+    this.#notify();
+  }
+
+  /**
+   * Resolves when every member that can be reached has the switch as it is now, or a later one. These hosts must be among them; of the others those that take
+   * too long are not waited for.
+   */
+  async #settled(switchId: string, must: readonly string[]): Promise<void> {
+    const kept = this.#state.switches.get(switchId);
+    if (kept === undefined) return;
+    const { requestTimeoutMs = 5_000 } = this.#config;
+    const members = kept.record.spec.members.map(({ host }) => host);
+    const waiting = (): readonly string[] =>
+      members.filter((host) => {
+        const link = this.#hosts.get(host);
+        if (link?.isConnected !== true) return must.includes(host);
+        const view = link.view(switchId);
+        return (view.realized?.sequence ?? 0) < kept.sequence && (must.includes(host) || view.problem === undefined);
+      });
+    const deadline = performance.now() + requestTimeoutMs;
+    while (waiting().length > 0) {
+      const left = deadline - performance.now();
+      if (left > 0 && !this.#closing.signal.aborted) {
+        await this.#nextChange(AbortSignal.timeout(Math.ceil(left)));
+        continue;
+      }
+      const [lost] = waiting().filter((host) => must.includes(host));
+      if (lost === undefined) return;
+      const detail = this.#hosts.get(lost)?.view(switchId).problem;
+      throw new VdcError(
+        "UNAVAILABLE",
+        `host '${lost}' has not taken the change over${detail === undefined ? "" : `: ${detail}`}`,
+        {
+          reason: "VDC_HOST_UNAVAILABLE",
+        },
+      );
+    }
+  }
+
+  /** Resolves when a host is followed: one that is just being connected to is waited for. */
+  async #reached(host: string): Promise<void> {
+    const deadline = performance.now() + (this.#config.requestTimeoutMs ?? 5_000);
+    for (;;) {
+      const link = this.#hosts.get(host);
+      if (link?.isConnected === true) return;
+      const left = deadline - performance.now();
+      if (left <= 0 || this.#closing.signal.aborted) {
+        throw new VdcError(
+          "UNAVAILABLE",
+          `Open vSwitch of host '${host}' is not followed: ${link?.problem ?? "it is not known"}`,
+          {
+            reason: "VDC_HOST_UNAVAILABLE",
+          },
+        );
+      }
+      await this.#nextChange(AbortSignal.timeout(Math.ceil(left)));
+    }
+  }
+
+  #nextChange(signal: AbortSignal): Promise<void> {
+    return new Promise<void>((resolve) => {
+      const done = (): void => {
+        this.#watchers.delete(done);
+        signal.removeEventListener("abort", done);
+        resolve();
+      };
+      this.#watchers.add(done);
+      signal.addEventListener("abort", done);
+      if (signal.aborted) done();
+    });
+  }
+
+  #bindingOf(port: PortRecord): PortBinding {
+    const { switchId, portKey, host, generation } = port;
+    const { name } = this.#config;
+    const setting = settingOf(this.#find(switchId).record.spec, port);
+    return {
+      switchId,
+      portKey,
+      host,
+      generation,
+      attachment: { kind: "ovs", bridge: bridgeName(name, switchId), interfaceId: interfaceId(name, port) },
+      // Other hosts refuse a port's address from wherever it is not; addresses that a VM makes up are nobody's.
+      fencing: setting?.security.forgedTransmits === true ? "detach" : "enforced",
+    };
+  }
+
+  #find(switchId: string): KeptSwitch {
+    const kept = this.#state.switches.get(switchId);
+    if (kept === undefined) throw new VdcError("NOT_FOUND", `there is no switch '${switchId}'`);
+    return kept;
+  }
+
+  #notify(): void {
+    for (const watcher of [...this.#watchers]) watcher();
+  }
+}
