@@ -6,6 +6,8 @@ import { FrameInFlight } from "./frame-in-flight.ts";
 import type { HeldFrame } from "./hold-queue.ts";
 import { type IngressAdmission, isRunt } from "./ingress-admission.ts";
 import type { MacTable } from "./mac-table.ts";
+import { membershipQuery } from "./membership-query.ts";
+import type { GroupMembership } from "./multicast-snooping.ts";
 import { Place } from "./place.ts";
 import type { PortDirectory } from "./port-directory.ts";
 import type { SwitchPort } from "./switch-port.ts";
@@ -24,6 +26,9 @@ export interface FramePipelineOptions {
   readonly tunnel: TunnelSink;
   readonly team: UplinkTeam;
 }
+
+/** In how many VLANs a port is asked at once for its groups. */
+const QUERIES = 64;
 
 /** The way of a frame through the stages of the switch, for each of the places that it can come from. */
 export class FramePipeline {
@@ -107,6 +112,25 @@ export class FramePipeline {
       if (to === "everybody") this.#stages.forwarding.decide(frame, now);
       else frame.allPeers = true;
       this.#send(frame);
+    }
+  }
+
+  /**
+   * Asks whoever is behind a port to say again which groups it wants: the answers tell the other hosts where the members are now. `about` is
+   * what is known of them.
+   */
+  askMembers(port: SwitchPort, about: readonly GroupMembership[]): void {
+    const now = this.time();
+    const asked = new Set<string>();
+    for (const { vlan, group } of about) {
+      const family = group.startsWith("33:33:") ? "mld" : "igmp";
+      if (asked.has(`${vlan} ${family}`) || asked.size >= QUERIES || !port.membership.admits(vlan)) continue;
+      asked.add(`${vlan} ${family}`);
+      const record = membershipQuery(family);
+      const frame = this.#frame;
+      frame.begin(record, LENGTH_PREFIX_BYTES, record.length, undefined, port);
+      frame.vlan = vlan;
+      this.#egress.send(port, frame, now);
     }
   }
 

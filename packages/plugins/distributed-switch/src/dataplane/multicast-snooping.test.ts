@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { access, Bench, frame, nic, nicText, trunk } from "../../test/engine-bench.ts";
 import { addressBytes, ipFrame } from "../../test/packet.ts";
 import { internetChecksum, transportChecksum } from "../wire/packet/internet-checksum.ts";
+import { membershipQuery } from "./membership-query.ts";
 import type { SwitchPort } from "./switch-port.ts";
 
 const V4_GROUP = 0x0100_5e01_0203;
@@ -169,6 +170,8 @@ describe("multicast snooping", () => {
     bench.from(2, joins.IGMPv2?.(nic(2)) as Buffer);
     const there = new Multicast();
     there.engine.importPort(there.ports[2] as SwitchPort, bench.engine.exportPort(bench.ports[1] as SwitchPort));
+    // Its guest is asked to tell the other hosts: by something that is no frame of a router.
+    expect(Object.keys(there.take())).toEqual(["p3"]);
     expect(there.members(V4_GROUP)).toEqual(["p3"]);
     there.engine.configurePort(there.ports[2] as SwitchPort, { macAddress: nicText(3), vlan: access(20) });
     expect(there.members(V4_GROUP)).toEqual(["p2", "p4"]);
@@ -188,6 +191,18 @@ describe("multicast snooping", () => {
       }
       bench.from(2, Buffer.concat([join(nic(2)), Buffer.from("padding")]));
       expect(bench.members(group), kind).toEqual(["p2"]);
+    }
+  });
+
+  it("asks for memberships in frames that it would believe itself", () => {
+    for (const family of ["igmp", "mld"] as const) {
+      const bench = new Multicast();
+      const query = Buffer.from(membershipQuery(family).subarray(4));
+      // From its own mouth a query reaches everybody; a wrong checksum would make it a frame of a group.
+      expect(bench.from(4, withSource(query, nic(4)))).toEqual(["p1", "p2", "p3"]);
+      bench.from(2, joins.IGMPv2?.(nic(2)) as Buffer);
+      // MLD's comes from a link-local address, as each must, and so from what may be a router.
+      expect(bench.members(V4_GROUP)).toEqual(family === "igmp" ? ["p2"] : ["p2", "p4"]);
     }
   });
 
@@ -225,6 +240,11 @@ function withChecksums(bytes: Buffer): void {
     const [source, destination] = [bytes.subarray(22, 38), bytes.subarray(38, 54)];
     bytes.writeUInt16BE(transportChecksum(bytes.subarray(62), { source, destination, protocol: 58 }), 64);
   }
+}
+
+function withSource(bytes: Buffer, mac: number): Buffer {
+  bytes.writeUIntBE(mac, 6, 6);
+  return bytes;
 }
 
 function tagged(bytes: Buffer, vlan: number): Buffer {

@@ -258,11 +258,12 @@ export class SwitchEngine {
 
   /**
    * Gives a port what it had on another host: counters are added, the rest takes the place of what is here. If it came with other stations
-   * than its own address, everybody is told where they are.
+   * than its own address, everybody is told where they are; if with memberships, its guest is asked to report them to the other hosts too.
    */
   importPort(port: SwitchPort, state: PortState): void {
     importPortState(port, state, this.#stateSources());
     if (port.stations > 0 || port.effectiveMac !== port.assignedMac) this.announce(port);
+    if (this.snooping.enabled) this.#pipeline.askMembers(port, state.groups);
   }
 
   /** Lets go of what has expired. To be called now and then, such as once a second. */
