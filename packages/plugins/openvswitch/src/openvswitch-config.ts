@@ -12,6 +12,8 @@ export interface OpenVswitchHostConfig {
   readonly openFlow?: string | undefined;
   /** The address of its tunnels. Not needed where a switch has one member. */
   readonly tunnelAddress?: string | undefined;
+  /** Whether tunnels also send from that address, whatever the host's routes say. Not with the dummy datapath. Defaults to `false`. */
+  readonly pinTunnelSource?: boolean | undefined;
   /** Open vSwitch's kind of datapath: `system` (the kernel's), `netdev`. Defaults to `system`. */
   readonly datapathType?: string | undefined;
 }
@@ -43,6 +45,7 @@ export const openVswitchConfig: z.ZodType<OpenVswitchConfig> = z.object({
       openVswitch: z.string().min(1),
       openFlow: z.string().min(1).optional(),
       tunnelAddress: z.string().min(1).optional(),
+      pinTunnelSource: z.boolean().optional(),
       datapathType: z.string().min(1).optional(),
     }),
   ),

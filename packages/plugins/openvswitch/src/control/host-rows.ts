@@ -44,7 +44,7 @@ export function desiredBridge({ config, host, record }: DesiredBridgeInput): Des
       const vni = firstVni + (number - 1) * 2 + (kind === "frames" ? 0 : 1);
       const options = {
         remote_ip: hosts[member.host]?.tunnelAddress ?? "",
-        ...(own?.tunnelAddress === undefined ? {} : { local_ip: own.tunnelAddress }),
+        ...(own?.tunnelAddress !== undefined && own.pinTunnelSource === true ? { local_ip: own.tunnelAddress } : {}),
         key: String(vni),
       };
       return { name: tunnelName(provider, spec.switchId, member.host, kind), host: member.host, kind, options };
