@@ -78,7 +78,8 @@ for (const block of [...of("calls"), ...of("state")]) {
     try {
       await playTranscript(block, { readable: near, writable: near });
     } finally {
-      await connection.close();
+      near.destroy();
+      await connection.closed;
     }
   });
 }

@@ -4,6 +4,7 @@ import sys
 
 PROTOCOL = 1
 MAX_MESSAGE = 8 * 1024 * 1024
+RETRYABLE = ("ABORTED", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "UNAVAILABLE")
 
 
 class VdcError(Exception):
@@ -11,20 +12,32 @@ class VdcError(Exception):
 
     def __init__(self, code, message, **more):
         super().__init__(message)
-        self.data = {"code": code, "reason": "VDC_" + code, "message": message, "retryable": False, **more}
+        retryable = code in RETRYABLE
+        self.data = {"code": code, "reason": "VDC_" + code, "message": message, "retryable": retryable, **more}
 
 
 def read_message(stream):
-    """The next message, or None at the end."""
-    length = None
-    while line := stream.readline(256).strip():
+    """The next message, or None at the end. Raises ValueError for anything else: what follows can't be told apart then."""
+    length, header = None, b""
+    while (line := stream.readline(256)) not in (b"", b"\r\n"):
+        header += line
         name, _, value = line.partition(b":")
-        if name.lower() == b"content-length":
+        if name.lower() == b"content-length" and line.endswith(b"\r\n") and value.strip().isdigit():
             length = int(value)
-    if length is None or not 0 < length <= MAX_MESSAGE:
+        if len(header) > 256:
+            raise ValueError("a header is too long")
+    if line == b"" and header == b"":
         return None
+    if length is None or length > MAX_MESSAGE:
+        raise ValueError("a header has no length, or one that is too large")
     body = stream.read(length)
-    return json.loads(body) if len(body) == length else None
+    try:
+        message = json.loads(body) if len(body) == length else None
+    except RecursionError:
+        message = None
+    if not isinstance(message, dict):
+        raise ValueError("a message is cut short, too deep, or no object")
+    return message
 
 
 def write_message(stream, message):
@@ -63,7 +76,13 @@ def serve(start):
                 return provider.operations[operation](given)
         raise VdcError("UNIMPLEMENTED", f"provider '{name}' of '{point}' has no operation '{operation}'")
 
-    while (message := read_message(sys.stdin.buffer)) is not None:
+    while True:
+        try:
+            message = read_message(sys.stdin.buffer)
+        except ValueError as error:
+            sys.exit(f"the other side does not speak the wire protocol: {error}")
+        if message is None:
+            return
         if "id" not in message or "method" not in message:
             continue  # A notification: a call that is cancelled has been answered already, or is answered all the same.
         reply = {"id": message["id"]}

@@ -5,6 +5,7 @@ import type { Handle, Providers } from "../extension-point/handle.ts";
 import { definePlugin, type Plugin } from "../plugin/define-plugin.ts";
 import type { PluginManifest, ProviderName } from "../plugin/manifest.ts";
 import type { PluginContext } from "../plugin/plugin-context.ts";
+import { checkedSender } from "./checked-sender.ts";
 import { type ChildOptions, ChildPlugin } from "./child-plugin.ts";
 import { KernelProviders, type ProviderLookup } from "./kernel-providers.ts";
 import { proxyClassOf } from "./proxy-class.ts";
@@ -25,7 +26,7 @@ export interface IsolatedOptions extends ChildOptions {
  * which imports the module and runs the plugin in a kernel of its own; what the plugin requires reaches it over the same connection.
  * When the child ends or hangs it is killed and started again with back-off; until then calls answer `UNAVAILABLE`, and the plugin is
  * `degraded` with the reason. When the plugin stops, the child is asked to, then gets SIGTERM, then SIGKILL. When this process dies,
- * the child ends by itself.
+ * the child ends by itself. What a `command` answers is always held against the contract.
  *
  * The config crosses as JSON, after the parent's kernel has checked it, and is checked again by the child's. Events and hooks stay in
  * the child.
@@ -74,11 +75,13 @@ async function setUp(context: PluginContext, { manifest, options, config }: SetU
       ),
     (running) => running.stop(),
   );
+  // What a module of this language answers is checked as far as the kernel is asked to; of another's nothing is known.
+  const sender = options.command === undefined ? child.sender : checkedSender(child.sender);
   for (const { point, name } of manifest.provides) {
     const resolved = resolveName(name, context.id, config);
     const offered = child.offered(point, resolved);
     const ProxyOfPoint = proxyClassOf(point);
-    const proxy = new ProxyOfPoint(child.sender, resolved, offered.facets) as Contract;
+    const proxy = new ProxyOfPoint(sender, resolved, offered.facets) as Contract;
     context.provide(point as ExtensionPoint<Contract>, proxy, { name: resolved });
   }
 }
