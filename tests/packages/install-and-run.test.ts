@@ -94,6 +94,17 @@ it("publint finds nothing", { timeout }, async () => {
   expect((await Promise.all(found)).flat()).toEqual([]);
 });
 
+it("contracts are there as JSON Schema, for authors in other languages", { timeout }, async () => {
+  const program = `for (const contract of ["backup", "cloud", "compute", "host", "network", "secret", "state", "storage"]) {
+    const { default: schema } = await import("@vdc-os/core/schemas/" + contract + "/v1.json", { with: { type: "json" } });
+    console.log(schema.id, schema.version, schema.operations.describe.input.$id);
+  }`;
+  const args = ["--disable-warning=ExperimentalWarning", "--input-type=module", "--eval", program];
+  const { code, stdout, stderr } = await stranger.run(process.execPath, args);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  expect(stdout).toContain("vdc.storage 1.0 urn:vdc-os:vdc.storage:1.0:describe:input\n");
+});
+
 it("everything that is exported compiles against the declarations alone", { timeout }, async () => {
   const names = stranger.entries().map(({ specifier }, index) => `import type * as m${index} from "${specifier}";`);
   const uses = names.map((_, index) => `typeof m${index}`).join(", ");
