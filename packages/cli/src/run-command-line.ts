@@ -1,3 +1,4 @@
+import { Writable } from "node:stream";
 import { CommanderError } from "commander";
 import type { Command } from "commander";
 import type { VdcError } from "@vdc-os/core";
@@ -31,7 +32,8 @@ export async function runCommandLine(options: RunCommandLineOptions): Promise<nu
       const command = all.at(-1) as Command;
       const given = command.optsWithGlobals();
       const terminal = new Terminal({ stdout, stderr, env, json });
-      const context = { terminal, cwd, env, configPath: given.config as string | undefined, signal };
+      const bytes = stdout instanceof Writable ? stdout : undefined;
+      const context = { terminal, stdout: bytes, cwd, env, configPath: given.config as string | undefined, signal };
       await action(context, given as never, command.processedArgs);
     };
   const program = createProgram(bind, {

@@ -1,9 +1,12 @@
+import type { Writable } from "node:stream";
 import type { Command } from "commander";
 import type { Terminal } from "../terminal/terminal.ts";
 
 /** What a command works with. */
 export interface CommandContext {
   readonly terminal: Terminal;
+  /** Standard output itself, for bytes that are no text; `undefined` where there is none. */
+  readonly stdout: Writable | undefined;
   /** The folder that relative paths count from. */
   readonly cwd: string;
   readonly env: NodeJS.ProcessEnv;

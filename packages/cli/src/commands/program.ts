@@ -9,6 +9,12 @@ import { addCompletionCommand } from "./completion.ts";
 import { addCsiCommand } from "./csi-serve.ts";
 import { addDiskConvertCommand } from "./disk-convert.ts";
 import { addDiskContentCommands, addDiskHealthCommands } from "./disk-look.ts";
+import { addNetworkConfigCommands } from "./network-config.ts";
+import { addNetworkCommands } from "./networks.ts";
+import { addTopologyCommand } from "./network-topology.ts";
+import { addCaptureCommand } from "./network-capture.ts";
+import { addDiagnosisCommands } from "./network-diagnosis.ts";
+import { addExplainCommand } from "./network-explain.ts";
 import { addLifeCommands } from "./init.ts";
 import { addMoveCommand } from "./volume-move.ts";
 import { addPolicyCommands } from "./storage-policies.ts";
@@ -51,6 +57,14 @@ export function createProgram(bind: BindAction, output: OutputConfiguration): Co
   addCloneCommand(storage, bind);
   addTreeCommand(storage, bind);
   addLineageCommands(storage, bind);
+
+  const network = program.command("network").description("switches: ports, rates, captures, health, configurations");
+  addNetworkCommands(network, bind);
+  addTopologyCommand(network, bind);
+  addCaptureCommand(network, bind);
+  addExplainCommand(network, bind);
+  addDiagnosisCommands(network, bind);
+  addNetworkConfigCommands(network, bind);
 
   const backup = program.command("backup").description("recovery points of VMs and volumes");
   addBackupRunCommand(backup, bind);

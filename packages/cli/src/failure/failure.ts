@@ -82,18 +82,20 @@ const adviceByReason: Readonly<Record<string, string>> = {
   VDC_NO_CONFIG: "Write one with 'vdc init', or name one with '--config FILE'.",
   VDC_USAGE: "'vdc --help' and 'vdc COMMAND --help' tell how it is used.",
   VDC_NO_STORAGE: "See what each pool can do with 'vdc storage pools --facets'.",
+  VDC_NO_TRIAL: "Put a change on trial with 'vdc network apply SWITCH FILE --confirm-within SECONDS'.",
+  VDC_NETWORK_UNHEALTHY: "What to do is said with each finding.",
   BACKING_REFUSED: "Name the folder that its backing files may lie in with '--files-in FOLDER'.",
   DATA_FILE_REFUSED: "Name the folder that its data file may lie in with '--files-in FOLDER'.",
   IN_USE: "Wait until whoever has it open has closed it.",
 };
 
-function adviceFor({ code, blockers = [] }: Failure): string | undefined {
+function adviceFor({ code, message, blockers = [] }: Failure): string | undefined {
   if (blockers.length > 0) {
     return `First deal with ${blockers.map(({ kind, name }) => `${wordOf(kind)} '${name}'`).join(", ")}.`;
   }
   switch (code) {
     case "NOT_FOUND":
-      return "See what there is with the 'list' commands: 'vdc storage --help'.";
+      return "See what there is with the 'list' commands: 'vdc storage --help', 'vdc network list'.";
     case "ALREADY_EXISTS":
       return "Take another name, or remove what has it.";
     case "RESOURCE_EXHAUSTED":
@@ -103,7 +105,9 @@ function adviceFor({ code, blockers = [] }: Failure): string | undefined {
     case "DEADLINE_EXCEEDED":
       return "Try again: the same command goes on where this one was.";
     case "UNIMPLEMENTED":
-      return "See what each pool can do, and why not, with 'vdc storage pools --facets'.";
+      return message.startsWith("network ")
+        ? "Its switch can't do that; the reason is the provider's."
+        : "See what each pool can do, and why not, with 'vdc storage pools --facets'.";
     case "DATA_LOSS":
       return "Restore it from a recovery point: 'vdc backup points'.";
     default:
