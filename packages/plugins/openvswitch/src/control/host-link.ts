@@ -124,6 +124,11 @@ export class HostLink {
     return (await this.counters(kept, port)).get(port.number) ?? noCounters;
   }
 
+  /** The ports of a switch's bridge as they are now. */
+  bridgePorts(switchId: string): BridgePorts {
+    return this.#bridgePorts(switchId, this.#bridgeView(switchId));
+  }
+
   async close(): Promise<void> {
     this.#closing.abort();
     this.#wake?.();

@@ -32,6 +32,7 @@ import { settingOf } from "../pipeline/switch-flows.ts";
 import { describeOpenVswitch } from "./describe-openvswitch.ts";
 import { DesiredState, type DesiredStateStore, type SwitchChange } from "./desired-state.ts";
 import { effectiveSettingFacet } from "./effective-setting.ts";
+import { explainFacet } from "./explain.ts";
 import { HostLink } from "./host-link.ts";
 import { bridgeName, interfaceId } from "./names.ts";
 import { PortCounting } from "./port-counting.ts";
@@ -112,6 +113,7 @@ export class OpenVswitchSwitch implements DistributedSwitch {
       mirroring: setting,
       flowExport: setting,
       configArchive: this.#archive.facet,
+      explain: explainFacet(find, this.#hosts),
       migration: portMigrationFacet({
         switches: () => state.switches,
         find,

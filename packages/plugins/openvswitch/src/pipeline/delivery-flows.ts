@@ -169,7 +169,9 @@ function egressFlows(scene: SwitchScene, { record, setting, nic }: LivePort): re
     actions,
   });
   if (vlan.kind === "none") flows.push(leave(1, [], out));
-  else if (vlan.kind !== "trunk") flows.push(leave(1, [], withoutTag));
+  // A tag can only be taken off where a flow looks for one.
+  else if (vlan.kind !== "trunk")
+    flows.push(leave(1, [{ field: "vlanVid", value: 0x1000n, mask: 0x1000n }], withoutTag));
   else {
     flows.push(leave(1, [], out));
     if (vlan.native !== undefined) {
