@@ -1,6 +1,7 @@
 // A manager that is going to be killed: it opens a datacenter, makes sure that a volume is there and attached, says how the volume is reached, and then
 // creates and deletes others, until it is killed or told to end. Its settings are its argument.
 import { writeSync } from "node:fs";
+import { isVdcError } from "@vdc-os/core";
 import { storageProvider } from "@vdc-os/core/storage/v1";
 import { openRealDatacenter } from "../datacenter/open-real-datacenter.ts";
 
@@ -30,5 +31,13 @@ for (let count = 0; !ends; count++) {
   await dc.volumes.deleteAndWait(other);
 }
 process.stdin.pause();
-await storage.detachVolume({ volumeId, host: "h1", generation: 1 });
+// A storage process that was killed a moment ago may not be back yet: then nobody can say that it has let go, and the call says that it may be repeated.
+for (const until = Date.now() + 20_000; ; await new Promise((resolve) => setTimeout(resolve, 100))) {
+  try {
+    await storage.detachVolume({ volumeId, host: "h1", generation: 1 });
+    break;
+  } catch (error) {
+    if (!isVdcError(error) || !error.retryable || Date.now() > until) throw error;
+  }
+}
 await dc.destroy();
