@@ -77,6 +77,16 @@ function switchPart(state: DesiredState, record: SwitchRecord, own: HostRecord):
     ...(spec.flowExport === undefined ? {} : { flowExport: spec.flowExport }),
     ...(spec.discovery === undefined ? {} : { discovery: spec.discovery }),
     privateVlans: privateVlansOf(spec, ports),
+    // Named before the source begins to send on, so that nobody is looked for there.
+    arrivals: [
+      ...new Set(
+        ports.flatMap(({ move }) =>
+          move?.targetHost === own.host && (move.state === "switching" || move.state === "activated")
+            ? [move.sourceHost]
+            : [],
+        ),
+      ),
+    ].sort(),
     redirects: ports
       .flatMap(({ mac, move }) =>
         move?.state === "activated" && move.sourceHost === own.host ? [{ mac, peer: move.targetHost }] : [],
@@ -154,7 +164,7 @@ function peerOf(
 
 /** Addresses that a host may still send from, and must not. */
 function unconfirmed(port: PortRecord, host: string): readonly string[] {
-  const macs = port.cuts.filter((cut) => cut.host === host).map(({ mac }) => mac);
+  const macs = port.cuts.filter((cut) => cut.host === host && cut.held !== true).map(({ mac }) => mac);
   return port.connected && port.host === host ? macs.filter((mac) => mac !== port.mac) : macs;
 }
 

@@ -223,6 +223,12 @@ export class PortControl {
     await Promise.allSettled(pending().map((host) => this.#member(host).converge()));
     const hosts = pending();
     if (hosts.length === 0) return;
+    await this.#state.change(() => {
+      const record = this.#state.port(switchId, portKey);
+      if (record?.cuts.some(({ held }) => held === true) !== true) return { writes: [], result: undefined };
+      const cuts = record.cuts.map(({ held: _, ...cut }) => cut);
+      return { writes: [{ kind: "port", switchId, portKey, value: { ...record, cuts } }], result: undefined };
+    });
     const { spec } = findSwitch(this.#state, switchId);
     const others = spec.members.filter(({ host }) => !hosts.includes(host));
     await Promise.allSettled(others.map(({ host }) => this.#member(host).converge()));

@@ -117,7 +117,10 @@ export class PortMigrationControl {
     const found = this.#find(ticket);
     const { switchId, portKey } = found;
     const { move } = found;
-    if (move?.state === "activated") return this.#ticketOf(found);
+    if (move?.state === "activated") {
+      await ports.confirmCut(switchId, portKey).catch(() => undefined);
+      return this.#ticketOf(found);
+    }
     mustBe(found, ["prepared", "switching"]);
     const { sourceHost, targetHost } = move as MoveRecord;
     // The source may be lost: then it is cut off by the others, and not waited for again and again.
@@ -159,7 +162,7 @@ export class PortMigrationControl {
         lowest: Math.max(record.lowest, next.generation),
         path: next.path,
         gate: next.gate,
-        cuts: [...record.cuts, { host, attachment, generation, mac }],
+        cuts: [...record.cuts, { host, attachment, generation, mac, ...(reached ? { held: true } : {}) }],
         move: { ...next, state: "activated" },
       });
     });

@@ -29,6 +29,8 @@ export interface PendingCut {
   readonly attachment: number;
   readonly generation: number;
   readonly mac: string;
+  /** Its host lets nothing out that the owner sends: others need not refuse it, and take what was under way, unless that host can't be told the rest. */
+  readonly held?: boolean;
 }
 
 /** A port as it is kept: also after it was disconnected, since the highest generation must not be forgotten. */

@@ -75,6 +75,8 @@ export interface DataPlaneSwitchConfig {
   readonly mirrorTargets?: readonly { readonly session: number; readonly portKey: string }[] | undefined;
   /** Addresses of ports that have moved to another host just now: what comes here for them from elsewhere is sent on. */
   readonly redirects?: readonly Redirect[] | undefined;
+  /** Peers that ports have come from just now: where their unicast frames were sent first isn't learned, for they pass on those of others. */
+  readonly arrivals?: readonly string[] | undefined;
   /** Accounts what passes the ports to flows, for `DataPlaneOptions.onFlows`. Nothing when absent. */
   readonly flows?: FlowAccounting | undefined;
 }
@@ -156,6 +158,7 @@ export const dataPlaneConfigSchema: z.ZodType<DataPlaneConfig> = z.object({
       privateVlans: z.array(z.object({ primary: vlanId, secondary: vlanId })).optional(),
       mirrorTargets: z.array(z.object({ session: z.int().min(0).max(0xffff), portKey: key })).optional(),
       redirects: z.array(z.object({ mac: macText, peer: key })).optional(),
+      arrivals: z.array(key).optional(),
       mirrors: z.array(mirrorSession).optional(),
       multicast: z.enum(["flood", "snooping"]).optional(),
       transport: z.enum(["overlay", "uplinks"]).optional(),

@@ -55,7 +55,15 @@ export class FramePipeline {
     if (port.taps !== undefined) for (const tap of port.taps) tap.record("in", buffer, start, end, refusal);
   }
 
-  fromPeer(peer: string, vlan: number, buffer: Buffer, start: number, end: number): InDropReason | undefined {
+  /** `detours`: of a host that may be passing frames on, only frames for groups say where their sender is. */
+  fromPeer(
+    peer: string,
+    vlan: number,
+    buffer: Buffer,
+    start: number,
+    end: number,
+    detours: boolean,
+  ): InDropReason | undefined {
     if (isRunt(start, end)) return "runt";
     let place = this.#peers.get(peer);
     if (place === undefined) {
@@ -68,8 +76,8 @@ export class FramePipeline {
     const refused = this.#stages.admission.fromPeer(frame);
     if (refused !== undefined) return refused;
     if (this.#directory.vlans.portsOf(vlan).all.length === 0) return "noDestination";
-    this.#learnOutside(frame, place);
-    const refusal = this.#stages.forwarding.decide(frame, this.#now);
+    if (!detours || frame.group) this.#learnOutside(frame, place);
+    const refusal = this.#stages.forwarding.decide(frame, this.time());
     return this.#send(frame) > 0 ? undefined : refusal;
   }
 

@@ -103,6 +103,7 @@ export class HostSwitch {
     });
     this.#ingress = new PeerIngress({
       switchKey: key,
+      now: options.now,
       engine: this.engine,
       tunnel: this.#tunnel,
       control: options.control,
@@ -129,8 +130,11 @@ export class HostSwitch {
    * Removes the ports and uplinks that aren't in a configuration; the promises are of their sockets. From this instant frames for ports
    * that have moved on go after them.
    */
-  removeExcept(keep: Pick<DataPlaneSwitchConfig, "ports" | "transport" | "uplinks" | "redirects">): Promise<void>[] {
-    this.#ingress.redirects = keep.redirects ?? [];
+  removeExcept(
+    keep: Pick<DataPlaneSwitchConfig, "ports" | "transport" | "uplinks" | "redirects" | "arrivals">,
+  ): Promise<void>[] {
+    this.#ingress.redirect(keep.redirects ?? [], keep.ports);
+    this.#ingress.arrivals(keep.arrivals ?? []);
     return [...this.#uplinks.removeExcept(uplinksOf(keep)), ...this.#ports.removeExcept(keep.ports)];
   }
 

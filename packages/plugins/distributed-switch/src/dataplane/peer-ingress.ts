@@ -31,8 +31,18 @@ export interface Redirect {
   readonly peer: string;
 }
 
+/** Where frames for an address go that is not here any more, and until when. */
+interface Way {
+  readonly peer: string;
+  readonly until: number;
+}
+
+/** How long a port is followed after its move has ended. */
+const GRACE_MS = 3_000;
+
 export interface PeerIngressOptions {
   readonly switchKey: string;
+  readonly now: () => number;
   readonly engine: SwitchEngine;
   readonly tunnel: TunnelSink;
   readonly control?: ControlFrames | undefined;
@@ -46,7 +56,12 @@ export interface PeerIngressOptions {
  */
 export class PeerIngress {
   readonly #options: PeerIngressOptions;
-  #redirects: ReadonlyMap<MacAddress, string> | undefined;
+  /** Hosts that pass on frames for ports that came here from them, and until when. */
+  #detours: ReadonlyMap<string, number> | undefined;
+  /** By the address that a frame is for. */
+  #redirects: ReadonlyMap<MacAddress, Way> | undefined;
+  /** By the address of the port that has moved. */
+  #moved: ReadonlyMap<MacAddress, Way> = new Map();
   /** The stations behind ports that have moved, by the port's address. */
   #behind: ReadonlyMap<MacAddress, readonly MacAddress[]> = new Map();
 
@@ -54,30 +69,56 @@ export class PeerIngress {
     this.#options = options;
   }
 
-  set redirects(redirects: readonly Redirect[]) {
-    const byPort = new Map(
-      redirects.flatMap(({ mac, peer }): [MacAddress, string][] => {
-        const address = parseMac(mac);
-        return address === undefined ? [] : [[address, peer]];
-      }),
-    );
-    this.#behind = new Map([...this.#behind].filter(([port]) => byPort.has(port)));
-    this.#follow(byPort);
+  /**
+   * Takes over which ports have moved. One that is not named any more is followed for a little longer, for a host that is late with its
+   * frames, unless it is one of `own` again.
+   */
+  redirect(
+    redirects: readonly Redirect[],
+    own: readonly { readonly settings: { readonly macAddress: string } }[],
+  ): void {
+    if (redirects.length === 0 && this.#moved.size === 0) return;
+    const now = this.#options.now();
+    const back = new Set(own.map(({ settings }) => parseMac(settings.macAddress)));
+    const moved = new Map<MacAddress, Way>();
+    for (const [mac, { peer, until }] of this.#moved) {
+      if (until > now && !back.has(mac)) moved.set(mac, { peer, until: Math.min(until, now + GRACE_MS) });
+    }
+    for (const { mac, peer } of redirects) {
+      const address = parseMac(mac);
+      if (address !== undefined) moved.set(address, { peer, until: Number.POSITIVE_INFINITY });
+    }
+    this.#moved = moved;
+    this.#behind = new Map([...this.#behind].filter(([port]) => moved.has(port)));
+    this.#follow();
+  }
+
+  /**
+   * Takes over from which hosts ports have come just now: they pass on what still comes to them, and who sent it is not where they are. A host
+   * that is not named any more is distrusted a little longer.
+   */
+  arrivals(peers: readonly string[]): void {
+    if (peers.length === 0 && this.#detours === undefined) return;
+    const now = this.#options.now();
+    const detours = new Map<string, number>();
+    for (const [peer, until] of this.#detours ?? [])
+      if (until > now) detours.set(peer, Math.min(until, now + GRACE_MS));
+    for (const peer of peers) detours.set(peer, Number.POSITIVE_INFINITY);
+    this.#detours = detours.size === 0 ? undefined : detours;
   }
 
   /** A port is about to go. If it has moved on, what comes for the stations behind it goes after them too. */
   followed(mac: MacAddress, stations: () => readonly MacAddress[]): void {
-    const redirects = this.#redirects;
-    if (redirects?.has(mac) !== true) return;
+    if (!this.#moved.has(mac)) return;
     this.#behind = new Map([...this.#behind, [mac, stations()]]);
-    this.#follow(redirects);
+    this.#follow();
   }
 
-  #follow(byPort: ReadonlyMap<MacAddress, string>): void {
-    const all = new Map(byPort);
+  #follow(): void {
+    const all = new Map(this.#moved);
     for (const [port, stations] of this.#behind) {
-      const peer = byPort.get(port);
-      if (peer !== undefined) for (const station of stations) all.set(station, peer);
+      const way = this.#moved.get(port);
+      if (way !== undefined) for (const station of stations) all.set(station, way);
     }
     this.#redirects = all.size === 0 ? undefined : all;
   }
@@ -92,13 +133,18 @@ export class PeerIngress {
       return undefined;
     }
     if (this.#redirects !== undefined && isFrame) {
-      const target = this.#redirects.get(readMac(buffer, start));
+      const way = this.#redirects.get(readMac(buffer, start));
       // Never back to where it came from: a move that was overtaken by the next one must not make a loop.
-      if (target !== undefined && target !== peer) {
-        return tunnel.send(target, vlan, { buffer, start, end }) > 0 ? undefined : "noDestination";
+      if (way !== undefined && way.peer !== peer && way.until > this.#options.now()) {
+        return tunnel.send(way.peer, vlan, { buffer, start, end }) > 0 ? undefined : "noDestination";
       }
     }
-    return engine.receiveFromPeer(peer, vlan, buffer, start, end);
+    return engine.receiveFromPeer(peer, vlan, buffer, start, end, this.#detours !== undefined && this.#isDetour(peer));
+  }
+
+  #isDetour(peer: string): boolean {
+    const until = this.#detours?.get(peer);
+    return until !== undefined && until > this.#options.now();
   }
 
   /** A copy is the frame behind the number of its session. */

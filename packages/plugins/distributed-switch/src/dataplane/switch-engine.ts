@@ -214,9 +214,19 @@ export class SwitchEngine {
     this.#pipeline.fromPort(port, buffer, start, end);
   }
 
-  /** Takes one untagged frame of `vlan` from another host. Returns why it was dropped; undefined when it went to a port. */
-  receiveFromPeer(peer: string, vlan: number, buffer: Buffer, start: number, end: number): InDropReason | undefined {
-    return this.#pipeline.fromPeer(peer, vlan, buffer, start, end);
+  /**
+   * Takes one untagged frame of `vlan` from another host. Returns why it was dropped; undefined when it went to a port. With `detours` that
+   * host may be passing on what others sent: where the sender is, is then learned from frames for groups alone.
+   */
+  receiveFromPeer(
+    peer: string,
+    vlan: number,
+    buffer: Buffer,
+    start: number,
+    end: number,
+    detours: boolean = false,
+  ): InDropReason | undefined {
+    return this.#pipeline.fromPeer(peer, vlan, buffer, start, end, detours);
   }
 
   /** Takes a copy that another host made for a port here that is a mirror session's destination. Returns why it was dropped. */

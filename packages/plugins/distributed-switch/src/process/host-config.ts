@@ -35,6 +35,8 @@ export interface HostSwitchPart {
   readonly privateVlans: readonly PrivateVlan[];
   /** Addresses of ports that have moved away just now: what comes here for them goes on to that peer. */
   readonly redirects: readonly Redirect[];
+  /** Hosts that ports have come from just now, which send such frames on. */
+  readonly arrivals: readonly string[];
   readonly transport: "overlay" | "uplinks";
   readonly uplinks: readonly UplinkConfig[];
   /** Ports are named by their attachments. */
@@ -74,6 +76,7 @@ export const hostConfigSchema: z.ZodType<HostConfig> = z.object({
       peers: z.array(z.custom<TunnelPeer>((value) => typeof value === "object" && value !== null)),
       privateVlans: z.array(z.object({ primary: z.int(), secondary: z.int() })),
       redirects: z.array(z.object({ mac: z.string(), peer: z.string() })),
+      arrivals: z.array(z.string()).default([]),
       transport: z.enum(["overlay", "uplinks"]),
       uplinks: z.array(z.custom<UplinkConfig>((value) => typeof value === "object" && value !== null)),
       mirrors: z.array(z.custom<MirrorSession>((value) => typeof value === "object" && value !== null)),
@@ -115,6 +118,7 @@ export function toDataPlaneConfig(config: HostConfig, port: number, generation: 
       peers: each.peers,
       privateVlans: each.privateVlans,
       redirects: each.redirects,
+      arrivals: each.arrivals,
       transport: each.transport,
       uplinks: each.uplinks,
       mirrors: each.mirrors,

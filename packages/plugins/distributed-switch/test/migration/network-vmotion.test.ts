@@ -99,3 +99,23 @@ it("leaves the source unharmed when the target dies before activation", async ()
   port.report("target unreachable, aborted", tallies);
   expectWhole(tallies);
 });
+
+it("loses nothing of a host that stands still while the port moves", async () => {
+  await using port = await MovingPort.create();
+  for (const target of ["b", "a", "b", "a"]) {
+    await port.traffic.rounds(50);
+    const prepared = await port.prepare(target);
+    port.host("c").kill("SIGSTOP");
+    await port.traffic.rounds(20);
+    await port.activate(prepared);
+    // It comes back with frames of before the move, when that has ended everywhere else.
+    const completed = port.complete(prepared);
+    await port.traffic.rounds(20);
+    port.host("c").kill("SIGCONT");
+    await completed;
+  }
+  await port.traffic.rounds(50);
+  const tallies = await port.end();
+  port.report("third host stands still meanwhile", tallies);
+  expectWhole(tallies);
+});
