@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
-import { createInterface } from "node:readline";
 import type { Duplex, Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import type { Logger } from "../context/logger.ts";
@@ -9,6 +8,7 @@ import type { JsonObject } from "../schema/json.ts";
 import type { ProviderSource } from "./call-server.ts";
 import type { ChildOptions } from "./child-plugin.ts";
 import type { ByteStream } from "./json-rpc-link.ts";
+import { readLines } from "./read-lines.ts";
 import { readProviders, RemoteConnection } from "./remote-connection.ts";
 import type { ProviderInfo } from "./wire-protocol.ts";
 
@@ -184,8 +184,8 @@ export class ChildProcessPeer {
   }
 
   #log(output: Readable, stream: string): void {
-    const lines = createInterface({ input: output });
-    lines.on("line", (line) => this.#environment.logger.info(line.slice(0, maxLineLength), { stream }));
+    const onLine = (line: string): void => this.#environment.logger.info(line, { stream });
+    readLines(output, { maxLength: maxLineLength, onLine });
     output.on("error", () => {});
   }
 
