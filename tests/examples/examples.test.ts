@@ -12,6 +12,8 @@ const names = readdirSync(folder).filter((name) => existsSync(join(folder, name,
 const prints: Readonly<Record<string, RegExp>> = {
   "first-script":
     /^'web-1': a linked clone of 10737418240 bytes\nthe pool: 21474836480 bytes promised, \d+ bytes taken\n$/,
+  "custom-switch":
+    /^'lan': alpha up; nic down, by qemu-stream\nvdc\.network 1\.0: \d+ passed, \d+ not applicable\nverdict: success\n$/,
   "custom-storage-provider":
     /^'disk-1' has grown to 2147483648 bytes, and takes 0\n(skipped {2}storage\.(capacity\.full|attach\.takeover|revoke\.cuts) .*\n)+vdc\.storage 1\.0: \d+ passed, \d+ not applicable\nverdict: partial\n$/,
   "python-provider":

@@ -1,0 +1,309 @@
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import { type Description, type OperationContext, type Page, pageByKey, VdcError, type WatchItem } from "@vdc-os/core";
+import {
+  type ConnectPort,
+  type DistributedSwitch,
+  type PortBinding,
+  type PortSetting,
+  type PortStatistics,
+  refusedSpec,
+  settingProblems,
+  type SpecProblem,
+  specProblems,
+  type SwitchAbilities,
+  type SwitchSpec,
+  type SwitchStatus,
+  takeOverSpec,
+} from "@vdc-os/core/network/v1";
+import { HubPort, isFor, PortCounters, statisticsOf } from "./hub-port.ts";
+import { HubRecords, type PortRecord, type SwitchRecord } from "./hub-records.ts";
+import { enter, type HubFrame, leave } from "./vlan-rules.ts";
+
+type Input<Operation extends keyof DistributedSwitch> = DistributedSwitch[Operation] extends
+  | ((input: infer I, ...rest: never[]) => unknown)
+  | undefined
+  ? I
+  : never;
+
+/** What the hub can do. */
+const abilities: SwitchAbilities = { facets: new Set(), transports: ["overlay"], statefulFilters: false };
+
+/** A hub with VLANs: each frame goes to every port of its VLAN that it is for. All its hosts are this machine. */
+export class HubSwitch implements DistributedSwitch {
+  readonly #directory: string;
+  readonly #records: HubRecords;
+  /** Connected ports, by switch and key. */
+  readonly #ports = new Map<string, Map<string, HubPort>>();
+  readonly #counters = new Map<string, PortCounters>();
+  readonly #watchers = new Set<() => void>();
+
+  constructor({ directory }: { readonly directory: string }) {
+    this.#directory = directory;
+    this.#records = new HubRecords(directory);
+    for (const { spec, ports } of this.#records.all()) {
+      for (const { connected } of Object.values(ports))
+        if (connected !== undefined) this.#plug(spec.switchId, connected);
+    }
+  }
+
+  async describe(): Promise<Description> {
+    return {
+      implementation: { name: "@acme/vdc-hub-switch", version: "1.0.0", simulated: false },
+      facets: {},
+      attributes: { fencing: "enforced", overheadBytes: 0, attachments: ["qemu-stream"], transports: ["overlay"] },
+    };
+  }
+
+  async validateSwitch({ spec }: Input<"validateSwitch">): Promise<readonly SpecProblem[]> {
+    return specProblems(spec, abilities);
+  }
+
+  async applySwitch({ spec, generation }: Input<"applySwitch">): Promise<{ readonly generation: number }> {
+    const problems = specProblems(spec, abilities);
+    if (problems.length > 0) throw refusedSpec(`switch '${spec.switchId}'`, problems);
+    const known = this.#records.get(spec.switchId);
+    const record = known === undefined ? { spec, generation, ports: {} } : takeOverSpec(known, spec, generation);
+    if (record !== known) this.#save(spec.switchId, record);
+    return { generation };
+  }
+
+  async removeSwitch({ switchId }: Input<"removeSwitch">): Promise<void> {
+    if (this.#records.get(switchId) === undefined) return;
+    const connected = [...this.#portsOf(switchId).keys()];
+    if (connected.length > 0) {
+      throw new VdcError("FAILED_PRECONDITION", `switch '${switchId}' has ${connected.length} connected ports`, {
+        reason: "VDC_PORTS_CONNECTED",
+        blockers: connected.map((name) => ({ kind: "Port", name })),
+      });
+    }
+    this.#save(switchId, undefined);
+  }
+
+  async listSwitches(input: Input<"listSwitches">): Promise<Page<SwitchSpec>> {
+    const { ownerDatacenter } = input;
+    const specs = this.#records.all().map(({ spec }) => spec);
+    const found = specs.filter(({ owner }) => ownerDatacenter === undefined || owner?.datacenter === ownerDatacenter);
+    return pageByKey(found, ({ switchId }) => switchId, input);
+  }
+
+  async connectPort(input: ConnectPort, context: OperationContext): Promise<PortBinding> {
+    if (context.signal.aborted) throw context.signal.reason;
+    const { switchId, portKey, portGroup, host, generation, setting } = input;
+    const record = this.#record(switchId);
+    const group = record.spec.portGroups.find(({ key }) => key === portGroup);
+    if (group === undefined) {
+      throw new VdcError("NOT_FOUND", `switch '${switchId}' has no port group '${portGroup}'`);
+    }
+    if (!record.spec.members.some((member) => member.host === host)) {
+      throw new VdcError("FAILED_PRECONDITION", `host '${host}' is no member of switch '${switchId}'`, {
+        reason: "VDC_NOT_A_MEMBER",
+      });
+    }
+    if (input.gate !== undefined && input.gate !== "open") {
+      throw new VdcError("FAILED_PRECONDITION", "the facet 'gate' is not available: a port is open");
+    }
+    const problems = setting === undefined ? [] : settingProblems(setting, "setting", abilities);
+    if (problems.length > 0) throw refusedSpec(`port '${portKey}'`, problems);
+    const { lowest, connected: owner } = record.ports[portKey] ?? { lowest: 0 };
+    if (generation < lowest) {
+      throw new VdcError("FAILED_PRECONDITION", `port '${portKey}' keeps out owners before ${lowest}`, {
+        reason: "VDC_FENCED",
+      });
+    }
+    if (owner?.generation === generation) {
+      if (isDeepStrictEqual(owner, input)) return this.#bindingOf(input);
+      throw new VdcError(
+        "ALREADY_EXISTS",
+        `port '${portKey}' is connected in generation ${generation}, in another way`,
+        {
+          reason: "VDC_PORT_CONNECTED",
+        },
+      );
+    }
+    const others = [...this.#portsOf(switchId).values()].filter(({ request }) => request.portKey !== portKey);
+    const inGroup = others.filter(({ request }) => request.portGroup === portGroup).length;
+    if (inGroup >= (group.maxPorts ?? Number.POSITIVE_INFINITY)) {
+      throw new VdcError("RESOURCE_EXHAUSTED", `port group '${portGroup}' may have ${inGroup} ports, and has them`, {
+        reason: "VDC_PORT_GROUP_FULL",
+      });
+    }
+    // Cut off first, then on record, then let in: a kill in between leaves nobody connected who must not be.
+    this.#unplug(switchId, portKey);
+    this.#savePort(switchId, portKey, { lowest: generation, connected: input });
+    this.#plug(switchId, input);
+    return this.#bindingOf(input);
+  }
+
+  async disconnectPort({ switchId, portKey, generation }: Input<"disconnectPort">): Promise<void> {
+    const port = this.#records.get(switchId)?.ports[portKey];
+    if (port?.connected?.generation !== generation) return;
+    this.#unplug(switchId, portKey);
+    this.#savePort(switchId, portKey, { lowest: port.lowest });
+  }
+
+  async revokePort({ switchId, portKey, generation }: Input<"revokePort">): Promise<void> {
+    const port = this.#record(switchId).ports[portKey];
+    if (port === undefined) throw new VdcError("NOT_FOUND", `switch '${switchId}' has no port '${portKey}'`);
+    const { lowest, connected } = port;
+    const stays = connected !== undefined && connected.generation > generation;
+    if (!stays) this.#unplug(switchId, portKey);
+    const kept = { lowest: Math.max(lowest, generation + 1), ...(stays ? { connected } : {}) };
+    this.#savePort(switchId, portKey, kept);
+  }
+
+  async switchStatus({ switchId }: Input<"switchStatus">): Promise<SwitchStatus> {
+    const { spec, generation } = this.#record(switchId);
+    return {
+      switchId,
+      desiredGeneration: generation,
+      members: spec.members.map(({ host }) => ({ host, state: "up", realizedGeneration: generation, detail: "" })),
+      ports: [...this.#portsOf(switchId).values()].map((port) => port.status()),
+    };
+  }
+
+  async *watchSwitch(
+    { switchId }: Input<"watchSwitch">,
+    { signal }: OperationContext,
+  ): AsyncIterable<WatchItem<SwitchStatus>> {
+    let wake: () => void = () => undefined;
+    const end = (): void => wake();
+    signal.addEventListener("abort", end);
+    try {
+      for (let type: "added" | "modified" = "added"; !signal.aborted; type = "modified") {
+        const changed = new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+        this.#watchers.add(wake);
+        yield { type, object: await this.switchStatus({ switchId }) };
+        if (!signal.aborted) await changed;
+        this.#watchers.delete(wake);
+      }
+    } finally {
+      signal.removeEventListener("abort", end);
+      this.#watchers.delete(wake);
+    }
+  }
+
+  async portStatistics({ switchId, portKeys }: Input<"portStatistics">): Promise<readonly PortStatistics[]> {
+    this.#record(switchId);
+    return [...this.#portsOf(switchId)]
+      .filter(([key]) => portKeys?.includes(key) ?? true)
+      .map(([key, { counters }]) => statisticsOf(key, counters));
+  }
+
+  async collectGarbage({ switchId, known }: Input<"collectGarbage">): Promise<readonly string[]> {
+    const { ports } = this.#record(switchId);
+    const gone = [...this.#portsOf(switchId).keys()].filter((key) => !known.includes(key));
+    for (const key of gone) {
+      this.#unplug(switchId, key);
+      this.#savePort(switchId, key, { lowest: ports[key]?.lowest ?? 0 });
+    }
+    return gone;
+  }
+
+  /** Hangs up. What is on record is connected again when the hub is opened. */
+  close(): void {
+    for (const ports of this.#ports.values()) for (const port of ports.values()) port.close();
+    this.#ports.clear();
+  }
+
+  /** Takes a frame from a VM, and hands it to all that it is for. Each frame that goes nowhere is counted under its reason. */
+  #take(from: HubPort, bytes: Buffer): void {
+    const { counters, request } = from;
+    const { spec } = this.#record(request.switchId);
+    counters.framesIn += 1;
+    counters.bytesIn += bytes.length;
+    const frame = admit(bytes, request, spec);
+    if (typeof frame === "string") {
+      counters.dropIn(frame);
+      return;
+    }
+    counters.forwarded += 1;
+    for (const to of this.#portsOf(request.switchId).values()) {
+      const theirs = settingOf(spec, to.request);
+      if (to === from || theirs.blocked || !isFor(frame.bytes.subarray(0, 6), to.request.mac, theirs)) continue;
+      const left = leave(frame, theirs.vlan);
+      if (left !== undefined) to.send(left);
+    }
+  }
+
+  #plug(switchId: string, request: ConnectPort): void {
+    const id = `${switchId}/${request.portKey}`;
+    const counters = this.#counters.get(id) ?? new PortCounters();
+    this.#counters.set(id, counters);
+    const port: HubPort = new HubPort({
+      request,
+      path: this.#pathOf(request),
+      counters,
+      onFrame: (frame) => this.#take(port, frame),
+      onLink: () => this.#changed(),
+    });
+    this.#ports.set(switchId, this.#portsOf(switchId).set(request.portKey, port));
+  }
+
+  #unplug(switchId: string, portKey: string): void {
+    this.#portsOf(switchId).get(portKey)?.close();
+    this.#ports.get(switchId)?.delete(portKey);
+  }
+
+  #bindingOf(request: ConnectPort): PortBinding {
+    const { switchId, portKey, host, generation } = request;
+    const attachment = { kind: "qemu-stream", path: this.#pathOf(request) } as const;
+    return { switchId, portKey, host, generation, attachment, fencing: "enforced" };
+  }
+
+  /** A socket of each owner's own. Ids come from outside, and sockets have short paths: neither goes into it as it is. */
+  #pathOf({ switchId, portKey, generation }: ConnectPort): string {
+    const name = createHash("sha256")
+      .update(JSON.stringify([switchId, portKey, generation]))
+      .digest("hex");
+    return join(this.#directory, `${name.slice(0, 16)}.sock`);
+  }
+
+  #portsOf(switchId: string): Map<string, HubPort> {
+    return this.#ports.get(switchId) ?? new Map();
+  }
+
+  #record(switchId: string): SwitchRecord {
+    const record = this.#records.get(switchId);
+    if (record === undefined) throw new VdcError("NOT_FOUND", `there is no switch '${switchId}'`);
+    return record;
+  }
+
+  #savePort(switchId: string, portKey: string, port: PortRecord): void {
+    const record = this.#record(switchId);
+    this.#save(switchId, { ...record, ports: { ...record.ports, [portKey]: port } });
+  }
+
+  #save(switchId: string, record: SwitchRecord | undefined): void {
+    this.#records.set(switchId, record);
+    this.#changed();
+  }
+
+  #changed(): void {
+    for (const wake of [...this.#watchers]) wake();
+  }
+}
+
+/** What a VM sends, in its VLAN; or why it is dropped. */
+function admit(bytes: Buffer, request: ConnectPort, spec: SwitchSpec): HubFrame | string {
+  const { blocked, vlan, security } = settingOf(spec, request);
+  if (blocked) return "blocked";
+  if (bytes.length > spec.mtu + 18) return "tooLong";
+  const frame = enter(bytes, vlan);
+  if (typeof frame === "string") return frame;
+  const isOwn = frame.bytes.subarray(6, 12).toString("hex") === request.mac.replaceAll(":", "");
+  return isOwn || security.forgedTransmits || security.macChanges ? frame : "forgedTransmit";
+}
+
+/** What holds for a port: its own setting where it has one, else its group's. */
+function settingOf({ portGroups }: SwitchSpec, { portGroup, setting }: ConnectPort): PortSetting {
+  const nothing: PortSetting = {
+    vlan: { kind: "none" },
+    blocked: true,
+    security: { promiscuous: false, forgedTransmits: false, macChanges: false },
+  };
+  return setting ?? portGroups.find(({ key }) => key === portGroup)?.setting ?? nothing;
+}
