@@ -20,6 +20,7 @@ const tasks = {
   start: { script: "examples/virtual-datacenter/src/main.ts", machine: "start" },
   test: { script: "scripts/tasks/test.mjs", machine: "test" },
   "test:deep": { script: "scripts/tasks/test.mjs", machine: "test", env: { VDC_DEEP: "1" } },
+  "conformance:backup": conformance("backup"),
   "conformance:cloud": conformance("cloud"),
   "conformance:compute": conformance("compute"),
   "conformance:network": conformance("network"),

@@ -5,6 +5,7 @@ import { readdirSync, readFileSync, writeSync } from "node:fs";
 import { basename, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { backupSuite } from "@vdc-os/ready/backup";
 import { cloudSuite } from "@vdc-os/ready/cloud";
 import { computeSuite } from "@vdc-os/ready/compute";
 import { networkSuite } from "@vdc-os/ready/network";
@@ -17,7 +18,7 @@ import { type ConformanceResult, conformanceTable, formatConformance, type Outco
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-const suites = { cloudSuite, computeSuite, networkSuite, secretSuite, stateSuite, storageSuite };
+const suites = { backupSuite, cloudSuite, computeSuite, networkSuite, secretSuite, stateSuite, storageSuite };
 
 /** The ids of a suite's requirements; none for a name that is no suite's. */
 function requirementsOf(suite: string): readonly string[] {

@@ -22,7 +22,7 @@ export interface ExtensionPoint {
 }
 
 /** The names of the points. */
-export type PointName = "storage" | "network" | "compute" | "cloud" | "state" | "secret";
+export type PointName = "storage" | "network" | "compute" | "cloud" | "state" | "secret" | "backup";
 
 /** Every point, in the order in which it is asked. */
 export const extensionPoints: readonly ExtensionPoint[] = [
@@ -91,5 +91,16 @@ export const extensionPoints: readonly ExtensionPoint[] = [
     facets: "fixed",
     begins: "own",
     standIn: "memory-vault.ts",
+  },
+  {
+    name: "backup",
+    summary: "recovery points of disks in use: a backup product",
+    packageName: "@acme/vdc-backup",
+    contract: "BackupRepository",
+    token: "backupRepository",
+    suite: "backupSuite",
+    facets: "fixed",
+    begins: "reference",
+    standIn: "acme-backup.ts",
   },
 ];

@@ -19,7 +19,7 @@ const usage = `Writes a plugin of VDC-OS, which compiles and is certified as it 
 
   npm create @vdc-os/plugin [<folder>] -- [options]
 
-  --point <point>      storage, network, compute, cloud, state, secret
+  --point <point>      storage, network, compute, cloud, state, secret, backup
   --name <package>     its name, such as @acme/vdc-storage
   --facets <a,b>       facets of the contract to begin with
 

@@ -1,4 +1,5 @@
 import type { AnyExtensionPoint } from "@vdc-os/core";
+import { backupRepository } from "@vdc-os/core/backup/v1";
 import { cloudConnector } from "@vdc-os/core/cloud/v1";
 import { hypervisor } from "@vdc-os/core/compute/v1";
 import { distributedSwitch } from "@vdc-os/core/network/v1";
@@ -14,6 +15,7 @@ const points: Readonly<Record<string, AnyExtensionPoint>> = {
   cloud: cloudConnector,
   state: stateStore,
   secret: secretStore,
+  backup: backupRepository,
 };
 
 /** The facets of the contracts, with their operations and the kinds of these, as the tokens have them. */

@@ -5,6 +5,7 @@ import { interruptionRequirements } from "./interruption-requirements.ts";
 import { listRequirements } from "./list-requirements.ts";
 import { momentRequirements } from "./moment-requirements.ts";
 import { pointRequirements } from "./point-requirements.ts";
+import { readingRequirements } from "./reading-requirements.ts";
 import { restoreRequirements } from "./restore-requirements.ts";
 import { retentionRequirements } from "./retention-requirements.ts";
 import { verifyRequirements } from "./verify-requirements.ts";
@@ -15,6 +16,7 @@ export const backupSuite: Suite<BackupRepository, BackupInstance> = defineSuite<
   point: backupRepository,
   requirements: [
     ...pointRequirements,
+    ...readingRequirements,
     ...momentRequirements,
     ...listRequirements,
     ...restoreRequirements,

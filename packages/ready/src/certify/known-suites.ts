@@ -47,4 +47,9 @@ export const knownSuites: readonly KnownSuite[] = [
     point: "vdc.secret",
     load: async () => erase((await import("../secret/secret-suite.ts")).secretSuite),
   },
+  {
+    name: "backup",
+    point: "vdc.backup",
+    load: async () => erase((await import("../backup/backup-suite.ts")).backupSuite),
+  },
 ];
