@@ -245,6 +245,9 @@ export class HostLink {
       this.#superseded = true;
       throw supersededError();
     }
+    // What was read back over another connection says nothing: Open vSwitch may have been started again in between, with an empty table.
+    known.realized = undefined;
+    known.nics = new Map();
     known.flows = flows;
     return flows;
   }

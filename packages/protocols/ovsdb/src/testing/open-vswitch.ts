@@ -81,11 +81,12 @@ export async function startOpenVswitch(options: StartOpenVswitchOptions = {}): P
       ],
       env,
       control,
-      // Written when the daemon has taken the database over for the first time.
+      // Written when the daemon has taken the database over, also when it is started again.
       ready: async () => {
-        const select = { op: "select", table: "Open_vSwitch", where: [["cur_cfg", "==", 1]], columns: ["cur_cfg"] };
-        const [result] = (await database.transact(select)) as { rows: unknown[] }[];
-        return result?.rows.length === 1;
+        const select = { op: "select", table: "Open_vSwitch", where: [], columns: ["next_cfg", "cur_cfg"] };
+        const [result] = (await database.transact(select)) as { rows: { next_cfg: number; cur_cfg: number }[] }[];
+        const [row] = result?.rows ?? [];
+        return row !== undefined && row.cur_cfg >= row.next_cfg;
       },
       ...timeout,
     });
