@@ -25,6 +25,8 @@ export interface BlockSource {
   read(buffer: Uint8Array, offset: number): Promise<void>;
   /** As `read`, at once; what an image's backing is read through. */
   readSync(buffer: Uint8Array, offset: number): void;
+  /** As `read`; returns nothing where all of it is in memory, and is done then. Absent where that can't be told. */
+  readWithoutWaiting?(buffer: Uint8Array, offset: number): Promise<void> | undefined;
   /** The extents of the range in order, without gaps, neighbours merged. */
   map(offset: number, length: number): Extent[];
   close(): Promise<void>;

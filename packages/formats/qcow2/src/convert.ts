@@ -1,15 +1,16 @@
 import { randomBytes } from "node:crypto";
 import { basename, dirname, join } from "node:path";
 import type { BlockSource } from "./block-source.ts";
+import { type CopyOptions, copyBlocks } from "./copy-blocks.ts";
 import { copyCompressed } from "./copy-compressed.ts";
 import { createImage } from "./create-image.ts";
 import { type FileLayer, type ImageFile, nodeFileLayer } from "./file-layer.ts";
-import { type CopyOptions, copyBlocks } from "./flatten.ts";
 import { roundUp } from "./geometry.ts";
 import type { ImageFormat } from "./image-format.ts";
 import type { NewEncryption } from "./luks-unlock.ts";
 import { Qcow2Error, toQcow2Error } from "./qcow2-error.ts";
 import { Qcow2Image } from "./qcow2-image.ts";
+import { reservedFiles } from "./reserved-files.ts";
 import { unsyncedFiles } from "./unsynced-files.ts";
 
 /** A new file, and how it is to be written. */
@@ -57,7 +58,7 @@ export async function convert(source: BlockSource, target: ConvertTarget, option
       await createImage({ ...target, path: temporary, virtualSizeBytes, durable: false, fileLayer });
       made = true;
       // Closing an image syncs it.
-      const written = durable ? fileLayer : unsyncedFiles(fileLayer);
+      const written = reservedFiles(durable ? fileLayer : unsyncedFiles(fileLayer));
       const open = { lock: false, fileLayer: written, ...(encryption && { passphrase: encryption.passphrase }) };
       await using image = await Qcow2Image.open(temporary, open);
       if (target.compressed) await copyCompressed(padded(source, virtualSizeBytes), image, options);

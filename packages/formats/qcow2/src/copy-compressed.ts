@@ -1,6 +1,6 @@
 import { setImmediate as yieldToLoop } from "node:timers/promises";
 import type { BlockSource } from "./block-source.ts";
-import type { CopyOptions } from "./flatten.ts";
+import type { CopyOptions } from "./copy-blocks.ts";
 import { Qcow2Error, throwIfAborted } from "./qcow2-error.ts";
 
 /** A disk that stores whole clusters compressed; `Qcow2Image` is one. */

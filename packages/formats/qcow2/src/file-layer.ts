@@ -47,6 +47,11 @@ export interface ImageFile {
   truncateSync(sizeBytes: number): void;
   /** Gives a range's space back to the file system, where that can be done; it reads as zeroes then, or as before. Absent where it can't. */
   punchSync?(position: number, length: number): void;
+  /**
+   * Has the file system find the space of a range beforehand, and grows the file to its end; writing it costs half as much then. False where that
+   * can't be done, and the file is then of any length. Absent where it can't be asked.
+   */
+  reserveSync?(position: number, length: number): boolean;
   /** Where the next data or the next hole begins, from a position on; -1 when there is none. Absent where that can't be asked. */
   seekSync?(position: number, what: "data" | "hole"): number;
   /** Locks on bytes of the file that end with it. Absent where they can't be had. */
@@ -91,6 +96,7 @@ const waitingReads: Admission = new Admission(() => Math.max(2, (Number(process.
 class NodeFile implements ImageFile {
   readonly path: string;
   readonly punchSync?: (position: number, length: number) => void;
+  readonly reserveSync?: (position: number, length: number) => boolean;
   readonly seekSync?: (position: number, what: "data" | "hole") => number;
   readonly byteLocks?: ByteLocks;
   readonly readCachedSync?: (buffer: Uint8Array, position: number) => number;
@@ -108,6 +114,7 @@ class NodeFile implements ImageFile {
     this.punchSync = (position, length) => {
       native.punchHole(fd, position, length);
     };
+    this.reserveSync = (position, length) => native.reserve(fd, position, length);
     this.seekSync = (position, what) => native.seek(fd, position, what);
     this.byteLocks = {
       lockShared: (byte) => native.lockShared(fd, byte),

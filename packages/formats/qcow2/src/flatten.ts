@@ -1,21 +1,11 @@
 import { setImmediate as yieldToLoop } from "node:timers/promises";
-import type { BlockSource } from "./block-source.ts";
+import { type CopyOptions, isZero } from "./copy-blocks.ts";
 import type { ImageCore } from "./image-core.ts";
 import { prepareWriter } from "./image-core.ts";
 import { throwIfAborted } from "./qcow2-error.ts";
 import { mapImage, readImage } from "./read-path.ts";
 import { assertNoSnapshots, writeBackingReference } from "./rebase.ts";
 import { writeImage } from "./write-path.ts";
-
-export interface CopyProgress {
-  readonly doneBytes: number;
-  readonly totalBytes: number;
-}
-
-export interface CopyOptions {
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: CopyProgress) => void;
-}
 
 /** How much is copied before other work gets a turn. */
 const STEP_BYTES: number = 1024 * 1024;
@@ -68,86 +58,4 @@ export async function flattenImage(core: ImageCore, options: FlattenOptions): Pr
   writeBackingReference(core, undefined);
   core.backing = undefined;
   await old?.close();
-}
-
-/** A disk that can be written to; `Qcow2Image` is one. */
-export interface BlockTarget {
-  readonly sizeBytes: number;
-  writeSync(buffer: Uint8Array, offset: number): void;
-}
-
-/** After so many milliseconds other work gets a turn, if no read has to be waited for. */
-const MAX_TURN_MS = 5;
-/** So many steps are read ahead while one is written. */
-const READ_AHEAD = 3;
-
-/**
- * Copies a disk into an empty one of at least its size, skipping zeros. It is read ahead, so nobody may write to it meanwhile. The caller flushes.
- * Errors: `ABORTED`, and those of both disks.
- */
-export async function copyBlocks(source: BlockSource, target: BlockTarget, options: CopyOptions = {}): Promise<void> {
-  const total = source.sizeBytes;
-  const buffers = Array.from({ length: READ_AHEAD + 1 }, () => Buffer.allocUnsafeSlow(STEP_BYTES));
-  const reading: { readonly part: Buffer; readonly offset: number; readonly done: Promise<Error | undefined> }[] = [];
-  let progressed = 0;
-  const writeFirst = async (): Promise<void> => {
-    const first = reading.shift();
-    if (first === undefined) return;
-    const { part, offset, done } = first;
-    const error = await done;
-    if (error !== undefined) throw error;
-    if (!isZero(part)) target.writeSync(part, offset);
-    progressed = offset + part.length;
-    options.onProgress?.({ doneBytes: progressed, totalBytes: total });
-  };
-  try {
-    let step = 0;
-    let yielded = performance.now();
-    for (const { offset, length } of stepsOf(source)) {
-      throwIfAborted(options.signal, "copying a disk");
-      const part = (buffers[step++ % buffers.length] as Buffer).subarray(0, length);
-      const done = source.read(part, offset).then(
-        () => undefined,
-        (error: Error) => error,
-      );
-      reading.push({ part, offset, done });
-      if (reading.length > READ_AHEAD) {
-        await writeFirst();
-        if (performance.now() - yielded > MAX_TURN_MS) {
-          await yieldToLoop();
-          yielded = performance.now();
-        }
-      }
-    }
-    while (reading.length > 0) {
-      throwIfAborted(options.signal, "copying a disk");
-      await writeFirst();
-    }
-  } finally {
-    // The caller may close the disk now.
-    await Promise.all(reading.map(({ done }) => done));
-  }
-  if (progressed < total) options.onProgress?.({ doneBytes: total, totalBytes: total });
-}
-
-/** The stretches of a disk that hold data, in order, each of a step at most. */
-function* stepsOf(source: BlockSource): Generator<{ readonly offset: number; readonly length: number }> {
-  const window = STEP_BYTES * 1024;
-  for (let start = 0; start < source.sizeBytes; start += window) {
-    for (const extent of source.map(start, Math.min(window, source.sizeBytes - start))) {
-      for (let done = 0; extent.kind === "data" && done < extent.length; done += STEP_BYTES) {
-        yield { offset: extent.offset + done, length: Math.min(STEP_BYTES, extent.length - done) };
-      }
-    }
-  }
-}
-
-const ZERO_BLOCK: Buffer = Buffer.alloc(STEP_BYTES);
-
-function isZero(part: Buffer): boolean {
-  for (let at = 0; at < part.length; at += ZERO_BLOCK.length) {
-    const size = Math.min(ZERO_BLOCK.length, part.length - at);
-    if (part.compare(ZERO_BLOCK, 0, size, at, at + size) !== 0) return false;
-  }
-  return true;
 }

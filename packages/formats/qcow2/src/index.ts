@@ -49,7 +49,7 @@ export { changedBetween, type DiskMap } from "./disk-map.ts";
 export type { BlockSource, Extent, ExtentKind } from "./block-source.ts";
 export { type ConvertOptions, type ConvertTarget, convert } from "./convert.ts";
 export { type CompressingTarget, copyCompressed } from "./copy-compressed.ts";
-export { type BlockTarget, type CopyOptions, type CopyProgress, copyBlocks } from "./flatten.ts";
+export { type BlockTarget, type CopyOptions, type CopyProgress, copyBlocks } from "./copy-blocks.ts";
 export { openRawSource } from "./raw-source.ts";
 
 // A file system of one's own.

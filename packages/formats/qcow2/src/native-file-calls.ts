@@ -9,6 +9,8 @@ export interface NativeFileCalls {
   isLockedByOthers(fd: number, byte: number): boolean;
   /** Gives the space of a range back to the file system; it reads as zeroes then (fallocate(2)). False where the file system can't. */
   punchHole(fd: number, offset: number, length: number): boolean;
+  /** Has the file system find the space of a range, and grows the file to its end (fallocate(2)). False where it can't, or has too little. */
+  reserve(fd: number, offset: number, length: number): boolean;
   /** Where the next data, or the next hole, begins, from an offset on (lseek(2)); -1 when there is none. The end of the file counts as a hole. */
   seek(fd: number, offset: number, what: "data" | "hole"): number;
   /**
@@ -105,6 +107,7 @@ function loadNativeFileCalls(): NativeFileCalls | undefined {
         }
         return lock.readInt16LE(0) !== F_UNLCK;
       },
+      reserve: (fd, offset, length) => fallocate(fd, 0, offset, length) === 0,
       punchHole: (fd, offset, length) =>
         fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length) === 0,
     };

@@ -36,6 +36,12 @@ export class RawSource implements BlockSource {
     if (count < buffer.length) buffer.fill(0, count);
   }
 
+  readWithoutWaiting(buffer: Uint8Array, offset: number): Promise<void> | undefined {
+    this.#assertInside(buffer, offset);
+    const count = this.#file.readCachedSync?.(buffer, offset) ?? 0;
+    return count === buffer.length ? undefined : this.read(buffer.subarray(count), offset + count);
+  }
+
   map(offset: number, length: number): Extent[] {
     const extents: Extent[] = [];
     const end = Math.min(offset + length, this.sizeBytes);

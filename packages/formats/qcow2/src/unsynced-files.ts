@@ -10,7 +10,7 @@ export function unsyncedFiles(layer: FileLayer): FileLayer {
 }
 
 function unsynced(file: ImageFile): ImageFile {
-  const { punchSync, seekSync, readCachedSync } = file;
+  const { punchSync, reserveSync, seekSync, readCachedSync } = file;
   return {
     path: file.path,
     status: () => file.status(),
@@ -18,6 +18,7 @@ function unsynced(file: ImageFile): ImageFile {
     writeSync: (buffer, position) => file.writeSync(buffer, position),
     truncateSync: (sizeBytes) => file.truncateSync(sizeBytes),
     ...(punchSync && { punchSync: (position, length) => punchSync.call(file, position, length) }),
+    ...(reserveSync && { reserveSync: (position, length) => reserveSync.call(file, position, length) }),
     ...(seekSync && { seekSync: (position, what) => seekSync.call(file, position, what) }),
     ...(readCachedSync && { readCachedSync: (buffer, position) => readCachedSync.call(file, buffer, position) }),
     syncSync: () => {},

@@ -1,6 +1,15 @@
 import { readdirSync, statSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { backingFolder, convert, createImage, openRawSource, Qcow2Error, Qcow2Image } from "../src/index.ts";
+import {
+  backingFolder,
+  convert,
+  createImage,
+  type FileLayer,
+  nodeFileLayer,
+  openRawSource,
+  Qcow2Error,
+  Qcow2Image,
+} from "../src/index.ts";
 import { nativeFileCalls } from "../src/native-file-calls.ts";
 import { hasQemuImg, qemuCheck, qemuImg, temporaryFolder } from "./qemu-tools.ts";
 
@@ -96,4 +105,64 @@ test("what is there already stays, and what is cancelled leaves nothing", async 
   }
   await source.close();
   expect(readdirSync(folder.path).sort()).toEqual(["a.raw", "b"]);
+});
+
+/** The real file system, where asking for space ahead goes as it is told. */
+function reserving(reserve: (real: () => boolean) => boolean): FileLayer {
+  return {
+    ...nodeFileLayer,
+    openSync(path, options) {
+      const file = nodeFileLayer.openSync(path, options);
+      const real = file.reserveSync;
+      return real ? Object.assign(file, { reserveSync: (at: number, n: number) => reserve(() => real(at, n)) }) : file;
+    },
+  };
+}
+
+describe.skipIf(nativeFileCalls() === undefined)("space that is asked for ahead", () => {
+  // More than is asked for at first, and not a multiple of it; every third piece of 64 KiB is zero.
+  const content = someContent(11 * MIB + 512);
+
+  async function sizesOf(path: string, fileLayer: FileLayer) {
+    writeFileSync(folder.file(`${path}.raw`), content);
+    const source = await openRawSource(folder.file(`${path}.raw`));
+    await convert(source, { format: "qcow2", path: folder.file(path) }, { fileLayer });
+    await source.close();
+    const image = await Qcow2Image.open(folder.file(path), { readOnly: true });
+    const read = Buffer.alloc(content.length);
+    image.readSync(read, 0);
+    await image.close();
+    expect(read.equals(content)).toBe(true);
+    const { size, blocks } = statSync(folder.file(path));
+    return { size, blocks };
+  }
+
+  test("is given back where it is not needed, and zeroes inside of data take none", async () => {
+    let asked = 0;
+    const sizes = await sizesOf(
+      "ahead",
+      reserving((real) => {
+        asked++;
+        return real();
+      }),
+    );
+    expect(asked).toBeGreaterThan(1);
+    const pieces = Math.floor(content.length / 65536);
+    // The header and the tables are few clusters.
+    expect(sizes.size).toBeLessThanOrEqual((Math.ceil((pieces * 2) / 3) + 8) * 65536);
+    expect(sizes.blocks * 512).toBeLessThanOrEqual(sizes.size + 65536);
+  });
+
+  test("is done without where the file system has none to give, or ends half-way", async () => {
+    let calls = 0;
+    const plain = await sizesOf(
+      "plain",
+      reserving(() => false),
+    );
+    const cut = await sizesOf(
+      "cut",
+      reserving((real) => ++calls < 2 && real()),
+    );
+    expect(cut.size).toBe(plain.size);
+  });
 });
