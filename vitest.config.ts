@@ -10,6 +10,7 @@ const config: ViteUserConfig = defineConfig({
       "packages/**/test/**/*.test.ts",
       "tests/**/*.test.ts",
       "examples/**/*.test.ts",
+      "site/**/*.test.ts",
     ],
     exclude: ["**/node_modules/**", "**/dist/**"],
     pool: "forks",
