@@ -1,16 +1,13 @@
 import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
-import { createOperationContext } from "@vdc-os/core";
-import type { ConnectPort, FilterRule, PortSetting, SwitchSpec, SwitchStatus } from "@vdc-os/core/network/v1";
+import type { FilterRule, SwitchStatus } from "@vdc-os/core/network/v1";
 import { type DummyPort, missingPrograms } from "@vdc-os/ovsdb/testing";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { BridgeFlows } from "../src/control/bridge-flows.ts";
-import type { DesiredStateStore } from "../src/control/desired-state.ts";
-import { bridgeName } from "../src/control/names.ts";
-import { OpenVswitchSwitch } from "../src/control/openvswitch-switch.ts";
 import { OpenVswitchFabric } from "./openvswitch-fabric.ts";
 import { configOf, memoryStore } from "./openvswitch-instance.ts";
+import { bridge, isUp, open, portOf, SwitchSession, specOf, switchId, untilStatus } from "./switch-session.ts";
 
 const missing = missingPrograms("openvswitch");
 if (missing.length > 0) {
@@ -19,49 +16,9 @@ if (missing.length > 0) {
   console.warn(`SKIPPED, ${text}: what the switch does on Open vSwitch`);
 }
 
-const open: PortSetting = {
-  vlan: { kind: "none" },
-  blocked: false,
-  security: { promiscuous: false, forgedTransmits: false, macChanges: false },
-};
-const switchId = "lan";
-const bridge = bridgeName("net", switchId);
-
-function specOf(setting: PortSetting = open): SwitchSpec {
-  return {
-    switchId,
-    name: switchId,
-    mtu: 1400,
-    transport: "overlay",
-    members: ["host-1", "host-2"].map((host) => ({ host, uplinks: [] })),
-    portGroups: [
-      { key: "plain", name: "plain", binding: "ephemeral", setting: open },
-      { key: "special", name: "special", binding: "ephemeral", setting },
-    ],
-  };
-}
-
-function portOf(number: number, more: Partial<ConnectPort> = {}): ConnectPort {
-  const mac = `52:54:00:00:${Buffer.from([number >> 8, number & 0xff])
-    .toString("hex")
-    .replace(/^../, "$&:")}`;
-  return { switchId, portGroup: "plain", portKey: `p${number}`, host: "host-1", mac, generation: 1, ...more };
-}
-
-async function untilStatus(control: OpenVswitchSwitch, holds: (status: SwitchStatus) => boolean): Promise<void> {
-  const context = createOperationContext({ timeoutMs: 15_000 });
-  for await (const item of control.watchSwitch({ switchId }, context)) {
-    if (item.type !== "resync" && holds(item.object)) return;
-  }
-  throw new Error("the status did not come to be so");
-}
-
-const isUp = ({ members }: SwitchStatus): boolean => members.every(({ state }) => state === "up");
-
 describe.skipIf(missing.length > 0)("a switch on Open vSwitch", () => {
   let fabric: OpenVswitchFabric;
-  let opened: OpenVswitchSwitch[] = [];
-  let nics: { readonly name: string; readonly host: string; readonly port: DummyPort }[] = [];
+  let session: SwitchSession;
 
   beforeAll(async () => {
     fabric = await OpenVswitchFabric.start();
@@ -69,53 +26,26 @@ describe.skipIf(missing.length > 0)("a switch on Open vSwitch", () => {
   afterAll(async () => {
     await fabric[Symbol.asyncDispose]();
   }, 30_000);
+  beforeEach(() => {
+    session = new SwitchSession(fabric);
+  });
   afterEach(async () => {
-    for (const { name, host, port } of nics) {
-      await port[Symbol.asyncDispose]();
-      await fabric.unplug(host, name);
-    }
-    for (const control of opened) await control.close();
-    nics = [];
-    opened = [];
-    for (const { openVswitch } of fabric.hosts) await openVswitch.vsctl("--if-exists", "del-br", bridge);
+    await session[Symbol.asyncDispose]();
   });
 
-  async function start(store: DesiredStateStore = memoryStore(), more: object = {}): Promise<OpenVswitchSwitch> {
-    const config = { ...configOf(fabric), ...more };
-    const control = await OpenVswitchSwitch.open({ config, store, signal: new AbortController().signal });
-    opened.push(control);
-    return control;
-  }
-
-  async function plug(control: OpenVswitchSwitch, input: ConnectPort): Promise<DummyPort> {
-    const { attachment, host } = await control.connectPort(input);
-    if (attachment.kind !== "ovs") throw new Error("another attachment");
-    const name = `t-${input.portKey}`;
-    const port = await fabric.plug(host, { ...attachment, name });
-    nics.push({ name, host, port });
-    await untilStatus(control, ({ ports }) =>
-      ports.some(({ portKey, link }) => portKey === input.portKey && link === "up"),
-    );
-    return port;
-  }
-
-  function flowsOf(host: string): Promise<string> {
-    return fabric.host(host).openVswitch.ofctl("dump-flows", bridge, "-OOpenFlow13");
-  }
-
   it("puts right what somebody else did to the flows of a bridge", async () => {
-    const control = await start(memoryStore(), { auditIntervalMs: 100 });
+    const control = await session.start(memoryStore(), { auditIntervalMs: 100 });
     await control.applySwitch({ spec: specOf(), generation: 1 });
     await control.connectPort(portOf(1));
     const count = (text: string): number => text.split("\n").filter((line) => line.includes("cookie")).length;
-    const before = count(await flowsOf("host-1"));
+    const before = count(await session.flowsOf("host-1"));
     const { openVswitch } = fabric.host("host-1");
     await openVswitch.ofctl("del-flows", bridge, "-OOpenFlow13", "table=7");
     await openVswitch.ofctl("add-flow", bridge, "-OOpenFlow13", "table=0,priority=99,actions=flood");
-    expect(await flowsOf("host-1")).toContain("priority=99");
+    expect(await session.flowsOf("host-1")).toContain("priority=99");
     await expect
       .poll(async () => {
-        const now = await flowsOf("host-1");
+        const now = await session.flowsOf("host-1");
         return [count(now), now.includes("priority=99")];
       })
       .toEqual([before, false]);
@@ -123,10 +53,10 @@ describe.skipIf(missing.length > 0)("a switch on Open vSwitch", () => {
 
   it("lets a manager that was replaced change nothing any more", async () => {
     const store = memoryStore();
-    const first = await start(store);
+    const first = await session.start(store);
     await first.applySwitch({ spec: specOf(), generation: 1 });
     await untilStatus(first, isUp);
-    const second = await start(store);
+    const second = await session.start(store);
     await untilStatus(second, isUp);
     await expect(first.connectPort(portOf(1))).rejects.toMatchObject({ code: "ABORTED", reason: "VDC_SUPERSEDED" });
     await second.connectPort(portOf(2));
@@ -135,7 +65,7 @@ describe.skipIf(missing.length > 0)("a switch on Open vSwitch", () => {
   });
 
   it("refuses flows of a connection that is not the master any more", async () => {
-    const control = await start();
+    const control = await session.start();
     await control.applySwitch({ spec: specOf(), generation: 1 });
     await untilStatus(control, isUp);
     await control.close();
@@ -145,7 +75,7 @@ describe.skipIf(missing.length > 0)("a switch on Open vSwitch", () => {
     const flow = { table: 99, priority: 1, match: [] };
     await newer?.sync([flow], []);
     await expect(older?.sync([], [])).rejects.toMatchObject({ code: "OPENFLOW_REFUSED" });
-    expect(await flowsOf("host-1")).toContain("table=99");
+    expect(await session.flowsOf("host-1")).toContain("table=99");
     older?.close();
     newer?.close();
   });
@@ -153,7 +83,7 @@ describe.skipIf(missing.length > 0)("a switch on Open vSwitch", () => {
   it("connects a thousand ports that come together in a few transactions", async () => {
     const store = memoryStore();
     let transactions = 0;
-    const control = await start({
+    const control = await session.start({
       list: (input, options) => store.list(input, options),
       transact: (input, options) => {
         transactions += 1;
@@ -180,10 +110,10 @@ describe.skipIf(missing.length > 0)("a switch on Open vSwitch", () => {
       drop({ name: "low ports", direction: "in", match: { protocol: 17, destinationPorts: { from: 1, to: 1023 } } }),
       drop({ name: "a network", direction: "out", match: { sourcePrefix: "192.0.2.128/25" } }),
     ];
-    const control = await start();
+    const control = await session.start();
     await control.applySwitch({ spec: specOf({ ...open, filters }), generation: 1 });
-    const special = await plug(control, portOf(1, { portGroup: "special" }));
-    const plain = await plug(control, portOf(2, { host: "host-2" }));
+    const special = await session.plug(control, portOf(1, { portGroup: "special" }));
+    const plain = await session.plug(control, portOf(2, { host: "host-2" }));
     const send = (from: DummyPort, number: number, address: string, port: number): void => {
       from.send(udpFrame(portOf(number).mac, address, port));
     };
@@ -205,7 +135,7 @@ describe.skipIf(missing.length > 0)("a switch on Open vSwitch", () => {
   it("tells a tunnel that can't be made", async () => {
     const config = configOf(fabric);
     const hosts = { ...config.hosts, "host-2": { ...config.hosts["host-2"], tunnelAddress: "no address" } };
-    const control = await start(memoryStore(), { hosts });
+    const control = await session.start(memoryStore(), { hosts });
     await control.applySwitch({ spec: specOf(), generation: 1 });
     await untilStatus(control, ({ members }) =>
       members.some(
@@ -215,11 +145,11 @@ describe.skipIf(missing.length > 0)("a switch on Open vSwitch", () => {
   });
 
   it("is there again after Open vSwitch was killed", async () => {
-    const control = await start();
+    const control = await session.start();
     await control.applySwitch({ spec: specOf(), generation: 1 });
     await control.connectPort(portOf(1, { host: "host-2" }));
     await untilStatus(control, isUp);
-    const before = await flowsOf("host-2");
+    const before = await session.flowsOf("host-2");
     const { switchd } = fabric.host("host-2").openVswitch;
     const down = untilStatus(control, (status) => !isUp(status));
     await switchd.kill();
@@ -227,7 +157,7 @@ describe.skipIf(missing.length > 0)("a switch on Open vSwitch", () => {
     await switchd.start();
     await untilStatus(control, isUp);
     // The moment it is told to be up, all of it is there.
-    expect(told(await flowsOf("host-2"))).toEqual(told(before));
+    expect(told(await session.flowsOf("host-2"))).toEqual(told(before));
   }, 30_000);
 
   it("is not up before flows are there again, where the connection is there at once", async () => {
@@ -248,19 +178,19 @@ describe.skipIf(missing.length > 0)("a switch on Open vSwitch", () => {
     try {
       const config = configOf(fabric);
       const hosts = { ...config.hosts, "host-2": { ...config.hosts["host-2"], openFlow: `unix:${path}` } };
-      const control = await start(memoryStore(), { hosts });
+      const control = await session.start(memoryStore(), { hosts });
       await control.applySwitch({ spec: specOf(), generation: 1 });
       // Enough that writing them takes a while.
       const ports = Array.from({ length: 300 }, (_, index) => portOf(index + 1, { host: "host-2" }));
       await Promise.all(ports.map((port) => control.connectPort(port)));
       await untilStatus(control, isUp);
-      const before = told(await flowsOf("host-2"));
+      const before = told(await session.flowsOf("host-2"));
       await ofctl("del-flows", bridge, "-OOpenFlow13");
       for (const each of connections) each.destroy();
       const status = (): Promise<SwitchStatus> => control.switchStatus({ switchId });
       while (isUp(await status())) await setImmediate();
       while (!isUp(await status())) await setImmediate();
-      expect(told(await flowsOf("host-2"))).toEqual(before);
+      expect(told(await session.flowsOf("host-2"))).toEqual(before);
     } finally {
       for (const each of connections) each.destroy();
       await new Promise((resolve) => void relay.close(resolve));

@@ -57,6 +57,11 @@ export class BridgeFlows {
     this.#client.close();
   }
 
+  /** Sends a frame out by a port of the bridge, whatever its flows say. */
+  sendFrame(port: number, frame: Buffer): void {
+    this.#client.sendFrame(port, frame);
+  }
+
   /** Forgets what the bridge holds: the next `sync` reads all of it. */
   distrust(): void {
     this.#installed = undefined;

@@ -24,6 +24,8 @@ export function describeOpenVswitch({ underlayMtu = 1500 }: OpenVswitchConfig): 
       shaping: available("OpenFlow's meters: on the userspace datapath, and on Linux 4.15 or later"),
       flowExport: available("Open vSwitch's own IPFIX, of each bridge"),
       configArchive: available("kept with the switch"),
+      capture: available("flows show the port's frames to the manager, over OpenFlow"),
+      healthCheck: available("frames go into tunnels, and are taken out of them, over OpenFlow"),
       explain: available("from the flows that the bridges hold"),
       gate: unavailable("Open vSwitch can close a port, and can't hold its frames back"),
       teaming: unavailable("members are joined by tunnels: there are no uplinks to team"),
@@ -32,8 +34,6 @@ export function describeOpenVswitch({ underlayMtu = 1500 }: OpenVswitchConfig): 
       dhcp: unavailable("Open vSwitch answers no DHCP"),
       loadBalancing: unavailable("balancing needs connections to be tracked, and these flows are stateless"),
       discovery: unavailable("there are no uplinks to discover neighbours on"),
-      healthCheck: unavailable("nothing of this plugin runs on the hosts, so none of its frames can be received there"),
-      capture: unavailable("nothing of this plugin runs on the hosts: give a mirror session a port"),
     },
     attributes: {
       fencing: "enforced",

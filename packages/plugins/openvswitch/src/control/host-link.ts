@@ -1,12 +1,13 @@
 import type { Clock, Logger } from "@vdc-os/core";
 import { OvsdbError, type TlsSettings } from "@vdc-os/ovsdb";
 import type { OpenVswitchConfig } from "../openvswitch-config.ts";
-import { type BridgePorts, switchFlows } from "../pipeline/switch-flows.ts";
-import { BridgeFlows } from "./bridge-flows.ts";
+import type { BridgePorts } from "../pipeline/switch-flows.ts";
+import { HostBridge } from "./host-bridge.ts";
 import { type BridgeView, HostDatabase } from "./host-database.ts";
 import { type DesiredBridge, desiredBridge } from "./host-rows.ts";
 import { interfaceId, tunnelName } from "./names.ts";
 import { type KeptSwitch, noCounters, type PortCounters, type PortRecord } from "./records.ts";
+import type { ShownFrames } from "./shown-frames.ts";
 
 /** What a host is made from. */
 export interface HostLinkOptions {
@@ -18,6 +19,8 @@ export interface HostLinkOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly switches: () => ReadonlyMap<string, KeptSwitch>;
+  /** Where frames go that bridges show to the manager. */
+  readonly shown: ShownFrames;
   /** Called whenever what the host tells is other than before. */
   readonly onChange: () => void;
 }
@@ -35,16 +38,6 @@ export interface NicView {
   readonly problem: string | undefined;
 }
 
-interface HostSwitch {
-  flows: BridgeFlows | undefined;
-  /** What flows were last made from, so that they are made again only when that has changed. */
-  basis: { readonly kept: KeptSwitch; readonly ports: string } | undefined;
-  realized: KeptSwitch | undefined;
-  /** The NICs that flows are there for, by `iface-id`. */
-  nics: ReadonlyMap<string, number>;
-  problem: string | undefined;
-}
-
 const retryMs = 500;
 
 /**
@@ -54,7 +47,7 @@ const retryMs = 500;
 export class HostLink {
   readonly #options: HostLinkOptions;
   readonly #closing = new AbortController();
-  readonly #switches = new Map<string, HostSwitch>();
+  readonly #switches = new Map<string, HostBridge>();
   #database: HostDatabase | undefined;
   #problem: string | undefined = "is not connected yet";
   #isDirty = true;
@@ -87,9 +80,7 @@ export class HostLink {
 
   view(switchId: string): HostSwitchView {
     const known = this.#switches.get(switchId);
-    if (known === undefined) return { realized: undefined, problem: undefined };
-    const isThere = known.flows?.isConnected === true;
-    return { realized: isThere ? known.realized : undefined, problem: known.problem };
+    return { realized: known?.realized, problem: known?.problem };
   }
 
   /** Undefined where there is no such NIC. */
@@ -105,19 +96,15 @@ export class HostLink {
   /** What the host has counted: of the port, or of every port of the switch. Nothing where it can't be asked. */
   async counters(kept: KeptSwitch, only?: PortRecord): Promise<ReadonlyMap<number, PortCounters>> {
     const { switchId } = kept.record.spec;
-    const flows = this.#switches.get(switchId)?.flows;
-    if (flows?.isConnected !== true) return new Map();
+    const known = this.#switches.get(switchId);
+    if (known === undefined) return new Map();
     const bridge = this.#bridgePorts(switchId, this.#bridgeView(switchId));
     const asked = only === undefined ? [...kept.ports.values()] : [only];
     const nics = asked.flatMap((port) => {
       const nic = bridge.nic(port);
       return nic === undefined ? [] : [[port.number, nic] as const];
     });
-    try {
-      return await flows.counters(new Map(nics), only?.number);
-    } catch {
-      return new Map();
-    }
+    return known.counters(new Map(nics), only?.number);
   }
 
   async countersOf(kept: KeptSwitch, port: PortRecord): Promise<PortCounters> {
@@ -129,12 +116,17 @@ export class HostLink {
     return this.#bridgePorts(switchId, this.#bridgeView(switchId));
   }
 
+  /** Sends a frame out by a port of a switch's bridge; `false` where that can't be. */
+  sendFrame(switchId: string, port: number, frame: Buffer): boolean {
+    return this.#switches.get(switchId)?.sendFrame(port, frame) ?? false;
+  }
+
   async close(): Promise<void> {
     this.#closing.abort();
     this.#wake?.();
     await this.#running;
     this.#cancelRetry?.();
-    for (const { flows } of this.#switches.values()) flows?.close();
+    for (const known of this.#switches.values()) known.close();
     await this.#database?.[Symbol.asyncDispose]();
   }
 
@@ -178,9 +170,9 @@ export class HostLink {
       [...wanted.values()].map(({ bridge }) => bridge),
       { timeoutMs, signal },
     );
-    for (const [switchId, { flows }] of this.#switches) {
+    for (const [switchId, known] of this.#switches) {
       if (wanted.has(switchId)) continue;
-      flows?.close();
+      known.close();
       this.#switches.delete(switchId);
     }
     const isAudit = this.#options.clock.monotonic() >= this.#auditAt;
@@ -188,68 +180,15 @@ export class HostLink {
     for (const [switchId, { kept, bridge }] of wanted) {
       if (signal.aborted) break;
       const known = this.#known(switchId);
-      if (isAudit) {
-        known.flows?.distrust();
-        known.basis = undefined;
-      }
-      await this.#sync(known, kept, bridge);
-    }
-    if (this.#superseded) throw supersededError();
-    return [...this.#switches.values()].some(({ problem }) => problem !== undefined);
-  }
-
-  /** Makes one bridge's flows as they should be. */
-  async #sync(known: HostSwitch, kept: KeptSwitch, desired: DesiredBridge): Promise<void> {
-    const { switchId } = desired;
-    const view = this.#bridgeView(switchId);
-    const failed = desired.tunnels.flatMap(({ name, host }) => {
-      const port = view?.ports.find((each) => each.name === name);
-      if (port === undefined) return [`tunnel '${name}' to host '${host}' is not there`];
-      if (port.ofport !== undefined) return [];
-      return [`tunnel '${name}' to host '${host}' can't be made: ${port.error ?? "Open vSwitch does not say why"}`];
-    });
-    const ports = JSON.stringify(view?.ports.map(({ name, interfaceId: id, ofport }) => [name, id, ofport]));
-    const isSame = known.basis?.kept === kept && known.basis.ports === ports && known.flows?.isConnected === true;
-    if (isSame && known.problem === undefined) return;
-    try {
-      const flows = await this.#connect(known, desired);
-      const made = switchFlows(kept, this.#bridgePorts(switchId, view));
-      await flows.sync(made.flows, made.meters);
-      known.basis = { kept, ports };
-      known.nics = new Map(
-        (view?.ports ?? []).flatMap(({ interfaceId: id, ofport }) =>
-          id === undefined || ofport === undefined ? [] : [[id, ofport] as const],
-        ),
-      );
-      known.problem = failed[0];
-      known.realized = failed.length === 0 ? kept : known.realized;
-    } catch (error) {
-      known.basis = undefined;
-      known.problem = error instanceof Error ? error.message : String(error);
-    }
-  }
-
-  async #connect(known: HostSwitch, { openFlow }: DesiredBridge): Promise<BridgeFlows> {
-    if (known.flows?.isConnected === true) return known.flows;
-    const { tls, config, generation } = this.#options;
-    const flows = await BridgeFlows.connect(
-      {
-        remote: openFlow,
-        timeoutMs: config.requestTimeoutMs ?? 5_000,
-        onClose: () => this.kick(),
-        ...(tls === undefined ? {} : { tls }),
-      },
-      BigInt(generation),
-    );
-    if (flows === undefined) {
+      if (isAudit) known.distrust();
+      const view = this.#bridgeView(switchId);
+      const ports = this.#bridgePorts(switchId, view);
+      const captured = this.#options.shown.captured(switchId);
+      if ((await known.sync(bridge, { kept, view, ports, captured })) === "done") continue;
       this.#superseded = true;
       throw supersededError();
     }
-    // What was read back over another connection says nothing: Open vSwitch may have been started again in between, with an empty table.
-    known.realized = undefined;
-    known.nics = new Map();
-    known.flows = flows;
-    return flows;
+    return [...this.#switches.values()].some(({ problem }) => problem !== undefined);
   }
 
   #open(): Promise<HostDatabase> {
@@ -267,16 +206,17 @@ export class HostLink {
     });
   }
 
-  #known(switchId: string): HostSwitch {
+  #known(switchId: string): HostBridge {
     const known = this.#switches.get(switchId);
     if (known !== undefined) return known;
-    const fresh: HostSwitch = {
-      flows: undefined,
-      basis: undefined,
-      realized: undefined,
-      nics: new Map(),
-      problem: undefined,
-    };
+    const { tls, config, generation, host, shown } = this.#options;
+    const fresh = new HostBridge({
+      generation,
+      timeoutMs: config.requestTimeoutMs ?? 5_000,
+      onClose: () => this.kick(),
+      onPacket: (packet) => shown.show({ switchId, host, packet }),
+      ...(tls === undefined ? {} : { tls }),
+    });
     this.#switches.set(switchId, fresh);
     return fresh;
   }

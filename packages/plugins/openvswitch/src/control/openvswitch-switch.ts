@@ -30,15 +30,18 @@ import type { TlsSettings } from "@vdc-os/ovsdb";
 import type { OpenVswitchConfig } from "../openvswitch-config.ts";
 import { settingOf } from "../pipeline/switch-flows.ts";
 import { describeOpenVswitch } from "./describe-openvswitch.ts";
+import { captureFacet } from "./capture.ts";
 import { DesiredState, type DesiredStateStore, type SwitchChange } from "./desired-state.ts";
 import { effectiveSettingFacet } from "./effective-setting.ts";
 import { explainFacet } from "./explain.ts";
+import { healthCheckFacet } from "./health-check.ts";
 import { HostLink } from "./host-link.ts";
 import { bridgeName, interfaceId } from "./names.ts";
 import { PortCounting } from "./port-counting.ts";
 import { connected, cut, freeNumber } from "./port-decisions.ts";
 import { portMigrationFacet } from "./port-migration.ts";
 import type { KeptSwitch, PortRecord, SwitchRecord } from "./records.ts";
+import { ShownFrames } from "./shown-frames.ts";
 import { statusOf } from "./switch-status.ts";
 import { validateSetting, validateSwitch } from "./validate-switch.ts";
 
@@ -65,6 +68,9 @@ export class OpenVswitchSwitch implements DistributedSwitch {
   readonly #state: DesiredState;
   readonly #archive: ConfigArchiveControl<SwitchRecord>;
   readonly #hosts = new Map<string, HostLink>();
+  readonly #shown = new ShownFrames(() => {
+    for (const host of this.#hosts.values()) host.kick();
+  });
   readonly #counting = new PortCounting(this.#hosts);
   readonly #watchers = new Set<() => void>();
   readonly #closing = new AbortController();
@@ -98,6 +104,7 @@ export class OpenVswitchSwitch implements DistributedSwitch {
         clock,
         logger,
         switches: () => state.switches,
+        shown: this.#shown,
         onChange: () => this.#notify(),
         ...(tls === undefined ? {} : { tls }),
       });
@@ -114,6 +121,17 @@ export class OpenVswitchSwitch implements DistributedSwitch {
       flowExport: setting,
       configArchive: this.#archive.facet,
       explain: explainFacet(find, this.#hosts),
+      capture: captureFacet({
+        find: (switchId) => state.switches.get(switchId),
+        shown: this.#shown,
+        clock,
+        closing: this.#closing.signal,
+        watch: (listener) => {
+          this.#watchers.add(listener);
+          return () => void this.#watchers.delete(listener);
+        },
+      }),
+      healthCheck: healthCheckFacet({ find, hosts: this.#hosts, shown: this.#shown, clock }),
       migration: portMigrationFacet({
         switches: () => state.switches,
         find,

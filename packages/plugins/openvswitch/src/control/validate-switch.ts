@@ -24,6 +24,8 @@ export const openVswitchAbilities: SwitchAbilities = {
     "migration",
     "configArchive",
     "explain",
+    "capture",
+    "healthCheck",
   ]),
   transports: ["overlay"],
   statefulFilters: false,

@@ -4,6 +4,8 @@ import { OpenFlowError } from "./openflow-error.ts";
 /** What is done with a frame. */
 export type Action =
   | { readonly kind: "output"; readonly port: number; readonly maxLength?: number }
+  /** Sends the frame to whoever speaks OpenFlow, cut to `maxLength` octets. */
+  | { readonly kind: "toController"; readonly maxLength: number }
   | { readonly kind: "set"; readonly field: FieldName; readonly value: bigint }
   | { readonly kind: "pushVlan" }
   | { readonly kind: "popVlan" }
@@ -61,6 +63,8 @@ function encodeAction(action: Action): Buffer {
       // NXAST_OUTPUT_TRUNC
       return vendorAction(39, Buffer.concat([numbers16(action.port), number32(action.maxLength)]));
     }
+    case "toController":
+      return Buffer.concat([numbers16(0, 16), number32(0xffff_fffd), numbers16(action.maxLength), Buffer.alloc(6)]);
     case "set": {
       const field = encodeField({ field: action.field, value: action.value });
       const length = 4 + field.length;

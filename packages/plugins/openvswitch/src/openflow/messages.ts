@@ -13,6 +13,9 @@ export const messageType = {
   echoReply: 3,
   featuresRequest: 5,
   featuresReply: 6,
+  setConfig: 9,
+  packetIn: 10,
+  packetOut: 13,
   flowMod: 14,
   portMod: 16,
   multipartRequest: 18,
@@ -38,6 +41,8 @@ export interface Meter {
 }
 
 const anyPort = 0xffff_ffff;
+const controllerPort = 0xffff_fffd;
+const noBuffer = 0xffff_ffff;
 
 /** A whole message. The transaction id comes later: {@link setTransactionId}. */
 export function encodeMessage(type: number, body: Buffer = Buffer.alloc(0)): Buffer {
@@ -126,6 +131,26 @@ export function becomeMaster(generation: bigint): Buffer {
   body.writeUInt32BE(2, 0);
   body.writeBigUInt64BE(generation, 8);
   return encodeMessage(messageType.roleRequest, body);
+}
+
+/** Asks for the frames that flows send to the controller: a connection to a management socket gets none before it has (Open vSwitch's design page, "Asynchronous Messages"). */
+export function receivePackets(): Buffer {
+  const body = Buffer.alloc(4);
+  // OFPCML_NO_BUFFER
+  body.writeUInt16BE(0xffff, 2);
+  return encodeMessage(messageType.setConfig, body);
+}
+
+/** Lets a frame leave by a port, whatever flows say. */
+export function packetOut(port: number, frame: Buffer): Buffer {
+  const action = Buffer.alloc(16);
+  action.writeUInt16BE(16, 2);
+  action.writeUInt32BE(port, 4);
+  const fixed = Buffer.alloc(16);
+  fixed.writeUInt32BE(noBuffer, 0);
+  fixed.writeUInt32BE(controllerPort, 4);
+  fixed.writeUInt16BE(action.length, 8);
+  return encodeMessage(messageType.packetOut, Buffer.concat([fixed, action, frame]));
 }
 
 /** Which flows are asked for. */

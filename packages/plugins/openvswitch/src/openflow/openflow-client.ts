@@ -9,7 +9,9 @@ import {
   messageType,
   meterStatsRequest,
   multipartType,
+  packetOut,
   portStatsRequest,
+  receivePackets,
   setTransactionId,
 } from "./messages.ts";
 import { OpenFlowError, type OpenFlowRefusal } from "./openflow-error.ts";
@@ -18,10 +20,12 @@ import {
   type Message,
   MessageSplitter,
   type MeterStats,
+  type PacketIn,
   type PortStats,
   parseFlowStats,
   parseMeterStats,
   parseMultipart,
+  parsePacketIn,
   parsePortStats,
   parseRefusal,
   speaksOurVersion,
@@ -36,6 +40,8 @@ export interface OpenFlowClientOptions {
   readonly timeoutMs?: number;
   /** After how long a silent switch is asked whether it is there, in milliseconds. Defaults to `5_000`. */
   readonly probeIntervalMs?: number;
+  /** Called for each frame that flows send here. Open vSwitch lets a hundred wait, and drops the others. Without it none are asked for. */
+  readonly onPacket?: (packet: PacketIn) => void;
   /** Called once, when the connection has ended. */
   readonly onClose?: (error: OpenFlowError) => void;
 }
@@ -121,6 +127,7 @@ export class OpenFlowClient implements AsyncDisposable {
       client.close();
       throw error;
     }
+    if (options.onPacket !== undefined) client.#send(receivePackets(), 0);
     client.#watch();
     return client;
   }
@@ -179,6 +186,11 @@ export class OpenFlowClient implements AsyncDisposable {
 
   async meters(): Promise<readonly MeterStats[]> {
     return this.#multipart(multipartType.meter, meterStatsRequest(), parseMeterStats);
+  }
+
+  /** Sends a frame out by a port. Nothing tells whether it left. */
+  sendFrame(port: number, frame: Buffer): void {
+    this.#send(packetOut(port, frame), this.#xid++);
   }
 
   close(): void {
@@ -270,6 +282,8 @@ export class OpenFlowClient implements AsyncDisposable {
       else this.#end("OPENFLOW_PROTOCOL", "the switch does not speak OpenFlow 1.3");
     } else if (message.type === messageType.echoRequest) {
       this.#send(encodeMessage(messageType.echoReply, Buffer.from(message.body)), message.xid);
+    } else if (message.type === messageType.packetIn) {
+      this.#options.onPacket?.(parsePacketIn(message.body));
     } else {
       this.#waiting.get(message.xid)?.onMessage(message);
     }

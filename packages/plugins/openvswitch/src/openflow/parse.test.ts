@@ -7,6 +7,7 @@ import {
   parseFlowStats,
   parseMeterStats,
   parseMultipart,
+  parsePacketIn,
   parsePortStats,
   parseRefusal,
   speaksOurVersion,
@@ -45,11 +46,33 @@ test("flows are read with their counters and their matches", () => {
   expect(second).toMatchObject({ table: 8, cookie: 1n });
 });
 
+/** A frame for the controller, as a switch sends it: with the port that it came in by, and `reg0`. */
+function packetIn(frame: Buffer): Buffer {
+  const fixed = Buffer.alloc(16);
+  fixed.writeUInt16BE(1_514, 4);
+  fixed.writeUInt8(7, 7);
+  const match = Buffer.from("0001001480000004000000050001000400000009" + "00000000", "hex");
+  return Buffer.concat([fixed, match, Buffer.alloc(2), frame]);
+}
+
+test("a frame for the controller is read with its registers", () => {
+  const frame = Buffer.from("a frame");
+  const read = parsePacketIn(packetIn(frame));
+  expect(read).toEqual({ table: 7, originalLength: 1_514, inPort: 5, registers: [9, 0, 0, 0], data: frame });
+});
+
 test("arbitrary octets are never more than a failure that is told", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 400 }), (octets) => {
       const body = Buffer.from(octets);
-      for (const parse of [parseFlowStats, parsePortStats, parseMeterStats, parseMultipart, parseRefusal]) {
+      for (const parse of [
+        parseFlowStats,
+        parsePortStats,
+        parseMeterStats,
+        parseMultipart,
+        parseRefusal,
+        parsePacketIn,
+      ]) {
         mayFail(() => parse(body));
       }
       speaksOurVersion(4, body);
@@ -68,6 +91,9 @@ test("good input with octets changed or cut off is never more than a failure tha
       changed[at] = octet;
       mayFail(() => parseFlowStats(changed));
       mayFail(() => parseMeterStats(changed));
+      const packet = packetIn(Buffer.alloc(60));
+      packet[at % packet.length] = octet;
+      mayFail(() => parsePacketIn(packet.subarray(0, length)));
     }),
     options,
   );

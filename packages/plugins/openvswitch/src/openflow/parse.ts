@@ -35,6 +35,18 @@ export interface MeterStats {
   readonly dropped: bigint;
 }
 
+/** A frame that a flow sent to the controller. */
+export interface PacketIn {
+  /** Of the flow that sent it. */
+  readonly table: number;
+  /** Of the whole frame. */
+  readonly originalLength: number;
+  readonly inPort: number;
+  /** `reg0` and so on; one that is not told is 0. */
+  readonly registers: readonly number[];
+  readonly data: Buffer;
+}
+
 /** Cuts a stream into messages. What it keeps is less than one message: 64 KiB. */
 export class MessageSplitter {
   #rest: Buffer = Buffer.alloc(0);
@@ -139,6 +151,33 @@ export function parseMeterStats(body: Buffer): readonly MeterStats[] {
     at += length;
   }
   return found;
+}
+
+/** A frame that a flow sent to the controller (OpenFlow 1.3.5, 7.4.1). */
+export function parsePacketIn(body: Buffer): PacketIn {
+  mustHave(body, 24, "a frame for the controller");
+  const matchLength = body.readUInt16BE(18);
+  const end = 16 + matchLength + ((8 - (matchLength % 8)) % 8);
+  if (matchLength < 4) throw malformed(`a match of ${matchLength} octets`);
+  mustHave(body, end + 2, "a frame for the controller");
+  let inPort = 0;
+  const registers: number[] = [0, 0, 0, 0];
+  for (let at = 20; at + 4 <= 16 + matchLength; ) {
+    const kind = body.readUInt16BE(at);
+    const field = body.readUInt8(at + 2) >> 1;
+    const length = body.readUInt8(at + 3);
+    if (at + 4 + length > 16 + matchLength) throw malformed(`a field of ${length} octets is cut off`);
+    if (length === 4 && kind === 0x8000 && field === 0) inPort = body.readUInt32BE(at + 4);
+    if (length === 4 && kind === 0x0001 && field < registers.length) registers[field] = body.readUInt32BE(at + 4);
+    at += 4 + length;
+  }
+  return {
+    table: body.readUInt8(7),
+    originalLength: body.readUInt16BE(4),
+    inPort,
+    registers,
+    data: Buffer.from(body.subarray(end + 2)),
+  };
 }
 
 function mustHave(body: Buffer, length: number, what: string): void {

@@ -132,7 +132,7 @@ class DeliveryPart {
 /** Whether what leaves by a port is looked at, or copied, on its way. */
 function isSpecial(scene: SwitchScene, { record, setting }: LivePort): boolean {
   const hasRules = (setting.filters ?? []).some(({ direction }) => direction !== "in");
-  return hasRules || scene.copies(record.portKey, "out").length > 0;
+  return hasRules || scene.copies(record.portKey, "out").length > 0 || scene.shown(record.portKey).length > 0;
 }
 
 function throughEgress(number: number): Action {
@@ -145,11 +145,12 @@ function throughEgress(number: number): Action {
 
 function egressFlows(scene: SwitchScene, { record, setting, nic }: LivePort): readonly Flow[] {
   const port = register("reg3", record.number);
+  const shown = scene.shown(record.portKey);
   const flows: Flow[] = [
     // What it sent itself does not come back.
     { table: tables.filterOut, priority: 65_000, match: [port, register("reg0", record.number)] },
     { table: tables.filterOut, priority: 1, match: [port], next: tables.leave },
-    { table: tables.droppedOut, priority: 10, match: [port] },
+    { table: tables.droppedOut, priority: 10, match: [port], actions: shown },
   ];
   (setting.filters ?? []).forEach((rule, at) => {
     if (rule.direction === "in") return;
@@ -159,7 +160,7 @@ function egressFlows(scene: SwitchScene, { record, setting, nic }: LivePort): re
     }
   });
   if (nic === undefined) return flows;
-  const out: readonly Action[] = [{ kind: "output", port: nic }, ...scene.copies(record.portKey, "out")];
+  const out: readonly Action[] = [{ kind: "output", port: nic }, ...scene.copies(record.portKey, "out"), ...shown];
   const withoutTag: readonly Action[] = [{ kind: "popVlan" }, ...out];
   const { vlan } = setting;
   const leave = (priority: number, match: Flow["match"], actions: readonly Action[]): Flow => ({

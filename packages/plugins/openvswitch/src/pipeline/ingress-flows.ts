@@ -3,7 +3,7 @@ import type { Action, Flow } from "../openflow/flow.ts";
 import { type FieldMatch, macValue } from "../openflow/match.ts";
 import { filterMatches } from "./filter-match.ts";
 import { type LivePort, register, type SwitchScene } from "./switch-flows.ts";
-import { dropCodes, meterIds, tables } from "./tables.ts";
+import { dropCodes, meterIds, probeFrames, tables } from "./tables.ts";
 import { vlanMatches } from "./vlan-segments.ts";
 
 const multicastBit = 1n << 40n;
@@ -24,7 +24,7 @@ export function ingressFlows(scene: SwitchScene): readonly Flow[] {
     const nic = scene.bridge.nic(port);
     const isPrepared = move?.state === "prepared" && move.targetHost === host && port.host !== host;
     if (port.host !== host && !isPrepared) continue;
-    flows.push(...verdictFlows(number));
+    flows.push(...verdictFlows(number, scene.shown(portKey)));
     const set: Action = { kind: "set", field: "reg0", value: BigInt(number) };
     if (isPrepared) {
       // It may not speak yet.
@@ -44,6 +44,17 @@ function classify(port: number, what: Pick<Flow, "actions" | "next">): Flow {
   return { table: tables.classify, priority: 10, match: [{ field: "inPort", value: BigInt(port) }], ...what };
 }
 
+/** Frames by which the manager looks at a tunnel. No VM can send them: their destination is link-local. */
+function probeFlow(tunnel: number): Flow {
+  const match: Flow["match"] = [
+    { field: "inPort", value: BigInt(tunnel) },
+    { field: "ethDst", value: macValue(probeFrames.destination) },
+    { field: "ethType", value: BigInt(probeFrames.etherType) },
+  ];
+  const actions: readonly Action[] = [{ kind: "toController", maxLength: probeFrames.shownOctets }];
+  return { table: tables.classify, priority: 20, match, actions };
+}
+
 /** What sends a frame to the verdict with a reason. */
 function drop(table: number, priority: number, match: Flow["match"], reason: keyof typeof dropCodes): Flow {
   const actions: readonly Action[] = [{ kind: "set", field: "reg1", value: BigInt(dropCodes[reason]) }];
@@ -51,13 +62,13 @@ function drop(table: number, priority: number, match: Flow["match"], reason: key
 }
 
 /** These stay while the port is on the host, whatever its setting: their counters are the port's. */
-function verdictFlows(number: number): readonly Flow[] {
+function verdictFlows(number: number, shown: readonly Action[]): readonly Flow[] {
   const port = register("reg0", number);
   return [
-    { table: tables.verdict, priority: 10, match: [port, register("reg1", 0)], next: tables.deliver },
-    ...Object.values(dropCodes).map(
-      (code): Flow => ({ table: tables.verdict, priority: 10, match: [port, register("reg1", code)] }),
-    ),
+    { table: tables.verdict, priority: 10, match: [port, register("reg1", 0)], actions: shown, next: tables.deliver },
+    ...Object.values(dropCodes).map((code): Flow => {
+      return { table: tables.verdict, priority: 10, match: [port, register("reg1", code)], actions: shown };
+    }),
     { table: tables.unknown, priority: 10, match: [port] },
   ];
 }
@@ -141,7 +152,7 @@ function tunnelFlows({ bridge, members, live, probes }: SwitchScene): readonly F
     const tunnel = bridge.tunnel(host, "frames");
     if (tunnel !== undefined) {
       const actions: readonly Action[] = [{ kind: "set", field: "reg2", value: 1n }];
-      flows.push(classify(tunnel, { actions, next: tables.fromTunnel }));
+      flows.push(classify(tunnel, { actions, next: tables.fromTunnel }), probeFlow(tunnel));
       if (live.some((port) => port.record.host === host && port.setting.security.forgedTransmits)) {
         const match: Flow["match"] = [{ field: "inPort", value: BigInt(tunnel) }];
         flows.push({ table: tables.fromTunnel, priority: 1, match, next: tables.deliver });

@@ -40,16 +40,22 @@ export interface SwitchScene {
   settingOf(port: PortRecord): PortSetting | undefined;
   /** What copies a frame that a port sends (`in`) or gets (`out`), as it is for the VM. */
   copies(portKey: string, direction: "in" | "out"): readonly Action[];
+  /** What shows a frame of a port to the manager, while a capture of the port is read. */
+  shown(portKey: string): readonly Action[];
   /** Sessions whose copies are for ports of this host, by their number. */
   readonly probes: readonly { readonly number: number; readonly actions: readonly Action[] }[];
 }
 
-/** Everything that a bridge must hold. Pure: a function of what is kept, and of the bridge's ports. */
+/** The ports whose frames are captured, by key, and how many octets of each frame are wanted. */
+export type CapturedPorts = ReadonlyMap<string, number>;
+
+/** Everything that a bridge must hold. Pure: a function of what is kept, of the bridge's ports, and of what is captured now. */
 export function switchFlows(
   kept: KeptSwitch,
   bridge: BridgePorts,
+  captured: CapturedPorts = new Map(),
 ): { readonly flows: readonly Flow[]; readonly meters: readonly Meter[] } {
-  const scene = sceneOf(kept, bridge);
+  const scene = sceneOf(kept, bridge, captured);
   return { flows: [...ingressFlows(scene), ...deliveryFlows(scene)], meters: metersOf(scene) };
 }
 
@@ -63,7 +69,7 @@ export function register(field: "reg0" | "reg1" | "reg2" | "reg3", value: number
   return { field, value: BigInt(value) };
 }
 
-function sceneOf({ record: { spec }, ports }: KeptSwitch, bridge: BridgePorts): SwitchScene {
+function sceneOf({ record: { spec }, ports }: KeptSwitch, bridge: BridgePorts, captured: CapturedPorts): SwitchScene {
   const groups = new Map(spec.portGroups.map((group) => [group.key, group.setting]));
   const settingOfPort = (port: PortRecord): PortSetting | undefined => port.setting ?? groups.get(port.portGroup);
   const members = spec.members.map(({ host }) => host);
@@ -103,6 +109,10 @@ function sceneOf({ record: { spec }, ports }: KeptSwitch, bridge: BridgePorts): 
         if (!isSource || (session.direction !== "both" && session.direction !== direction)) return [];
         return copyActions(session, at + 1, { liveByKey, bridge });
       }),
+    shown: (portKey) => {
+      const maxLength = captured.get(portKey);
+      return maxLength === undefined ? [] : [{ kind: "toController", maxLength }];
+    },
     probes: mirrors.flatMap((session, at) => {
       const probe = probeOf(session, liveByKey);
       return probe?.nic === undefined ? [] : [{ number: at + 1, actions: [toProbe(session, probe.nic)] }];

@@ -43,6 +43,9 @@ export const dropCodes = {
 /** Why a frame of a VM goes nowhere. The last two are not decided in the verdict's table. */
 export type DropReason = keyof typeof dropCodes | "noDestination" | "shaped";
 
+/** What the frames of a health check look like: link-local, of an EtherType for local experiments (IEEE 802, 9.2.4). */
+export const probeFrames = { destination: "01:80:c2:00:00:0e", etherType: 0x88b6, shownOctets: 64 } as const;
+
 /** The meters of a port. */
 export const meterIds = {
   bits: (number: number): number => number * 2,

@@ -62,7 +62,8 @@ class Walk {
       else if (action.kind === "resubmit") this.table(action.table, state);
       else if (action.kind === "clone") {
         this.#do(action.actions, { fields: new Map(state.fields), tags: [...state.tags] });
-      } else if (action.field === "vlanVid") state.tags[0] = Number(action.value & 0xfffn);
+      } else if (action.kind === "toController") continue;
+      else if (action.field === "vlanVid") state.tags[0] = Number(action.value & 0xfffn);
       else state.fields.set(action.field, action.value);
     }
   }
