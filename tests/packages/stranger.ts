@@ -2,7 +2,9 @@ import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { root } from "../architecture/source-tree.ts";
+import { packedPackages } from "./packed-packages.ts";
 import { type ProgramResult, runProgram } from "./run-program.ts";
+import { task } from "./run-task.ts";
 
 /** A published package, as it was installed. */
 export interface InstalledPackage {
@@ -15,9 +17,6 @@ export interface InstalledPackage {
 /** What the tests read of a published package.json. */
 export interface PublishedManifest {
   readonly version: string;
-  readonly type?: string;
-  readonly license?: string;
-  readonly description?: string;
   readonly engines?: { readonly node?: string };
   readonly exports?: Readonly<Record<string, string | { readonly types?: string; readonly default?: string }>>;
   readonly dependencies?: Readonly<Record<string, string>>;
@@ -36,15 +35,11 @@ export class Stranger {
     this.packages = packages;
   }
 
-  /** Builds, packs and installs. */
+  /** Installs what was packed. */
   static async arrive(): Promise<Stranger> {
     const place = await mkdtemp(join(tmpdir(), "vdc-packages-"));
     try {
-      const printed = await task("pack", [join(place, "tarballs")]);
-      const packed = JSON.parse(printed.trim().split("\n").at(-1) ?? "") as readonly {
-        name: string;
-        tarball: string;
-      }[];
+      const packed = await packedPackages();
       const app = join(place, "app");
       await task("install-packed", [app, ...packed.map(({ tarball }) => tarball)]);
       const packages = packed.map(async ({ name, tarball }) => {
@@ -100,13 +95,4 @@ export class Stranger {
   async [Symbol.asyncDispose](): Promise<void> {
     await rm(this.#place, { recursive: true, force: true });
   }
-}
-
-/** Runs one of the repository's own tasks, and returns what it printed. */
-export async function task(name: string, args: readonly string[] = []): Promise<string> {
-  const { code, stdout, stderr } = await runProgram(process.execPath, [`scripts/tasks/${name}.mjs`, ...args], {
-    cwd: root,
-  });
-  if (code !== 0) throw new Error(`the task '${name}' ended with ${code ?? "a signal"}:\n${stdout}${stderr}`);
-  return stdout;
 }
