@@ -32,6 +32,10 @@ export type {
   UplinkStatus,
 } from "./dataplane/data-plane-status.ts";
 
+// Ports and uplinks on interfaces of the host, with root.
+export type { FrameLink, FrameLinkHandlers, InterfaceLinks } from "./dataplane/frame-link.ts";
+export { hostInterfaceLinks } from "./wire/tap/host-interface-links.ts";
+
 // What a port is told, and what it counts.
 export type {
   Gate,

@@ -4,7 +4,7 @@ import { type Json, VdcError } from "@vdc-os/core";
 import type { EnsureProcess, HostInventory, ProcessStatus } from "@vdc-os/core/host/v1";
 import type { SwitchHostRuntime } from "../src/control/host-member.ts";
 import type { SwitchProcessConfig } from "../src/process/process-protocol.ts";
-import { SwitchProcess } from "../src/process/switch-process.ts";
+import { SwitchProcess, type SwitchProcessOptions } from "../src/process/switch-process.ts";
 
 /** Plays a host's runtime, with its switch process in this process. */
 export class FakeHost implements SwitchHostRuntime, AsyncDisposable {
@@ -16,6 +16,8 @@ export class FakeHost implements SwitchHostRuntime, AsyncDisposable {
   address = "127.0.0.1";
   /** Whether calls reach the host. */
   reachable = true;
+  /** How ERSPAN leaves; the kernel's raw sockets where it is absent. */
+  openGre?: NonNullable<SwitchProcessOptions["openGre"]>;
   #wanted: EnsureProcess | undefined;
   #process: SwitchProcess | undefined;
   #starting: Promise<SwitchProcess> | undefined;
@@ -98,7 +100,11 @@ export class FakeHost implements SwitchHostRuntime, AsyncDisposable {
   async #run(): Promise<void> {
     if (this.#wanted?.program.kind !== "module") return;
     const config = this.#wanted.program.config as unknown as SwitchProcessConfig;
-    this.#starting ??= SwitchProcess.open({ config, dataPlane: { redialMs: 5, redialLargestMs: 20 } });
+    const { openGre } = this;
+    this.#starting ??= SwitchProcess.open({
+      ...{ config, dataPlane: { redialMs: 5, redialLargestMs: 20 } },
+      ...(openGre === undefined ? {} : { openGre }),
+    });
     this.#process = await this.#starting;
   }
 

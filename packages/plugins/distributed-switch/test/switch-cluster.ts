@@ -7,6 +7,7 @@ import { MemoryStateStore } from "@vdc-os/ready/state";
 import type { DesiredStateStore } from "../src/control/desired-state.ts";
 import type { HostDirectory, SwitchHostRuntime } from "../src/control/host-member.ts";
 import { openSwitchControl } from "../src/control/open-switch-control.ts";
+import type { DistributedSwitchConfig } from "../src/control/plugin-config.ts";
 import type { SwitchControl } from "../src/control/switch-control.ts";
 import { FakeHost } from "./fake-host.ts";
 import { FakeNic } from "./fake-nic.ts";
@@ -58,12 +59,18 @@ export class SwitchCluster implements AsyncDisposable {
   readonly #store = new MemoryStateStore();
   #signal = new AbortController();
 
-  private constructor(directory: string) {
+  readonly #config: Partial<DistributedSwitchConfig>;
+
+  private constructor(directory: string, config: Partial<DistributedSwitchConfig>) {
     this.directory = directory;
+    this.#config = config;
   }
 
-  static async create(hosts: readonly string[] = []): Promise<SwitchCluster> {
-    const cluster = new SwitchCluster(await mkdtemp(join(tmpdir(), "vdc-sw-")));
+  static async create(
+    hosts: readonly string[] = [],
+    config: Partial<DistributedSwitchConfig> = {},
+  ): Promise<SwitchCluster> {
+    const cluster = new SwitchCluster(await mkdtemp(join(tmpdir(), "vdc-sw-")), config);
     cluster.#stack.defer(() => rm(cluster.directory, { recursive: true, force: true }));
     for (const host of hosts) cluster.addHost(host);
     await cluster.open();
@@ -115,7 +122,7 @@ export class SwitchCluster implements AsyncDisposable {
   async open(): Promise<void> {
     this.#signal = new AbortController();
     this.control = await openSwitchControl({
-      config: { name: "net", checkIntervalMs: 100, requestTimeoutMs: 2_000 },
+      config: { name: "net", checkIntervalMs: 100, requestTimeoutMs: 2_000, ...this.#config },
       store: this.store,
       hosts: this.directoryOfHosts,
       signal: this.#signal.signal,

@@ -132,8 +132,7 @@ function keyOf(port: PortRecord): string {
 }
 
 function uplinksOf({ members }: SwitchSpec, host: string): readonly UplinkConfig[] {
-  const uplinks = members.find((member) => member.host === host)?.uplinks ?? [];
-  return uplinks.flatMap(({ name, backing }) => (backing.kind === "stream" ? [{ name, backing }] : []));
+  return members.find((member) => member.host === host)?.uplinks ?? [];
 }
 
 /** A port as it is at a host: of its owner, and of the next one while it moves there. Of two that are open, the older one sends nothing. */
@@ -142,10 +141,15 @@ function attachmentsAt(port: PortRecord, host: string): readonly PortRecord[] {
   const gate = move?.state === "switching" && port.gate === "open" ? "hold" : port.gate;
   const here = port.connected && port.host === host ? [{ ...port, gate }] : [];
   if (move?.targetHost !== host || (move.state !== "prepared" && move.state !== "switching")) return here;
-  const { attachment, generation, path } = move;
+  const { attachment, generation, path, tap } = move;
+  const { tap: _, ...rest } = port;
   return [
     ...here,
-    { ...port, host, attachment, generation, path, gate: move.state === "prepared" ? "drop" : move.gate },
+    {
+      ...{ ...rest, host, attachment, generation, path },
+      ...(tap === undefined ? {} : { tap }),
+      gate: move.state === "prepared" ? "drop" : move.gate,
+    },
   ];
 }
 
@@ -178,6 +182,7 @@ function hostPort(spec: SwitchSpec, port: PortRecord): readonly HostPort[] {
       attachment: port.attachment,
       generation: port.generation,
       path: port.path,
+      ...(port.tap === undefined ? {} : { tap: port.tap }),
       gate: port.gate,
       settings: dataPlaneSettings(setting, port.mac),
     },

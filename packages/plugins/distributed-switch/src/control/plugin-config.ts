@@ -11,6 +11,11 @@ export interface DistributedSwitchConfig {
   readonly underlayMtu?: number | undefined;
   /** The UDP port that each host's tunnel endpoint tries first. Defaults to 0: any free one, which is then kept. */
   readonly basePort?: number | undefined;
+  /**
+   * What the NICs of VMs are joined by: `stream`, a socket of QEMU's, which needs no rights; or `tap`, a tap that the switch makes and the VM monitor
+   * opens, which needs root on the hosts and a hypervisor that takes taps. A NIC that is connected keeps what it has. Defaults to `stream`.
+   */
+  readonly nics?: "stream" | "tap" | undefined;
   /** How often a host is looked at when nothing happens, in milliseconds. Defaults to `2_000`. */
   readonly checkIntervalMs?: number | undefined;
   /** How long a host's answer is waited for, in milliseconds. Defaults to `5_000`. */
@@ -23,6 +28,7 @@ export const distributedSwitchConfig: z.ZodType<DistributedSwitchConfig> = z.obj
   datacenter: z.string().min(1).optional(),
   underlayMtu: z.int().min(576).max(65535).optional(),
   basePort: z.int().min(0).max(65535).optional(),
+  nics: z.enum(["stream", "tap"]).optional(),
   checkIntervalMs: z.number().positive().optional(),
   requestTimeoutMs: z.number().positive().optional(),
 });

@@ -1,24 +1,21 @@
-import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { type Generation, VdcError } from "@vdc-os/core";
 import { type ConnectPort, type PortBinding, type PortGroupSpec, refusedSpec } from "@vdc-os/core/network/v1";
 import { noCounters } from "../process/port-counters.ts";
 import type { DesiredState, Write } from "./desired-state.ts";
 import { findPort, findSwitch } from "./find-switch.ts";
-import { portId, settingOf } from "./host-config.ts";
+import { settingOf } from "./host-config.ts";
 import type { HostMember } from "./host-member.ts";
-import { hostFailure } from "./member-state.ts";
+import { attachmentAt, type NicPlaces, placeOf } from "./nic-place.ts";
 import { fencedError, fencingOf } from "./port-ownership.ts";
 import type { PortRecord } from "./records.ts";
 import { validateSetting } from "./validate-switch.ts";
-
-/** Longest path of a Unix socket on Linux, `sun_path` less its final zero. */
-const longestSocketPath = 107;
 
 /** What the control of ports needs of the switch. */
 export interface PortControlOptions {
   readonly state: DesiredState;
   readonly member: (host: string) => HostMember;
+  readonly places: NicPlaces;
 }
 
 /** A port, and the owner that speaks of it. */
@@ -33,8 +30,11 @@ export class PortControl {
   readonly #state: DesiredState;
   readonly #member: (host: string) => HostMember;
 
-  constructor({ state, member }: PortControlOptions) {
+  readonly #places: NicPlaces;
+
+  constructor({ state, member, places }: PortControlOptions) {
     this.#state = state;
+    this.#places = places;
     this.#member = member;
   }
 
@@ -62,7 +62,7 @@ export class PortControl {
       portKey,
       host,
       generation,
-      attachment: { kind: "qemu-stream", path: record.path },
+      attachment: attachmentAt(record),
       fencing: fencingOf(settingOf(findSwitch(this.#state, switchId).spec, record)),
     };
   }
@@ -160,7 +160,7 @@ export class PortControl {
       attachment,
       connected: true,
       gate: before?.connected === true ? before.gate : (input.gate ?? "open"),
-      path: before?.connected === true ? before.path : this.socketPath(host, switchId, portKey, attachment),
+      ...(before?.connected === true ? placeOf(before) : this.#places.place(host, { switchId, portKey, attachment })),
       carried: before?.carried ?? noCounters,
       cuts: before?.cuts ?? [],
       ...(owner === undefined ? {} : { owner }),
@@ -168,19 +168,6 @@ export class PortControl {
       ...(opaque === undefined ? {} : { opaque }),
     };
     return { writes: [{ kind: "port", switchId, portKey, value }], result: undefined };
-  }
-
-  /** Where the VM monitor of an attachment listens on its host. */
-  socketPath(host: string, switchId: string, portKey: string, attachment: number): string {
-    const record = this.#state.hosts.get(host);
-    if (record === undefined) throw hostFailure(host, new Error("its folder is not known"));
-    const path = join(record.directory, "run", `${portId(switchId, portKey)}.${attachment}`);
-    if (Buffer.byteLength(path) <= longestSocketPath) return path;
-    throw new VdcError(
-      "FAILED_PRECONDITION",
-      `the folder of host '${host}' is too long: the socket '${path}' would have more than ${longestSocketPath} bytes`,
-      { reason: "VDC_SOCKET_PATH_TOO_LONG" },
-    );
   }
 
   /** Ends the connections of owners up to a generation, and refuses generations below `lowest` from now on. */

@@ -6,6 +6,7 @@ import { findPort, findSwitch } from "./find-switch.ts";
 import { settingOf } from "./host-config.ts";
 import type { HostMember } from "./host-member.ts";
 import { hostFailure } from "./member-state.ts";
+import { attachmentAt, type NicPlaces, placeOf } from "./nic-place.ts";
 import type { PortControl } from "./port-control.ts";
 import { fencedError, fencingOf } from "./port-ownership.ts";
 import type { PortStateTransfer } from "./port-state-transfer.ts";
@@ -15,7 +16,8 @@ import type { MoveRecord, PortRecord } from "./records.ts";
 export interface PortMigrationOptions {
   readonly state: DesiredState;
   readonly member: (host: string) => HostMember;
-  readonly ports: Pick<PortControl, "confirmCut" | "socketPath">;
+  readonly ports: Pick<PortControl, "confirmCut">;
+  readonly places: NicPlaces;
   readonly transfer: PortStateTransfer;
 }
 
@@ -83,6 +85,12 @@ export class PortMigrationControl {
         });
       }
       if (generation <= record.generation || generation < record.lowest) throw fencedError(record, generation);
+      if (targetHost === record.host) {
+        throw new VdcError(
+          "FAILED_PRECONDITION",
+          `port '${portKey}' is on host '${targetHost}' already: a port moves to another host, and a new owner on this one connects it`,
+        );
+      }
       if (!spec.members.some(({ host }) => host === targetHost)) {
         throw new VdcError("FAILED_PRECONDITION", `host '${targetHost}' is not a member of switch '${switchId}'`, {
           reason: "VDC_NOT_A_MEMBER",
@@ -102,7 +110,7 @@ export class PortMigrationControl {
         targetHost,
         generation,
         attachment,
-        path: this.#options.ports.socketPath(targetHost, switchId, portKey, attachment),
+        ...this.#options.places.place(targetHost, { switchId, portKey, attachment }),
         gate: record.gate,
         state: "prepared",
       };
@@ -154,13 +162,14 @@ export class PortMigrationControl {
       mustBe(record, ["switching"]);
       const next = record.move as MoveRecord;
       const { host, attachment, generation, mac } = record;
+      const { tap: _, ...rest } = record;
       return put({
-        ...record,
+        ...rest,
         host: next.targetHost,
         attachment: next.attachment,
         generation: next.generation,
         lowest: Math.max(record.lowest, next.generation),
-        path: next.path,
+        ...placeOf(next),
         gate: next.gate,
         cuts: [...record.cuts, { host, attachment, generation, mac, ...(reached ? { held: true } : {}) }],
         move: { ...next, state: "activated" },
@@ -219,7 +228,8 @@ export class PortMigrationControl {
 
   #ticketOf(record: PortRecord): MigrationTicket {
     const { switchId, portKey } = record;
-    const { ticket, sourceHost, targetHost, generation, path, state } = record.move as MoveRecord;
+    const move = record.move as MoveRecord;
+    const { ticket, sourceHost, targetHost, generation, state } = move;
     const setting = settingOf(findSwitch(this.#options.state, switchId).spec, record);
     return {
       ticket,
@@ -232,7 +242,7 @@ export class PortMigrationControl {
         portKey,
         host: targetHost,
         generation,
-        attachment: { kind: "qemu-stream", path },
+        attachment: attachmentAt(move),
         fencing: fencingOf(setting),
       },
       state: state === "switching" ? "prepared" : state,

@@ -17,7 +17,9 @@ export interface MoveRecord {
   readonly generation: number;
   /** Of the target: it is counted from when the move is prepared, and the port's once it is activated. */
   readonly attachment: number;
+  /** The socket, or the tap, of the VM's NIC at the target. */
   readonly path: string;
+  readonly tap?: string;
   readonly gate: PortGate;
   /** `switching`: the target is open, and the source not cut off yet. */
   readonly state: "prepared" | "switching" | "activated" | "completed" | "aborted";
@@ -48,7 +50,10 @@ export interface PortRecord {
   readonly attachment: number;
   readonly connected: boolean;
   readonly gate: PortGate;
+  /** Where the VM monitor listens. */
   readonly path: string;
+  /** Instead of that: the tap that the VM monitor opens. */
+  readonly tap?: string;
   readonly owner?: OwnerStamp;
   readonly setting?: PortSetting;
   /** Counters of the attachments before this one. */

@@ -28,6 +28,7 @@ import { effectiveSettingFacet, gateFacet } from "./facets.ts";
 import { findPort, findSwitch } from "./find-switch.ts";
 import { HostMember, type HostMemberOptions } from "./host-member.ts";
 import { unknownMember } from "./member-state.ts";
+import { type NicKind, NicPlaces } from "./nic-place.ts";
 import { PortControl } from "./port-control.ts";
 import { PortCounterReader } from "./port-counter-reader.ts";
 import { PortMigrationControl } from "./port-migration.ts";
@@ -37,6 +38,12 @@ import { statusOf } from "./switch-status.ts";
 import { validateSwitch } from "./validate-switch.ts";
 
 const defaultPage = 200;
+
+/** Options of {@link SwitchControl}. */
+export interface SwitchControlOptions extends Omit<HostMemberOptions, "onView"> {
+  /** What new NICs are joined by. */
+  readonly nics: NicKind;
+}
 
 /**
  * The control side of the switch: takes over what is desired, durably, and then has each host's `HostMember` make it so.
@@ -55,11 +62,12 @@ export class SwitchControl implements DistributedSwitch {
   readonly #watchers = new Set<() => void>();
   #closed = false;
 
-  constructor(options: Omit<HostMemberOptions, "onView">) {
+  constructor(options: SwitchControlOptions) {
     this.#options = { ...options, onView: () => this.#notify() };
     this.#state = options.state;
     const member = (host: string): HostMember => this.#member(host);
-    this.#ports = new PortControl({ state: options.state, member });
+    const places = new NicPlaces({ state: options.state, kind: options.nics });
+    this.#ports = new PortControl({ state: options.state, member, places });
     this.#statistics = new PortCounterReader({ state: options.state, member });
     const find = (switchId: string, portKey: string): PortRecord => findPort(options.state, switchId, portKey);
     const port = { find, member, state: options.state };
@@ -84,7 +92,7 @@ export class SwitchControl implements DistributedSwitch {
       member,
       statistics: async (switchId, portKey) => (await this.#statistics.read({ switchId, portKeys: [portKey] }))[0],
     });
-    const migration = new PortMigrationControl({ state: options.state, member, ports: this.#ports, transfer });
+    const migration = new PortMigrationControl({ state: options.state, member, ports: this.#ports, places, transfer });
     const setting = effectiveSettingFacet(port);
     this.facets = {
       gate: gateFacet(port),

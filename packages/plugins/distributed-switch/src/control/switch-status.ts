@@ -15,16 +15,16 @@ export function statusOf(
   const { switchId } = spec;
   const members = spec.members.map(({ host }): MemberStatus => {
     const view = viewOf(host);
-    const realizedGeneration = view.status?.switches.find(({ key }) => key === switchId)?.specGeneration ?? 0;
+    const part = view.status?.switches.find(({ key }) => key === switchId);
+    const realizedGeneration = part?.specGeneration ?? 0;
     const unreached = spec.members.filter(
       (peer) => peer.host !== host && state.hosts.get(peer.host)?.port === undefined,
     );
-    const detail =
-      view.detail !== "" || unreached.length === 0
-        ? view.detail
-        : `no tunnel yet to ${unreached.map((peer) => `'${peer.host}'`).join(", ")}`;
+    const tunnels = unreached.map((peer) => `'${peer.host}'`).join(", ");
+    const findings = [...(tunnels === "" ? [] : [`no tunnel yet to ${tunnels}`]), ...(part?.findings ?? [])];
+    const detail = view.detail === "" ? findings.join("; ") : view.detail;
     const own = memberState(view, realizedGeneration, { generation, revision: state.revision });
-    // In force, but not for what goes to a host that nobody has reached yet.
+    // In force, but not for what goes to a host that nobody has reached yet, or what the host has no rights for.
     return { host, state: own === "up" && detail !== "" ? "warning" : own, realizedGeneration, detail };
   });
   const byHost = new Map<string, ReadonlyMap<string, ProcessPortStatus>>();

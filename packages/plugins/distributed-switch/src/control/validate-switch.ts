@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import {
   type PortSetting,
   type SpecProblem,
@@ -6,6 +7,7 @@ import {
   settingProblems,
   specProblems,
 } from "@vdc-os/core/network/v1";
+import { isInterfaceName } from "../dataplane/interface-name.ts";
 
 /** What tunnelling takes from the underlay's MTU: the inner Ethernet header, VXLAN, UDP and IPv4 (RFC 7348). */
 export const tunnelOverheadBytes = 50;
@@ -53,9 +55,15 @@ export function validateSwitch(spec: SwitchSpec, { underlayMtu }: ValidateSwitch
   }
   problems.push(...specProblems(spec, switchAbilities));
   spec.members.forEach(({ uplinks }, at) => {
+    const taken = new Set<string>();
     uplinks.forEach(({ backing }, uplink) => {
-      if (backing.kind === "stream") return;
-      say(`members[${at}].uplinks[${uplink}].backing`, "an interface needs root on the host: give a 'stream'");
+      const path = `members[${at}].uplinks[${uplink}].backing`;
+      const place = backing.kind === "stream" ? backing.path : backing.interfaceName;
+      if (backing.kind === "interface" && !isInterfaceName(place)) {
+        say(path, `'${place}' can't be the name of an interface`);
+      }
+      if (taken.has(`${backing.kind} ${place}`)) say(path, `'${place}' is another uplink of the host as well`);
+      taken.add(`${backing.kind} ${place}`);
     });
   });
   spec.portGroups.forEach(({ setting }, at) => {
@@ -67,8 +75,8 @@ export function validateSwitch(spec: SwitchSpec, { underlayMtu }: ValidateSwitch
   }
   const sources = new Set(spec.mirrors?.flatMap(({ sourcePorts }) => sourcePorts));
   spec.mirrors?.forEach(({ destination }, at) => {
-    if (destination.kind === "erspan") {
-      say(`mirrors[${at}].destination`, "ERSPAN needs raw sockets, which the data plane does not have: use 'vxlan'");
+    if (destination.kind !== "port" && isIP(destination.address) === 0) {
+      say(`mirrors[${at}].destination.address`, `'${destination.address}' is no IP address`);
     }
     if (destination.kind === "port" && sources.has(destination.portKey)) {
       say(`mirrors[${at}].destination`, `port '${destination.portKey}' is a source as well: copies would be copied`);
@@ -86,7 +94,10 @@ export function validateSetting(setting: PortSetting, path: string): readonly Sp
 function ownProblems({ teaming }: PortSetting, path: string): readonly SpecProblem[] {
   if (teaming?.policy !== "lacp") return [];
   return [
-    { path: `${path}.teaming.policy`, message: "'lacp' is not available: uplinks are streams, which don't speak it" },
+    {
+      path: `${path}.teaming.policy`,
+      message: "'lacp' is not available: the switch speaks no LACP with its neighbours",
+    },
   ];
 }
 

@@ -12,6 +12,7 @@ export function findContradictions({ vtep, switches }: DataPlaneConfig): string[
     for (const name of repeated) problems.push(`${what} '${name}' is there more than once`);
   };
   const ports = switches.flatMap((each) => each.ports);
+  const uplinks = switches.flatMap((each) => each.uplinks ?? []);
   once(
     "switch",
     switches.map(({ key }) => key),
@@ -26,8 +27,17 @@ export function findContradictions({ vtep, switches }: DataPlaneConfig): string[
   );
   once("socketPath", [
     ...ports.flatMap(({ socketPath }) => socketPath ?? []),
-    ...switches.flatMap(({ uplinks = [] }) => uplinks.map(({ backing }) => backing.path)),
+    ...uplinks.flatMap(({ backing }) => (backing.kind === "stream" ? [backing.path] : [])),
   ]);
+  once("interface", [
+    ...ports.flatMap(({ interfaceName }) => interfaceName ?? []),
+    ...uplinks.flatMap(({ backing }) => (backing.kind === "interface" ? [backing.interfaceName] : [])),
+  ]);
+  for (const { key, socketPath, interfaceName } of ports) {
+    if (socketPath !== undefined && interfaceName !== undefined) {
+      problems.push(`port '${key}' has both a socket and an interface`);
+    }
+  }
   for (const each of switches) {
     const { key, peers, maxMtu = DEFAULT_MTU } = each;
     const at = `switch '${key}'`;

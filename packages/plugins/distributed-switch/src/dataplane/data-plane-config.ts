@@ -2,6 +2,7 @@ import { isIP } from "node:net";
 import { z } from "zod";
 import { findContradictions } from "./config-contradictions.ts";
 import { ETHERNET_HEADER_BYTES, MAX_MTU } from "./ethernet-frame.ts";
+import { isInterfaceName } from "./interface-name.ts";
 import type { Redirect } from "./peer-ingress.ts";
 import type { MirrorSession } from "./mirror-session.ts";
 import { macText, portSettingsSchema, vlanId } from "./port-settings-schema.ts";
@@ -24,8 +25,10 @@ export interface VtepConfig {
 export interface DataPlanePortConfig {
   /** Unique in the data plane. */
   readonly key: string;
-  /** The Unix socket on which QEMU listens for this NIC. Undefined: the port is down. */
+  /** The Unix socket on which QEMU listens for this NIC. Without it and an interface the port is down. */
   readonly socketPath?: string | undefined;
+  /** Instead of a socket: an interface of this host, such as a tap that a VM monitor opens. Needs `DataPlaneOptions.interfaces`. */
+  readonly interfaceName?: string | undefined;
   readonly settings: PortSettings;
   /** The gate with which the port comes into being. Later applies leave the gate alone. Defaults to `open`. */
   readonly initialGate?: Gate | undefined;
@@ -35,8 +38,10 @@ export interface DataPlanePortConfig {
 export interface UplinkConfig {
   /** The switch's name for it, which teaming orders use. */
   readonly name: string;
-  /** A stream of frames in QEMU's framing on a Unix socket, which the switch dials. */
-  readonly backing: { readonly kind: "stream"; readonly path: string };
+  /** A stream of frames in QEMU's framing on a Unix socket, which the switch dials; or an interface of the host, which needs `DataPlaneOptions.interfaces`. */
+  readonly backing:
+    | { readonly kind: "stream"; readonly path: string }
+    | { readonly kind: "interface"; readonly interfaceName: string };
 }
 
 /** What is accounted to flows. */
@@ -105,6 +110,8 @@ const socketPath = z
   .min(1)
   .refine((path) => Buffer.byteLength(path) <= 107, "is too long for a Unix socket (107 bytes)");
 
+const interfaceName = z.string().refine(isInterfaceName, "can't be the name of an interface");
+
 const mirrorSession = z.object({
   name: key,
   sourcePorts: z.array(key),
@@ -151,6 +158,7 @@ export const dataPlaneConfigSchema: z.ZodType<DataPlaneConfig> = z.object({
         z.object({
           key,
           socketPath: socketPath.optional(),
+          interfaceName: interfaceName.optional(),
           settings: portSettingsSchema,
           initialGate: gate.optional(),
         }),
@@ -166,7 +174,10 @@ export const dataPlaneConfigSchema: z.ZodType<DataPlaneConfig> = z.object({
         .array(
           z.object({
             name: key.max(64),
-            backing: z.object({ kind: z.literal("stream"), path: socketPath }),
+            backing: z.discriminatedUnion("kind", [
+              z.object({ kind: z.literal("stream"), path: socketPath }),
+              z.object({ kind: z.literal("interface"), interfaceName }),
+            ]),
           }),
         )
         .max(32)

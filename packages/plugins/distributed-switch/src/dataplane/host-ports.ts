@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { DataPlanePortConfig } from "./data-plane-config.ts";
 import type { DataPlanePortStatistics, DataPlanePortStatus } from "./data-plane-status.ts";
+import { type FrameLink, type FrameLinkHandlers, type InterfaceLinks, noInterfaceLinks } from "./frame-link.ts";
 import { StreamPort, type StreamPortOptions } from "./stream-port.ts";
 import type { SwitchEngine } from "./switch-engine.ts";
 import type { FrameSink, Gate, SwitchPort } from "./switch-port.ts";
@@ -12,6 +13,7 @@ export interface HostPortsOptions {
   readonly switchKey: string;
   readonly engine: SwitchEngine;
   readonly stream: StreamSettings;
+  readonly interfaces?: InterfaceLinks | undefined;
   /** Called when a port's link comes up or goes down. */
   readonly onLink: (status: DataPlanePortStatus) => void;
   /** Called before a port is taken out. */
@@ -23,12 +25,12 @@ export interface HostPortsOptions {
 interface HostPort {
   config: DataPlanePortConfig;
   readonly port: SwitchPort;
-  stream: StreamPort | undefined;
+  link: FrameLink | undefined;
   /** Whether others wait to be told that the port's address is here: its gate was opened before its NIC was there. */
   unannounced: boolean;
 }
 
-/** A switch's ports on this host: each a port of the engine with the stream socket of its NIC. */
+/** A switch's ports on this host: each a port of the engine with the stream socket, or the interface, of its NIC. */
 export class HostPorts {
   readonly #options: HostPortsOptions;
   readonly #ports = new Map<string, HostPort>();
@@ -54,13 +56,13 @@ export class HostPorts {
   removeExcept(wanted: readonly DataPlanePortConfig[]): Promise<void>[] {
     const kept = new Set(wanted.map(({ key }) => key));
     const closing: Promise<void>[] = [];
-    for (const [key, { port, stream }] of this.#ports) {
+    for (const [key, { port, link }] of this.#ports) {
       if (kept.has(key)) continue;
       this.#options.onRemove(port);
       this.#ports.delete(key);
       this.#options.engine.removePort(port);
       this.#options.onRemoved({ key, ...port.statistics() });
-      if (stream !== undefined) closing.push(stream.close());
+      if (link !== undefined) closing.push(link.close());
     }
     return closing;
   }
@@ -75,9 +77,9 @@ export class HostPorts {
     const before = existing.config;
     existing.config = config;
     if (!isDeepStrictEqual(before.settings, config.settings)) engine.configurePort(existing.port, config.settings);
-    if (before.socketPath !== config.socketPath) {
-      const old = existing.stream;
-      existing.stream = undefined;
+    if (before.socketPath !== config.socketPath || before.interfaceName !== config.interfaceName) {
+      const old = existing.link;
+      existing.link = undefined;
       existing.port.linkUp = false;
       await old?.close();
       this.#dial(existing);
@@ -105,12 +107,11 @@ export class HostPorts {
   #add(config: DataPlanePortConfig): void {
     const { engine } = this.#options;
     const sink: FrameSink = {
-      deliver: (buffer, start, end) =>
-        entry.stream === undefined ? "linkDown" : entry.stream.deliver(buffer, start, end),
-      flush: () => entry.stream?.flush(),
+      deliver: (buffer, start, end) => (entry.link === undefined ? "linkDown" : entry.link.deliver(buffer, start, end)),
+      flush: () => entry.link?.flush(),
     };
     const port = engine.addPort(config.key, config.settings, sink);
-    const entry: HostPort = { config, port, stream: undefined, unannounced: false };
+    const entry: HostPort = { config, port, link: undefined, unannounced: false };
     this.#ports.set(config.key, entry);
     engine.setGate(port, config.initialGate ?? "open");
     this.#dial(entry);
@@ -118,11 +119,8 @@ export class HostPorts {
 
   #dial(entry: HostPort): void {
     const { port, config } = entry;
-    const { engine, stream: settings, onLink } = this.#options;
-    if (config.socketPath === undefined) return;
-    const stream = new StreamPort({
-      ...settings,
-      path: config.socketPath,
+    const { engine, onLink } = this.#options;
+    const link = this.#link(config, {
       onFrame: (buffer, start, end) => engine.receiveFromPort(port, buffer, start, end),
       onTooLong: (length) => {
         port.in.frame(length);
@@ -130,7 +128,7 @@ export class HostPorts {
       },
       onBatchEnd: () => engine.flush(),
       onLink: (up) => {
-        if (entry.stream !== stream || this.#ports.get(port.key) !== entry) return;
+        if (entry.link !== link || this.#ports.get(port.key) !== entry) return;
         port.linkUp = up;
         if (up && entry.unannounced) {
           entry.unannounced = false;
@@ -140,12 +138,18 @@ export class HostPorts {
         onLink(this.#status(entry));
       },
     });
-    entry.stream = stream;
-    stream.dial();
+    entry.link = link;
+    link?.dial();
   }
 
-  #status({ config, port, stream }: HostPort): DataPlanePortStatus {
-    const reason = stream === undefined ? "no socket is configured" : stream.reason;
+  #link({ socketPath, interfaceName }: DataPlanePortConfig, handlers: FrameLinkHandlers): FrameLink | undefined {
+    const { stream, interfaces = noInterfaceLinks } = this.#options;
+    if (socketPath !== undefined) return new StreamPort({ ...stream, ...handlers, path: socketPath });
+    return interfaceName === undefined ? undefined : interfaces(interfaceName, handlers);
+  }
+
+  #status({ port, link }: HostPort): DataPlanePortStatus {
+    const reason = link === undefined ? "no socket is configured" : link.reason;
     return {
       key: port.key,
       switch: this.#options.switchKey,
@@ -153,7 +157,7 @@ export class HostPorts {
       ...(port.linkUp || reason === undefined ? {} : { reason }),
       gate: port.gate,
       held: port.held.size,
-      dials: config.socketPath === undefined ? 0 : (stream?.dials ?? 0),
+      dials: link?.dials ?? 0,
     };
   }
 

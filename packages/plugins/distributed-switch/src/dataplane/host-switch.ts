@@ -8,6 +8,7 @@ import type {
 } from "./data-plane-status.ts";
 import { DEFAULT_MTU, ETHERNET_HEADER_BYTES, LENGTH_PREFIX_BYTES, recordOf } from "./ethernet-frame.ts";
 import { type FlowRecord, FlowTable } from "./flow-table.ts";
+import type { InterfaceLinks } from "./frame-link.ts";
 import { HostPorts, type StreamSettings } from "./host-ports.ts";
 import { HostUplinks } from "./host-uplinks.ts";
 import { parseMac } from "./mac-address.ts";
@@ -36,6 +37,8 @@ export interface HostSwitchOptions {
   readonly epochMs?: number;
   /** Called when an uplink's link comes up or goes down. */
   readonly onUplink?: (status: UplinkStatus) => void;
+  /** Makes the links to interfaces of the host, such as `hostInterfaceLinks`; without it such ports and uplinks are down. */
+  readonly interfaces?: InterfaceLinks;
   /** How many octets may wait for a NIC. Defaults to 1 MiB. */
   readonly portQueueBytes?: number;
   /** The wait before a NIC's socket is dialled again; see `StreamPort`. */
@@ -90,6 +93,7 @@ export class HostSwitch {
       switchKey: key,
       engine: this.engine,
       stream,
+      interfaces: options.interfaces,
       onLink: options.onLink,
       onRemoved: (statistics) => options.onRemoved?.(statistics),
       onRemove: (port) => this.#ingress.followed(port.assignedMac, () => this.engine.stationsBehind(port)),
@@ -98,6 +102,7 @@ export class HostSwitch {
       switchKey: key,
       engine: this.engine,
       stream,
+      interfaces: options.interfaces,
       onLink: (status) => options.onUplink?.(status),
       control: options.control,
     });

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { UplinkConfig } from "./data-plane-config.ts";
 import type { UplinkStatistics, UplinkStatus } from "./data-plane-status.ts";
 import {
@@ -9,6 +10,7 @@ import {
 } from "./ethernet-frame.ts";
 import { readMac } from "./mac-address.ts";
 import type { ControlFrames } from "./peer-ingress.ts";
+import { type FrameLink, type FrameLinkHandlers, type InterfaceLinks, noInterfaceLinks } from "./frame-link.ts";
 import { StreamPort, type StreamPortOptions } from "./stream-port.ts";
 import type { SwitchEngine } from "./switch-engine.ts";
 import type { SwitchPort } from "./switch-port.ts";
@@ -17,6 +19,7 @@ export interface HostUplinksOptions {
   readonly switchKey: string;
   readonly engine: SwitchEngine;
   readonly stream: Pick<StreamPortOptions, "queueBytes" | "redialMs" | "redialLargestMs">;
+  readonly interfaces?: InterfaceLinks | undefined;
   readonly onLink: (status: UplinkStatus) => void;
   readonly control?: ControlFrames | undefined;
 }
@@ -24,10 +27,10 @@ export interface HostUplinksOptions {
 interface HostUplink {
   readonly config: UplinkConfig;
   readonly port: SwitchPort;
-  readonly stream: StreamPort;
+  readonly link: FrameLink;
 }
 
-/** A switch's uplinks on this host: each a stream of frames on a Unix socket that the switch dials. */
+/** A switch's uplinks on this host: each a stream of frames on a Unix socket that the switch dials, or an interface of the host. */
 export class HostUplinks {
   readonly #options: HostUplinksOptions;
   readonly #uplinks = new Map<string, HostUplink>();
@@ -39,11 +42,11 @@ export class HostUplinks {
   /** Removes the uplinks that are not wanted as they are; the promises are of their sockets. */
   removeExcept(wanted: readonly UplinkConfig[]): Promise<void>[] {
     const closing: Promise<void>[] = [];
-    for (const [name, { config, stream }] of this.#uplinks) {
-      if (wanted.some((each) => each.name === name && each.backing.path === config.backing.path)) continue;
+    for (const [name, { config, link }] of this.#uplinks) {
+      if (wanted.some((each) => each.name === name && isDeepStrictEqual(each.backing, config.backing))) continue;
       this.#uplinks.delete(name);
       this.#options.engine.removeUplink(name);
-      closing.push(stream.close());
+      closing.push(link.close());
     }
     return closing;
   }
@@ -75,14 +78,12 @@ export class HostUplinks {
   }
 
   #dial(config: UplinkConfig): void {
-    const { switchKey, engine, stream: streamOptions, onLink } = this.#options;
+    const { switchKey, engine, onLink } = this.#options;
     const port = engine.addUplink(config.name, `${switchKey}/${config.name}`, {
-      deliver: (buffer, start, end) => stream.deliver(buffer, start, end),
-      flush: () => stream.flush(),
+      deliver: (buffer, start, end) => link.deliver(buffer, start, end),
+      flush: () => link.flush(),
     });
-    const stream = new StreamPort({
-      ...streamOptions,
-      path: config.backing.path,
+    const link = this.#link(config, {
       onFrame: (buffer, start, end) => {
         if (!this.#isOwn(config.name, buffer, start, end)) engine.receiveFromUplink(port, buffer, start, end);
       },
@@ -99,9 +100,16 @@ export class HostUplinks {
         onLink(this.#status(uplink));
       },
     });
-    const uplink: HostUplink = { config, port, stream };
+    const uplink: HostUplink = { config, port, link };
     this.#uplinks.set(config.name, uplink);
-    stream.dial();
+    link.dial();
+  }
+
+  #link({ backing }: UplinkConfig, handlers: FrameLinkHandlers): FrameLink {
+    if (backing.kind === "stream") {
+      return new StreamPort({ ...this.#options.stream, ...handlers, path: backing.path });
+    }
+    return (this.#options.interfaces ?? noInterfaceLinks)(backing.interfaceName, handlers);
   }
 
   /** Sends a frame, with its tag, out of an uplink. False when it does not leave. */
@@ -109,8 +117,8 @@ export class HostUplinks {
     const uplink = this.#uplinks.get(name);
     if (uplink === undefined || !uplink.port.linkUp) return false;
     const record = recordOf(frame);
-    const refusal = uplink.stream.deliver(record, LENGTH_PREFIX_BYTES, record.length);
-    uplink.stream.flush();
+    const refusal = uplink.link.deliver(record, LENGTH_PREFIX_BYTES, record.length);
+    uplink.link.flush();
     return refusal === undefined;
   }
 
@@ -131,12 +139,12 @@ export class HostUplinks {
     return true;
   }
 
-  #status({ config, port, stream }: HostUplink): UplinkStatus {
+  #status({ config, port, link }: HostUplink): UplinkStatus {
     return {
       uplink: config.name,
       switch: this.#options.switchKey,
       link: port.linkUp ? "up" : "down",
-      ...(port.linkUp || stream.reason === undefined ? {} : { reason: stream.reason }),
+      ...(port.linkUp || link.reason === undefined ? {} : { reason: link.reason }),
     };
   }
 }

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { createConnection, type Socket } from "node:net";
 import { LENGTH_PREFIX_BYTES } from "./ethernet-frame.ts";
+import type { FrameLink, FrameLinkHandlers } from "./frame-link.ts";
 import { FrameSplitter } from "./frame-splitter.ts";
 import {
   copyRuns,
@@ -13,18 +14,10 @@ import {
   readMemory,
   takeMemory,
 } from "./stream-memory.ts";
-import type { FrameSink } from "./switch-port.ts";
 
-export interface StreamPortOptions {
+export interface StreamPortOptions extends FrameLinkHandlers {
   /** The Unix socket on which QEMU listens: `-netdev stream,server=on,addr.type=unix,addr.path=...`. */
   readonly path: string;
-  /** Gets each frame as `buffer[start, end)`, its length prefix in the four bytes before `start`. The bytes hold until `onBatchEnd` has returned. */
-  readonly onFrame: (buffer: Buffer, start: number, end: number) => void;
-  readonly onTooLong: (length: number) => void;
-  /** Called after the last frame of a read. */
-  readonly onBatchEnd: () => void;
-  /** Called when the link comes up, and when it goes down with the reason. */
-  readonly onLink: (up: boolean, reason: string | undefined) => void;
   /** How many octets may wait for the NIC. Defaults to 1 MiB. */
   readonly queueBytes?: number;
   /** The wait before the first redial; it doubles up to the largest. Defaults to `20`. */
@@ -41,7 +34,7 @@ const LINGER_MS = 100;
  *
  * QEMU serves one connection at a time and lets others wait in the socket's backlog: "up" means connected, not served.
  */
-export class StreamPort implements FrameSink {
+export class StreamPort implements FrameLink {
   readonly path: string;
   readonly #options: StreamPortOptions;
   readonly #queueBytes: number;

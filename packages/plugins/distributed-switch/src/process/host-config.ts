@@ -6,6 +6,8 @@ import type { Redirect } from "../dataplane/peer-ingress.ts";
 import type { PrivateVlan } from "../dataplane/private-vlans.ts";
 import type { Gate, PortSettings } from "../dataplane/switch-port.ts";
 import type { TunnelPeer } from "../dataplane/switch-tunnel.ts";
+import { isInterfaceName } from "../dataplane/interface-name.ts";
+import { tapPrefix, type VmTap } from "./vm-taps.ts";
 
 /** A port on this host: one attachment of one owner. */
 export interface HostPort {
@@ -19,6 +21,8 @@ export interface HostPort {
   readonly generation: number;
   /** The Unix socket on which the VM monitor listens. */
   readonly path: string;
+  /** Instead of a socket: the tap of this host that the VM monitor opens. The process makes it. */
+  readonly tap?: string | undefined;
   readonly gate: Gate;
   readonly settings: PortSettings;
 }
@@ -93,6 +97,7 @@ export const hostConfigSchema: z.ZodType<HostConfig> = z.object({
           attachment: count,
           generation: z.int().positive(),
           path: z.string(),
+          tap: z.string().startsWith(tapPrefix).refine(isInterfaceName).optional(),
           gate: z.enum(["open", "hold", "drop"]),
           settings: z.custom<PortSettings>((value) => typeof value === "object" && value !== null),
         }),
@@ -100,6 +105,13 @@ export const hostConfigSchema: z.ZodType<HostConfig> = z.object({
     }),
   ),
 });
+
+/** The taps that a configuration needs. */
+export function tapsOf({ switches }: Pick<HostConfig, "switches">): readonly VmTap[] {
+  return switches.flatMap(({ mtu, ports }) =>
+    ports.flatMap(({ tap }) => (tap === undefined ? [] : [{ name: tap, mtu }])),
+  );
+}
 
 /** Names an attachment in the data plane. */
 export function attachmentKey(port: { readonly id: string; readonly attachment: number }): string {
@@ -127,7 +139,7 @@ export function toDataPlaneConfig(config: HostConfig, port: number, generation: 
       ...(each.flowExport === undefined ? {} : { flows: accountingOf(each.flowExport) }),
       ports: each.ports.map((own) => ({
         key: attachmentKey(own),
-        socketPath: own.path,
+        ...(own.tap === undefined ? { socketPath: own.path } : { interfaceName: own.tap }),
         settings: own.settings,
         initialGate: own.gate,
       })),

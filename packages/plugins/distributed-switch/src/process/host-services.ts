@@ -9,6 +9,7 @@ import { PathProber, type ProbeResult, type ProbeTarget } from "../wire/probe/pa
 import { ETHERTYPE_PROBE, encodeProbe, decodeProbe, probeMac } from "../wire/probe/probe-frame.ts";
 import { UdpSender } from "../wire/services/datagram-sender.ts";
 import { DiscoveryAgent, type DiscoveredNeighbour } from "../wire/services/discovery-agent.ts";
+import { type GreTransport, openGre } from "../wire/services/gre-transport.ts";
 import { FlowExportService } from "../wire/services/flow-export-service.ts";
 import { RemoteMirrorService, type RemoteMirrorCopy } from "../wire/services/remote-mirror-service.ts";
 import { systemClock } from "../wire/wire-clock.ts";
@@ -25,6 +26,13 @@ interface SwitchServices {
   discovery: DiscoveryAgent | undefined;
 }
 
+/** Options of {@link HostServices}. */
+export interface HostServicesOptions {
+  readonly plane: () => DataPlane;
+  /** Opens the way of ERSPAN, or says why there is none. Defaults to the kernel's raw sockets. */
+  readonly openGre?: (() => GreTransport | string) | undefined;
+}
+
 /** Services around a host's data plane: flow export, remote mirrors, link layer discovery, and the probes of the health check. */
 export class HostServices {
   /** For the data plane. */
@@ -36,13 +44,14 @@ export class HostServices {
   readonly #probeMacs = new Set<MacAddress>();
   readonly #sender = new UdpSender();
   readonly #mirrors: RemoteMirrorService;
+  readonly #openGre: () => GreTransport | string;
+  /** How ERSPAN leaves; opened when the first session needs it, and a text while it can't be. */
+  #gre: GreTransport | string = "no session needs it";
 
-  constructor(options: { readonly plane: () => DataPlane; readonly underlayMtu?: number }) {
+  constructor(options: HostServicesOptions) {
     this.#plane = options.plane;
-    this.#mirrors = new RemoteMirrorService({
-      sender: this.#sender,
-      gre: "GRE needs a raw socket, which this process has not: mirror by VXLAN",
-    });
+    this.#openGre = options.openGre ?? openGre;
+    this.#mirrors = new RemoteMirrorService({ sender: this.#sender, gre: () => this.#gre });
     this.#mirrors.start();
     this.mirrorSink = { mirror: (copy) => this.#mirror(copy) };
     this.control = {
@@ -66,6 +75,14 @@ export class HostServices {
     this.#probeMacs.clear();
     for (const { part } of this.#switches.values()) this.#probeMacs.add(probeMac(part.host));
     this.#mirrors.keep(new Set(parts.flatMap(({ mirrors }) => mirrors.map(({ name }) => name))));
+    this.#configureGre(parts.some(({ mirrors }) => mirrors.some(isErspan)));
+  }
+
+  /** What a switch's part asks of this host, and the host can't do: one sentence each. */
+  findings(switchKey: string): readonly string[] {
+    const gre = this.#gre;
+    const sessions = this.#switches.get(switchKey)?.part.mirrors.filter(isErspan) ?? [];
+    return typeof gre === "string" ? sessions.map(({ name }) => `mirror session '${name}' copies nothing: ${gre}`) : [];
   }
 
   /** Takes flows that the data plane has accounted. */
@@ -94,6 +111,14 @@ export class HostServices {
     this.configure([]);
     this.#mirrors.stop();
     await this.#sender.close();
+  }
+
+  /** Tries again at each configuration: rights can be given later. */
+  #configureGre(needed: boolean): void {
+    if (needed && typeof this.#gre === "string") this.#gre = this.#openGre();
+    if (needed || typeof this.#gre === "string") return;
+    this.#gre.close();
+    this.#gre = "no session needs it";
   }
 
   #configure(part: HostSwitchPart): void {
@@ -173,4 +198,8 @@ export class HostServices {
   #mirror(copy: MirrorCopy): boolean {
     return copy.destination.kind === "peer" ? false : this.#mirrors.mirror(copy as RemoteMirrorCopy);
   }
+}
+
+function isErspan({ destination }: HostSwitchPart["mirrors"][number]): boolean {
+  return destination.kind === "erspan";
 }

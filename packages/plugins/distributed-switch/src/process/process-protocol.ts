@@ -34,6 +34,8 @@ export interface ProcessStatus {
     readonly key: string;
     readonly specGeneration: number;
     readonly uplinks: readonly { readonly uplink: string; readonly link: "up" | "down"; readonly reason?: string }[];
+    /** What is asked for and this host can't do, or not now; the rest is in force. One sentence each. */
+    readonly findings?: readonly string[];
   }[];
   readonly ports: readonly ProcessPortStatus[];
 }

@@ -3,20 +3,27 @@ import { dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { type Json, type JsonObject, VdcError } from "@vdc-os/core";
 import { DataPlane, type DataPlaneOptions } from "../dataplane/control.ts";
-import type { DataPlanePortStatistics } from "../dataplane/data-plane-status.ts";
 import { DataPlaneError } from "../dataplane/data-plane-error.ts";
 import type { ProbeTarget } from "../wire/probe/path-prober.ts";
+import type { GreTransport } from "../wire/services/gre-transport.ts";
+import { hostInterfaceLinks } from "../wire/tap/host-interface-links.ts";
 import { CaptureSessions } from "./capture-sessions.ts";
-import { attachmentKey, type HostConfig, type HostPort, hostConfigSchema, toDataPlaneConfig } from "./host-config.ts";
+import { CounterLedger } from "./counter-ledger.ts";
+import {
+  attachmentKey,
+  type HostConfig,
+  type HostPort,
+  hostConfigSchema,
+  tapsOf,
+  toDataPlaneConfig,
+} from "./host-config.ts";
 import { HostServices } from "./host-services.ts";
-import { addCounters, finalCounters, noCounters, portCounters } from "./port-counters.ts";
-import type { AttachmentCounters, PortCounters, ProcessStatus, SwitchProcessConfig } from "./process-protocol.ts";
+import type { AttachmentCounters, ProcessStatus, SwitchProcessConfig } from "./process-protocol.ts";
 import { StateFile } from "./state-file.ts";
+import { statusOfProcess } from "./status-of-process.ts";
+import { StatusSignal } from "./status-signal.ts";
+import { VmTaps } from "./vm-taps.ts";
 
-/** How many attachments that are gone keep their counters. */
-const retiredLimit = 4096;
-/** How many stations behind a VM the status shows. */
-const learnedShown = 64;
 const longestWaitMs = 30_000;
 /** How often counters are written when nobody asks: what `kill -9` can cost of them. */
 const saveIntervalMs = 5_000;
@@ -32,6 +39,8 @@ interface Call {
 export interface SwitchProcessOptions {
   readonly config: SwitchProcessConfig;
   readonly dataPlane?: DataPlaneOptions;
+  /** Opens the way of ERSPAN, or says why there is none. Defaults to the kernel's raw sockets. */
+  readonly openGre?: () => GreTransport | string;
 }
 
 /**
@@ -47,30 +56,27 @@ export class SwitchProcess {
   readonly #plane: DataPlane;
   readonly #services: HostServices;
   readonly #captures: CaptureSessions;
+  readonly #taps: VmTaps;
   readonly #configFile: StateFile;
-  readonly #countersFile: StateFile;
-  readonly #instance = crypto.randomUUID();
-  readonly #waiting = new Set<() => void>();
+  readonly #counters: CounterLedger;
+  readonly #signal = new StatusSignal();
   #config: HostConfig | undefined;
   /** The data plane counts its own generations: a fallback to another port is a new one. */
   #planeGeneration = 0;
-  #version = 1;
   #saving: NodeJS.Timeout | undefined;
-  /** By attachment: what an earlier process counted, and what was counted until the attachment went. */
-  #base = new Map<string, PortCounters>();
-  /** What attachments have counted that went with the configuration that is being taken over. */
-  readonly #removed = new Map<string, PortCounters>();
   #last: Promise<unknown> = Promise.resolve();
 
-  private constructor({ config: { directory }, dataPlane }: SwitchProcessOptions) {
+  private constructor({ config: { directory }, dataPlane, openGre }: SwitchProcessOptions) {
     this.#configFile = new StateFile(join(directory, "config.json"));
-    this.#countersFile = new StateFile(join(directory, "counters.json"));
-    this.#services = new HostServices({ plane: () => this.#plane });
+    this.#counters = new CounterLedger(new StateFile(join(directory, "counters.json")));
+    this.#taps = new VmTaps(directory);
+    this.#services = new HostServices({ plane: () => this.#plane, openGre });
     this.#plane = new DataPlane({
+      interfaces: hostInterfaceLinks,
       ...dataPlane,
-      onLink: () => this.#changed(),
-      onRemoved: (statistics) => this.#removed.set(statistics.key, this.#countersOf(statistics)),
-      onUplink: () => this.#changed(),
+      onLink: () => this.#signal.changed(),
+      onRemoved: (statistics) => this.#counters.remove(statistics),
+      onUplink: () => this.#signal.changed(),
       onFlows: (switchKey, records) => this.#services.takeFlows(switchKey, records),
       control: this.#services.control,
       mirrorSink: this.#services.mirrorSink,
@@ -80,7 +86,7 @@ export class SwitchProcess {
     this.methods = {
       apply: queued((params) => this.#apply(params)),
       status: async (params, { signal }) => {
-        await this.#waitForChange(params, signal);
+        await this.#signal.wait(params, signal);
         return plain(await this.#status());
       },
       portStatistics: queued(() => this.#statistics()),
@@ -143,7 +149,7 @@ export class SwitchProcess {
   async close(): Promise<void> {
     clearInterval(this.#saving);
     await this.#queue(() => this.#statistics());
-    this.#changed();
+    this.#signal.changed();
     this.#captures.close();
     await this.#plane.close();
     await this.#services.close();
@@ -152,19 +158,14 @@ export class SwitchProcess {
   /** For tests: ends as `kill -9` does, with nothing written. */
   async crash(): Promise<void> {
     clearInterval(this.#saving);
-    this.#changed();
+    this.#signal.changed();
     this.#captures.close();
     await this.#plane.close();
     await this.#services.close();
   }
 
   async #restore(): Promise<void> {
-    const counters = await this.#countersFile.read();
-    if (typeof counters === "object" && counters !== null) {
-      this.#base = new Map(
-        Object.entries(counters as Record<string, PortCounters>).map(([key, each]) => [key, finalCounters(each)]),
-      );
-    }
+    await this.#counters.load();
     const left = hostConfigSchema.safeParse(await this.#configFile.read());
     // A configuration that can't be taken up again waits for the manager, which will say what is wrong with it.
     if (left.success) await this.#realise(left.data).catch(() => undefined);
@@ -184,16 +185,22 @@ export class SwitchProcess {
       );
     }
     if (isDeepStrictEqual(config, realised)) return { generation: config.generation };
-    await this.#countersFile.write(Object.fromEntries(await this.#counters()));
+    await this.#statistics();
     await this.#realise(config);
-    this.#retire();
+    this.#counters.retire(new Set(config.switches.flatMap(({ ports }) => ports.map(attachmentKey))));
     await this.#configFile.write(config);
-    this.#changed();
+    this.#signal.changed();
     return { generation: config.generation };
   }
 
   async #realise(config: HostConfig): Promise<void> {
-    for (const folder of new Set(config.switches.flatMap(({ ports }) => ports.map(({ path }) => dirname(path))))) {
+    const taps = tapsOf(config);
+    await this.#taps.add(taps);
+    for (const folder of new Set(
+      config.switches.flatMap(({ ports }) =>
+        ports.flatMap(({ path, tap }) => (tap === undefined ? [dirname(path)] : [])),
+      ),
+    )) {
       await mkdir(folder, { recursive: true, mode: 0o700 });
     }
     const { vtep } = await this.#plane.status();
@@ -211,6 +218,7 @@ export class SwitchProcess {
       await apply(0);
     }
     this.#config = config;
+    await this.#taps.removeExcept(taps);
     this.#services.configure(config.switches);
     const gates = new Map((await this.#plane.status()).ports.map(({ key, gate }) => [key, gate]));
     for (const port of config.switches.flatMap(({ ports }) => ports)) {
@@ -219,89 +227,18 @@ export class SwitchProcess {
   }
 
   async #status(): Promise<ProcessStatus> {
-    const { vtep, ports, switches: planes } = await this.#plane.status();
-    const uplinksOf = new Map(planes.map((plane) => [plane.key, plane.uplinks]));
-    const byKey = new Map(ports.map((port) => [port.key, port]));
-    const switches = this.#config?.switches ?? [];
-    return {
-      instance: this.#instance,
-      version: this.#version,
-      generation: this.#config?.generation ?? 0,
-      ...(vtep === undefined ? {} : { vtep: vtep.listen }),
-      switches: switches.map(({ key, specGeneration }) => ({
-        key,
-        specGeneration,
-        uplinks: (uplinksOf.get(key) ?? []).map(({ uplink, link, reason }) => ({
-          uplink,
-          link,
-          ...(reason === undefined ? {} : { reason }),
-        })),
-      })),
-      ports: switches.flatMap((each) =>
-        each.ports.flatMap((port) => {
-          const now = byKey.get(attachmentKey(port));
-          if (now === undefined) return [];
-          const { id, attachment, generation } = port;
-          const { link, reason, gate, held } = now;
-          const learned =
-            port.settings.macLearning?.enabled === true ? this.#learnedAt(attachmentKey(port)) : undefined;
-          return [
-            {
-              ...{ id, attachment, generation, link, gate, held },
-              ...(reason === undefined ? {} : { reason }),
-              ...(learned === undefined ? {} : { learned }),
-            },
-          ];
-        }),
-      ),
+    const sources = {
+      config: this.#config,
+      plane: await this.#plane.status(),
+      learned: (key: string) => this.#plane.tools.exportState(key).learned.map(({ mac }) => mac),
+      findings: (key: string) => this.#services.findings(key),
+      tapFailure: (tap: string) => this.#taps.failure(tap),
     };
-  }
-
-  /** Answers at once unless the caller has seen this very status; then when it changes, or after `waitMs`. */
-  async #waitForChange(params: Json, signal: AbortSignal): Promise<void> {
-    const { instance, since, waitMs } = (params ?? {}) as { instance?: string; since?: number; waitMs?: number };
-    if (instance !== this.#instance || since !== this.#version || waitMs === undefined) return;
-    await new Promise<void>((resolve) => {
-      const done = (): void => {
-        clearTimeout(timer);
-        signal.removeEventListener("abort", done);
-        this.#waiting.delete(done);
-        resolve();
-      };
-      const timer = setTimeout(done, Math.min(waitMs, longestWaitMs));
-      signal.addEventListener("abort", done);
-      this.#waiting.add(done);
-    });
+    return { instance: this.#signal.instance, version: this.#signal.version, ...statusOfProcess(sources) };
   }
 
   async #statistics(): Promise<AttachmentCounters[]> {
-    const all = await this.#counters();
-    await this.#countersFile.write(Object.fromEntries(all));
-    return [...all].map(([key, counters]) => {
-      const dot = key.lastIndexOf(".");
-      return { id: key.slice(0, dot), attachment: Number(key.slice(dot + 1)), counters };
-    });
-  }
-
-  async #counters(): Promise<Map<string, PortCounters>> {
-    const all = new Map(this.#base);
-    for (const statistics of await this.#plane.portStatistics()) {
-      all.set(statistics.key, this.#countersOf(statistics));
-    }
-    return all;
-  }
-
-  #countersOf(statistics: DataPlanePortStatistics): PortCounters {
-    return addCounters(this.#base.get(statistics.key) ?? noCounters, portCounters(statistics));
-  }
-
-  /** Keeps the counters of the attachments that are no longer there, up to their last frame. */
-  #retire(): void {
-    const live = new Set(this.#config?.switches.flatMap(({ ports }) => ports.map(attachmentKey)));
-    for (const [key, counters] of this.#removed) this.#base.set(key, finalCounters(counters));
-    this.#removed.clear();
-    const gone = [...this.#base.keys()].filter((key) => !live.has(key));
-    for (const key of gone.slice(0, Math.max(0, gone.length - retiredLimit))) this.#base.delete(key);
+    return this.#counters.tell(await this.#plane.portStatistics());
   }
 
   /** For a move of the port: until the next configuration, which says again what the gate should be. */
@@ -311,7 +248,7 @@ export class SwitchProcess {
     await this.#plane.setGate(key, gate);
     // The target may have been open for a moment, and heard.
     if (gate === "open") await this.#plane.announce(key);
-    this.#changed();
+    this.#signal.changed();
     return {};
   }
 
@@ -341,11 +278,6 @@ export class SwitchProcess {
     };
   }
 
-  #learnedAt(key: string): readonly string[] {
-    const macs = this.#plane.tools.exportState(key).learned.map(({ mac }) => mac);
-    return [...new Set(macs)].sort().slice(0, learnedShown);
-  }
-
   #attachment(params: Json): string {
     return attachmentKey(params as { id: string; attachment: number });
   }
@@ -364,11 +296,6 @@ export class SwitchProcess {
   async #portStatus(port: HostPort): Promise<{ readonly held: number }> {
     const { ports } = await this.#plane.status();
     return ports.find(({ key }) => key === attachmentKey(port)) ?? { held: 0 };
-  }
-
-  #changed(): void {
-    this.#version += 1;
-    for (const done of [...this.#waiting]) done();
   }
 
   #queue(run: () => Promise<unknown>): Promise<Json> {

@@ -45,7 +45,7 @@ it("the data plane's mirrors and flows leave for other machines", async () => {
   const gre: Buffer[] = [];
   const mirrors = new RemoteMirrorService({
     sender,
-    gre: { send: (packet) => gre.push(packet) > 0, close: () => undefined },
+    gre: () => ({ send: (packet) => gre.push(packet) > 0, close: () => undefined }),
   });
   mirrors.start();
   const flows = new FlowExportService({

@@ -1,4 +1,4 @@
-import { DeviceStream } from "../../src/wire/tap/device-stream.ts";
+import { DeviceStream } from "./device-stream.ts";
 import { TapDevice } from "../../src/wire/tap/tap-device.ts";
 import { systemClock } from "../../src/wire/wire-clock.ts";
 import { NetworkNamespace } from "./network-namespace.ts";

@@ -11,15 +11,10 @@ export interface GreTransport {
   close(): void;
 }
 
-/** For a spec's `validate`, which can't look at a host: what a mirror session to an ERSPAN destination needs there. */
-export const ERSPAN_NEEDS =
-  "ERSPAN is GRE, an IP protocol of its own: a host sends it by a raw socket, which needs root or CAP_NET_RAW and the optional package 'koffi'; a VXLAN destination, which is UDP, needs neither";
-
-/** Why ERSPAN can't be sent by this process, with the evidence; undefined when it can by a raw socket. Tries it: it depends on rights and on a library. */
-export function whyNoRawGre(): string | undefined {
+/** The kernel's raw sockets for GRE; or why this process can't have them, with what is missing: it depends on rights and on a library. */
+export function openGre(): GreTransport | string {
   try {
-    RawGreTransport.open().close();
-    return undefined;
+    return RawGreTransport.open();
   } catch (error) {
     if (error instanceof WireError) return error.message;
     throw error;

@@ -28,7 +28,7 @@ function mirror(options: Partial<RemoteMirrorOptions> = {}): {
     failure: undefined,
     close: () => Promise.resolve(),
   };
-  const gre = { send: (packet: Buffer) => packets.push(packet) > 0, close: () => undefined };
+  const gre = () => ({ send: (packet: Buffer) => packets.push(packet) > 0, close: () => undefined });
   const service = new RemoteMirrorService({ sender, gre, ...options });
   service.start();
   return { service, datagrams, packets };
@@ -60,7 +60,7 @@ describe("RemoteMirrorService", () => {
   });
 
   it("drops, with a reason, what can't leave, and what comes when it is stopped", () => {
-    const { service } = mirror({ gre: "no raw sockets here" });
+    const { service } = mirror({ gre: () => "no raw sockets here" });
     expect(service.mirror(erspan)).toBe(false);
     expect(service.mirror({ ...copy, destination: { kind: "port", portKey: "p" } })).toBe(false);
     expect(service.status()).toMatchObject([

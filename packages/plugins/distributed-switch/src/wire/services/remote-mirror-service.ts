@@ -27,8 +27,8 @@ export interface RemoteMirrorCopy {
 
 export interface RemoteMirrorOptions {
   readonly sender: DatagramSender;
-  /** How ERSPAN leaves this host; a text says why it can't. */
-  readonly gre: GreTransport | string;
+  /** How ERSPAN leaves this host; a text says why it can't. Asked for each copy. */
+  readonly gre: () => GreTransport | string;
   /** The largest IP packet to the destinations; longer copies are cut. Defaults to `1500`. */
   readonly pathMtu?: number | undefined;
 }
@@ -131,7 +131,7 @@ export class RemoteMirrorService {
   }
 
   #erspan(copy: RemoteMirrorCopy, to: ErspanDestination, session: Session): boolean {
-    const { gre } = this.#options;
+    const gre = this.#options.gre();
     if (typeof gre === "string") {
       session.reason = gre;
       return false;
@@ -148,7 +148,7 @@ export class RemoteMirrorService {
     const sent = gre.send(packet, to.address);
     session.reason = sent
       ? undefined
-      : "the destination's next hop isn't known yet, or the interface doesn't take more";
+      : "the kernel doesn't take the packet: there is no way to the destination, or no room";
     return sent;
   }
 

@@ -1,4 +1,5 @@
 import { createRequire } from "node:module";
+import { MAX_INTERFACE_NAME } from "../../dataplane/interface-name.ts";
 
 /** System calls that Node.js does not have. Each returns what the call returns, or the negative error number. None of them waits. */
 export interface NativeNetworkCalls {
@@ -18,6 +19,10 @@ export interface NativeNetworkCalls {
   write(fd: number, buffer: Buffer, place: { readonly start: number; readonly end: number }): number;
   /** socket(2) of type SOCK_RAW that doesn't block. */
   rawSocket(family: 4 | 6, protocol: number): number;
+  /** A netlink socket that tells every change of an interface (rtnetlink(7)); it doesn't block. */
+  linkEvents(): number;
+  /** Takes a name for as long as the descriptor is open: an abstract address of this network namespace that nobody can connect to. */
+  takeName(name: string): number;
   /** sendto(2), to a `struct sockaddr`. */
   sendTo(fd: number, packet: Buffer, address: Buffer): number;
 }
@@ -44,12 +49,11 @@ const IFREQ_BYTES = 40;
 const AF_UNIX = 1;
 const AF_INET = 2;
 const AF_INET6 = 10;
+const AF_NETLINK = 16;
+const RTMGRP_LINK = 1;
 const SOCK_STREAM = 1;
 const SOCK_RAW = 3;
 const MSG_DONTWAIT = 0x40;
-
-/** The longest name of an interface, in octets (IFNAMSIZ less the terminator). */
-export const MAX_INTERFACE_NAME = 15;
 
 function loadNativeNetwork(): NativeNetwork {
   if (process.platform !== "linux" || !["x64", "arm64", "riscv64"].includes(process.arch)) {
@@ -80,12 +84,20 @@ function bindCalls(foreign: ForeignFunctions): NativeNetworkCalls {
   const read = libc.func("int64_t read(int fd, void *buffer, size_t length)");
   const write = libc.func("int64_t write(int fd, const void *buffer, size_t length)");
   const socket = libc.func("int socket(int family, int type, int protocol)");
+  const bind = libc.func("int bind(int fd, const void *address, uint32_t length)");
   const socketpair = libc.func("int socketpair(int family, int type, int protocol, void *pair)");
   const dup3 = libc.func("int dup3(int from, int to, int flags)");
   const sendto = libc.func(
     "int64_t sendto(int fd, const void *packet, size_t length, int flags, const void *address, uint32_t addressLength)",
   );
   const orErrno = (result: number): number => (result < 0 ? -foreign.errno() : Number(result));
+  const bound = (fd: number, address: Buffer): number => {
+    if (fd < 0) return fd;
+    const result = orErrno(bind(fd, address, address.length));
+    if (result >= 0) return fd;
+    close(fd);
+    return result;
+  };
   return {
     openTap(name, device) {
       const fd = orErrno(open(device, O_RDWR | O_NONBLOCK | O_CLOEXEC));
@@ -123,6 +135,18 @@ function bindCalls(foreign: ForeignFunctions): NativeNetworkCalls {
     },
     rawSocket: (family, protocol) =>
       orErrno(socket(family === 4 ? AF_INET : AF_INET6, SOCK_RAW | O_NONBLOCK | O_CLOEXEC, protocol)),
+    linkEvents() {
+      // `struct sockaddr_nl`: the family, padding, a port that the kernel gives, the groups.
+      const address = Buffer.alloc(12);
+      address.writeUInt16LE(AF_NETLINK, 0);
+      address.writeUInt32LE(RTMGRP_LINK, 8);
+      return bound(orErrno(socket(AF_NETLINK, SOCK_RAW | O_NONBLOCK | O_CLOEXEC, 0)), address);
+    },
+    takeName(name) {
+      const address = Buffer.concat([Buffer.alloc(3), Buffer.from(name)]);
+      address.writeUInt16LE(AF_UNIX, 0);
+      return bound(orErrno(socket(AF_UNIX, SOCK_STREAM | O_CLOEXEC, 0)), address);
+    },
     sendTo: (fd, packet, address) => orErrno(sendto(fd, packet, packet.length, MSG_DONTWAIT, address, address.length)),
   };
 }

@@ -1,7 +1,8 @@
 import { Socket } from "node:net";
 import { LENGTH_PREFIX_BYTES, MAX_FRAME_BYTES } from "../../dataplane/ethernet-frame.ts";
+import { isInterfaceName } from "../../dataplane/interface-name.ts";
 import { WireError } from "../wire-error.ts";
-import { MAX_INTERFACE_NAME, type NativeNetworkCalls, nativeNetwork } from "./native-network-calls.ts";
+import { type NativeNetworkCalls, nativeNetwork } from "./native-network-calls.ts";
 
 /** Who takes what a device reads. */
 export interface DeviceHandlers {
@@ -12,6 +13,10 @@ export interface DeviceHandlers {
   readonly onFrame: (buffer: Buffer, start: number, end: number) => void;
   /** Called after the last frame of a batch. */
   readonly onBatchEnd: () => void;
+  /** Told of a frame that was longer than any that a switch carries; it is dropped. */
+  readonly onTooLong?: ((length: number) => void) | undefined;
+  /** Called when the device may have got its carrier, or lost it. */
+  readonly onCarrier?: (() => void) | undefined;
   /** Called once, when the device is gone for good: closed, or its interface was removed. */
   readonly onClose?: ((reason: string) => void) | undefined;
 }
@@ -50,11 +55,9 @@ const ERRORS = new Map([
   [77, "the interface was removed"],
 ]);
 
-/** Throws `INVALID_ARGUMENT` for what can't be the name of an interface (dev_valid_name of the Linux kernel). */
+/** Throws `INVALID_ARGUMENT` for what can't be the name of an interface. */
 export function checkInterfaceName(name: string): void {
-  if (!/^[^\s/:]+$/.test(name) || Buffer.byteLength(name) > MAX_INTERFACE_NAME || name === "." || name === "..") {
-    throw new WireError("INVALID_ARGUMENT", `'${name}' can't be the name of an interface`);
-  }
+  if (!isInterfaceName(name)) throw new WireError("INVALID_ARGUMENT", `'${name}' can't be the name of an interface`);
 }
 
 /**
@@ -188,6 +191,7 @@ export class TapDevice implements Disposable {
   #frame(length: number): void {
     if (length > MAX_FRAME_BYTES) {
       this.#tooLong += 1;
+      this.#options.onTooLong?.(length);
       return;
     }
     const slab = this.#slab;

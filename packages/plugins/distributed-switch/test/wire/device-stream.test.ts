@@ -4,9 +4,9 @@ import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { ManualClock } from "../test/manual-clock.ts";
+import { ManualClock } from "../../src/wire/test/manual-clock.ts";
 import { DeviceStream } from "./device-stream.ts";
-import type { DeviceHandlers } from "./tap-device.ts";
+import type { DeviceHandlers } from "../../src/wire/tap/tap-device.ts";
 
 function record(...frames: string[]): Buffer {
   return Buffer.concat(

@@ -1,10 +1,10 @@
 import { chmodSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
-import { LENGTH_PREFIX_BYTES } from "../../dataplane/ethernet-frame.ts";
-import { FrameSplitter } from "../../dataplane/frame-splitter.ts";
-import type { WireClock } from "../wire-clock.ts";
-import { DevicePort, type FrameDevice } from "./device-port.ts";
-import type { DeviceHandlers } from "./tap-device.ts";
+import { LENGTH_PREFIX_BYTES } from "../../src/dataplane/ethernet-frame.ts";
+import { FrameSplitter } from "../../src/dataplane/frame-splitter.ts";
+import type { WireClock } from "../../src/wire/wire-clock.ts";
+import { DevicePort, type FrameDevice } from "../../src/wire/tap/device-port.ts";
+import type { DeviceHandlers } from "../../src/wire/tap/tap-device.ts";
 
 export interface DeviceStreamOptions {
   /** The Unix socket, in a folder that only its owner may enter. A file that is there is replaced. */

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { ethernetFrame } from "../../src/wire/packet/packet-builder.ts";
 import type { DeviceHandlers } from "../../src/wire/tap/tap-device.ts";
-import { UplinkInterface } from "../../src/wire/tap/uplink-interface.ts";
+import { HostInterface } from "../../src/wire/tap/host-interface.ts";
 import { hasMacvtap, InterfaceWire } from "./interface-wire.ts";
 import { NetworkNamespace } from "./network-namespace.ts";
 import { NodeStation } from "./node-station.ts";
@@ -35,9 +35,9 @@ describe.runIf(hasMacvtap())("an interface of the kernel as an uplink", () => {
     using wire = new InterfaceWire();
     const inbox = new Inbox();
     const nothing: DeviceHandlers = { onFrame: () => undefined, onBatchEnd: () => undefined };
-    await using a = await UplinkInterface.open({ interfaceName: wire.a, ...nothing });
-    await using b = await UplinkInterface.open({ interfaceName: wire.b, ...inbox.handlers });
-    expect([await a.carrier(), await b.carrier()]).toEqual([true, true]);
+    await using a = await HostInterface.open({ interfaceName: wire.a, ...nothing });
+    await using b = await HostInterface.open({ interfaceName: wire.b, ...inbox.handlers });
+    expect([a.carrier(), b.carrier()]).toEqual([true, true]);
     const macs = { sourceMac: 0x5254_0000_0601, destinationMac: 0x5254_0000_0602 };
     const payload = (length: number): Buffer =>
       Buffer.concat([Buffer.from("uplink-test"), Buffer.alloc(length, length)]);
@@ -65,7 +65,7 @@ describe.runIf(hasMacvtap())("an interface of the kernel as an uplink", () => {
     namespace.ip(`addr add 10.6.0.2/24 dev ${wire.b}`);
     namespace.ip(`link set ${wire.b} up`);
     const station = new NodeStation({ mac: 0x5254_0000_0603, address: "10.6.0.1" });
-    await using uplink = await UplinkInterface.open({
+    await using uplink = await HostInterface.open({
       interfaceName: wire.a,
       onFrame: (buffer, start, end) => station.receive(Buffer.from(buffer.subarray(start, end))),
       onBatchEnd: () => undefined,
@@ -77,22 +77,22 @@ describe.runIf(hasMacvtap())("an interface of the kernel as an uplink", () => {
   it("is given back when it is closed, and taken over when a killed process left it", async () => {
     using wire = new InterfaceWire();
     const nothing: DeviceHandlers = { onFrame: () => undefined, onBatchEnd: () => undefined };
-    const first = await UplinkInterface.open({ interfaceName: wire.a, ...nothing });
+    const first = await HostInterface.open({ interfaceName: wire.a, ...nothing });
     await first.close();
     const index = readFileSync(`/sys/class/net/${wire.a}/ifindex`, "utf8").trim();
     expect(existsSync(`/sys/class/net/vdcu${index}`)).toBe(false);
     const left = ["link", "add", "link", wire.a, "name", `vdcu${index}`, "type", "macvtap", "mode", "passthru"];
     execFileSync("ip", left);
-    await using again = await UplinkInterface.open({ interfaceName: wire.a, ...nothing });
+    await using again = await HostInterface.open({ interfaceName: wire.a, ...nothing });
     expect(again.deliver(Buffer.alloc(60), 0, 60)).toBeUndefined();
   });
 
   it("says in words why there is none", async () => {
     const nothing: DeviceHandlers = { onFrame: () => undefined, onBatchEnd: () => undefined };
-    await expect(UplinkInterface.open({ interfaceName: "no-such-if", ...nothing })).rejects.toMatchObject({
+    await expect(HostInterface.open({ interfaceName: "no-such-if", ...nothing })).rejects.toMatchObject({
       ...{ code: "UNAVAILABLE", message: "there is no network interface 'no-such-if' on this host" },
     });
-    await expect(UplinkInterface.open({ interfaceName: "lo", ...nothing })).rejects.toMatchObject({
+    await expect(HostInterface.open({ interfaceName: "lo", ...nothing })).rejects.toMatchObject({
       code: "UNAVAILABLE",
     });
   });
