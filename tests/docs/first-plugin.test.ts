@@ -3,9 +3,10 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import { root } from "../architecture/source-tree.ts";
+import { packedPackages } from "../packages/packed-packages.ts";
 import { runProgram } from "../packages/run-program.ts";
 import { applyChange } from "./apply-change.ts";
-import { LocalRegistry, type PackedPackage } from "./local-registry.ts";
+import { LocalRegistry } from "./local-registry.ts";
 import { pageAt, placeOf } from "./pages.ts";
 
 const page = pageAt("docs/your-first-plugin.md");
@@ -15,14 +16,6 @@ test("a change is applied where it belongs, or not at all", () => {
   expect(() => applyChange("a\nb\na\nb\n", "-b\n+c")).toThrow("2 times");
   expect(() => applyChange("ab\n", "-b\n+c")).toThrow("0 times");
 });
-
-/** Builds every published package, and packs it into a folder. */
-async function pack(folder: string): Promise<readonly PackedPackage[]> {
-  const args = ["scripts/tasks/pack.mjs", folder];
-  const { code, stdout, stderr } = await runProgram(process.execPath, args, { cwd: root });
-  if (code !== 0) throw new Error(`packing failed:\n${stdout}${stderr}`);
-  return JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as readonly PackedPackage[];
-}
 
 /** Compiles a file of the walk's, strictly, and returns what is wrong with it. */
 async function compile(folder: string, file: string): Promise<string> {
@@ -41,7 +34,7 @@ function wordOf(words: readonly string[], name: string): string | undefined {
 test("docs/your-first-plugin.md is walked, from packed packages in an empty folder", { timeout: 300_000 }, async () => {
   const place = await mkdtemp(join(tmpdir(), "vdc-walk-"));
   try {
-    await using registry = await LocalRegistry.open(await pack(join(place, "tarballs")));
+    await using registry = await LocalRegistry.open(await packedPackages());
     const userConfig = join(place, "npmrc");
     const settings = ["prefer-offline=true", "fund=false", "audit=false", "update-notifier=false"];
     await writeFile(userConfig, `${[`@vdc-os:registry=${registry.url}`, ...settings].join("\n")}\n`);

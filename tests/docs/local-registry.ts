@@ -4,13 +4,7 @@ import { readFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { basename } from "node:path";
-
-/** A packed package. */
-export interface PackedPackage {
-  readonly name: string;
-  /** Path of its tarball. */
-  readonly tarball: string;
-}
+import type { PackedPackage } from "../packages/packed-packages.ts";
 
 /** Serves packed packages to npm as a registry does, on this machine alone. It has their present version and nothing else. */
 export class LocalRegistry implements AsyncDisposable {
