@@ -2,6 +2,7 @@
 export { certify, type CertifyOptions, type SuiteBegin } from "./certify/certify.ts";
 export type {
   CertificationKit,
+  FactoryModule,
   InstanceFactory,
   StartedPlugin,
   StartPluginOptions,

@@ -32,22 +32,33 @@ export interface StartedPlugin<T extends Contract> {
 export interface CertificationKit {
   /** The plugin of the package that is being certified. */
   readonly plugin: Plugin;
+  /** The URL of the module that exports it, to run it in a process that can be killed: see `isolated`. Not there in a test that has no package. */
+  readonly module: string | undefined;
   /** Starts it in a kernel of its own, as a datacenter does, and reaches what it provides through the kernel. */
   start<T extends Contract>(point: ExtensionPoint<T>, options?: StartPluginOptions): Promise<StartedPlugin<T>>;
   /** The path of a new folder, with nothing in it. */
   folder(): string;
+  /** Runs when the requirement is over, after what was made later is gone: for what the plugin works with, such as a server or a host. */
+  defer(release: () => Promise<void> | void): void;
 }
 
 /** Makes a fresh instance for one requirement. */
 export type InstanceFactory<I> = (kit: CertificationKit) => I | Promise<I>;
 
+/** What the module of an author's factory exports. */
+export interface FactoryModule<I> {
+  readonly create: InstanceFactory<I>;
+  /** Called once, before the first requirement: starts what all of them share, such as a daemon. It is disposed of after the last one. */
+  readonly prepare?: (() => AsyncDisposable | Promise<AsyncDisposable>) | undefined;
+}
+
 /** An author's factory as a suite calls it. What the kit gave is released after the instance. */
 export function createInstance<T extends Contract, I extends Instance<T>>(
-  plugin: Plugin,
+  { plugin, module }: Pick<CertificationKit, "plugin"> & Partial<Pick<CertificationKit, "module">>,
   factory: InstanceFactory<I>,
 ): () => Promise<I> {
   return async () => {
-    const kit = new OwnKit(plugin);
+    const kit = new OwnKit(plugin, module);
     try {
       const instance = await factory(kit);
       const dispose = instance.dispose?.bind(instance);
@@ -69,10 +80,12 @@ export function createInstance<T extends Contract, I extends Instance<T>>(
 
 class OwnKit implements CertificationKit {
   readonly plugin: Plugin;
+  readonly module: string | undefined;
   readonly #releases: (() => Promise<void> | void)[] = [];
 
-  constructor(plugin: Plugin) {
+  constructor(plugin: Plugin, module: string | undefined) {
     this.plugin = plugin;
+    this.module = module;
   }
 
   async start<T extends Contract>(
@@ -99,6 +112,10 @@ class OwnKit implements CertificationKit {
     const path = mkdtempSync(join(tmpdir(), "vdc-ready-"));
     this.#releases.push(() => rmSync(path, { recursive: true, force: true }));
     return path;
+  }
+
+  defer(release: () => Promise<void> | void): void {
+    this.#releases.push(release);
   }
 
   async release(): Promise<void> {

@@ -6,7 +6,7 @@ import { defaultTransports, runSuite } from "../suite/run-suite.ts";
 import type { Instance, RequirementLevel } from "../suite/suite.ts";
 import type { Transport } from "../suite/transport.ts";
 import { applyWaiver, reportWaivers, type Waiver } from "../suite/waiver.ts";
-import { createInstance, type InstanceFactory } from "./certification-kit.ts";
+import { createInstance, type FactoryModule, type InstanceFactory } from "./certification-kit.ts";
 import { type CertificationReport, overallVerdict, reportFormat } from "./certification-report.ts";
 import { type FoundPackage, findPackage } from "./find-package.ts";
 import { generalRequirements } from "./general-requirements.ts";
@@ -57,7 +57,7 @@ export interface CertifyOptions {
  * Certifies a package: finds its plugin, and runs the suite of each point that it provides, over both transports.
  *
  * What a suite needs beyond the plugin, such as a way to read a volume, comes from the author's factory: a module that the package names in
- * its package.json as `"vdcReady": { "storage": "./dist/certification.js" }`, and that exports `create`, an {@link InstanceFactory}.
+ * its package.json as `"vdcReady": { "storage": "./dist/certification.js" }`: a {@link FactoryModule}.
  *
  * Rejects when there is nothing to certify. Whatever the plugin does wrong is in the report.
  *
@@ -98,7 +98,19 @@ export async function certify(options: CertifyOptions): Promise<CertificationRep
       );
       continue;
     }
-    suites.push(await runKnown(suite, await loadFactory(path), { ...options, now, transports, loaded }));
+    const { create, prepare } = await loadFactory(path);
+    let prepared: AsyncDisposable | undefined;
+    try {
+      prepared = await prepare?.();
+    } catch (error) {
+      problems.push(`what the suite of '${point}' needs could not be prepared: ${(error as Error).message}`);
+      continue;
+    }
+    try {
+      suites.push(await runKnown(suite, create, { ...options, now, transports, loaded }));
+    } finally {
+      await prepared?.[Symbol.asyncDispose]();
+    }
   }
   const { kind, manifest, sha256, dirHash } = found;
   const { name, version } = loaded.plugin.manifest;
@@ -141,7 +153,7 @@ async function runKnown(
   const { loaded, now, transports, only = "", level, waivers = [], signal } = options;
   const suite = { ...known, requirements: [...known.requirements, ...generalRequirements(known.name)] };
   const { id: point, version: contractVersion } = suite.point;
-  const create = createInstance(loaded.plugin, factory);
+  const create = createInstance(loaded, factory);
   const results: RequirementResult[] = [];
   let report: SuiteReport | undefined;
   const own = suite.requirements.filter(
@@ -209,11 +221,12 @@ function factoryPath(
 }
 
 /** The factory of a module: `create`, or else the only function that it exports. */
-async function loadFactory(path: string): Promise<InstanceFactory<Instance<Contract>>> {
+async function loadFactory(path: string): Promise<FactoryModule<Instance<Contract>>> {
   const exported = await importModule(path);
   const functions = [...new Set(Object.values(exported).filter((value) => typeof value === "function"))];
   const factory = exported.create ?? (functions.length === 1 ? functions[0] : undefined);
-  if (typeof factory === "function") return factory as InstanceFactory<Instance<Contract>>;
+  const { prepare } = exported as Partial<FactoryModule<Instance<Contract>>>;
+  if (typeof factory === "function") return { create: factory as InstanceFactory<Instance<Contract>>, prepare };
   throw new VdcError(
     "INVALID_ARGUMENT",
     `'${path}' must export a function 'create' that makes what the suite certifies, and exports ${functions.length} functions of other names`,

@@ -24,8 +24,8 @@ async function attachmentOf(test: StorageTest, volumeId: string) {
   return (await test.provider.getAttachment({ volumeId }, test.operation())).attachment;
 }
 
-const skipUnfenced = (test: StorageTest): void => {
-  if (!fences(test)) test.skip("the provider says that it keeps no old owner out");
+const needsFencing = (test: StorageTest): void => {
+  if (!fences(test)) test.notApplicable("the provider says that it keeps no old owner out");
 };
 
 /** Attaching, and keeping the old owner out. */
@@ -102,7 +102,7 @@ export const attachmentRequirements: readonly StorageRequirement[] = [
     clause: "attachVolume: a higher one takes over, after the old owner is cut off",
     level: "core",
     async run(test) {
-      skipUnfenced(test);
+      needsFencing(test);
       const { volumeId } = await create(test, "disk");
       const old = await attach(test, volumeId, 1);
       const oldClient = await test.instance.openTransport(old.transport);
@@ -174,7 +174,7 @@ export const attachmentRequirements: readonly StorageRequirement[] = [
     clause: "revokeAttachment: When it returns, no older write can reach the volume any more.",
     level: "core",
     async run(test) {
-      skipUnfenced(test);
+      needsFencing(test);
       const { volumeId } = await create(test, "disk");
       const { transport } = await attach(test, volumeId, 4);
       const client = await test.instance.openTransport(transport);

@@ -49,11 +49,11 @@ export const qualityRequirements: readonly StorageRequirement[] = [
         const found = await facet.getQos({ volumeId }, test.operation());
         mustEqual([found.iops, found.bytesPerSecond], [policy.iops, policy.bytesPerSecond], "the limits that were set");
       }
+      await mustReject(facet.getQos({ volumeId: "never-was" }, test.operation()), "NOT_FOUND", "getQos");
       await writeBlocks(test, volumeId, 1, { 0: 1 });
       const provider = await test.wrap(await test.instance.reopen());
       const kept = await provider.facets?.qos?.getQos({ volumeId }, test.operation());
       mustEqual([kept?.iops, kept?.bytesPerSecond], [200, 2 ** 21], "the limits after a detach and a restart");
-      await mustReject(facet.getQos({ volumeId: "never-was" }, test.operation()), "NOT_FOUND", "getQos");
     },
   },
   {

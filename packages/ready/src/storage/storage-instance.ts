@@ -179,13 +179,13 @@ export function snapshotOf(test: StorageTest, name: string, volumeId: string, mo
   return test.facet("snapshots").createSnapshot({ name, volumeId, ...more }, test.operation());
 }
 
-/** Does something with a client that reads a snapshot. Skips when the provider can't show a snapshot. */
+/** Does something with a client that reads a snapshot. Not applicable when the provider can't show a snapshot. */
 export async function readSnapshot<T>(
   test: StorageTest,
   { snapshotId }: Snapshot,
   work: (client: BlockClient) => Promise<T>,
 ): Promise<T> {
-  if (limitsOf(test, "snapshots").read === false) test.skip("the provider says that snapshots can't be read");
+  if (limitsOf(test, "snapshots").read === false) test.notApplicable("the provider says that snapshots can't be read");
   const host = test.instance.hosts[1];
   const { transport } = await test.facet("snapshots").attachSnapshot({ snapshotId, host }, test.operation());
   const client = await test.instance.openTransport(transport);

@@ -11,6 +11,11 @@ export class RequirementSkipped extends Error {
   override readonly name = "RequirementSkipped";
 }
 
+/** A requirement of something that the implementation says it does not have. */
+export class RequirementNotApplicable extends Error {
+  override readonly name = "RequirementNotApplicable";
+}
+
 /** Fails the requirement unless the condition holds. The message says what must hold and what was found. */
 export function must(condition: boolean, message: string): asserts condition {
   if (!condition) throw new RequirementFailure(message);

@@ -8,7 +8,7 @@ import {
   VdcError,
 } from "@vdc-os/core";
 import { guardProvider, OpenCalls } from "./guard-provider.ts";
-import { must, RequirementFailure, RequirementSkipped } from "./must.ts";
+import { must, RequirementFailure, RequirementNotApplicable, RequirementSkipped } from "./must.ts";
 import type { RequirementResult } from "./report.ts";
 import type { Instance, Requirement, Suite, SuiteTest } from "./suite.ts";
 import { openTransport, type Transport } from "./transport.ts";
@@ -90,6 +90,9 @@ export async function runRequirement<T extends Contract, I extends Instance<T>>(
       skip: (reason) => {
         throw new RequirementSkipped(reason);
       },
+      notApplicable: (reason) => {
+        throw new RequirementNotApplicable(reason);
+      },
     });
     return { status: "pass", message: undefined };
   };
@@ -98,8 +101,7 @@ export async function runRequirement<T extends Contract, I extends Instance<T>>(
   try {
     outcome = await Promise.race([attempt(), overdue.promise]);
   } catch (error) {
-    const status = error instanceof RequirementSkipped ? "skipped" : reached.phase === "run" ? "fail" : "error";
-    outcome = { status, message: textOf(error) };
+    outcome = { status: statusOf(error, reached.phase), message: textOf(error) };
   }
   clearTimeout(timer);
   if (!timeout.signal.aborted) timeout.abort(new VdcError("CANCELLED", "the requirement is over"));
@@ -121,6 +123,12 @@ export async function runRequirement<T extends Contract, I extends Instance<T>>(
   const durationMs = Math.round((performance.now() - startedAt) * 10) / 10;
   const { id, title, clause, level, facet } = requirement;
   return { id, title, clause, transport, level, facet, durationMs, ...outcome };
+}
+
+function statusOf(error: unknown, phase: "create" | "run"): RequirementResult["status"] {
+  if (error instanceof RequirementSkipped) return "skipped";
+  if (error instanceof RequirementNotApplicable) return "not-applicable";
+  return phase === "run" ? "fail" : "error";
 }
 
 function textOf(error: unknown): string {

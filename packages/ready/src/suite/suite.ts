@@ -7,7 +7,8 @@
 //    `must`, `mustEqual` and `mustReject`. Results and error codes are held against the contract's schemas at each call by the
 //    machinery, so a requirement checks meaning only. Each runs on an instance of its own: assume nothing is there, clean nothing up.
 // 3. A facet's requirements name their `facet`: they run where `describe` says it is available. Call `test.skip` only when the author's
-//    factory withholds what the requirement needs; a skipped requirement makes the verdict `partial`.
+//    factory withholds what the requirement needs; a skipped requirement makes the verdict `partial`. Call
+//    `test.notApplicable` where a limit or an attribute that `describe` tells leaves it out.
 // 4. Beside it, write a small in-memory reference (`reference-<point>.ts`) and `<point>-suite.test.ts` with `describeProof`: for each
 //    requirement, a mutant of the reference that breaks it, which the suite must catch. A requirement without a mutant fails the proof.
 // 5. Add the subpath `./<point>` to the package's exports (source and dist), and list what it exports in `src/<point>/index.ts`.
@@ -45,6 +46,8 @@ export interface SuiteTest<T extends Contract, I extends Instance<T>> {
   wrap(implementation: T): Promise<T>;
   /** Ends the requirement as `skipped`: the factory does not give what it needs. */
   skip(reason: string): never;
+  /** Ends the requirement as `not-applicable`: in `describe` the implementation says that it does not have what this is about. */
+  notApplicable(reason: string): never;
 }
 
 /**

@@ -55,7 +55,7 @@ export function describePlugin<T extends Contract, I extends Instance<T>>(
   { plugin, create, ...options }: DescribePluginOptions<T, I>,
 ): void {
   const requirements = [...suite.requirements, ...generalRequirements<T, I>(suite.name)];
-  describeSuite({ ...suite, requirements }, { ...options, create: createInstance(plugin, create) });
+  describeSuite({ ...suite, requirements }, { ...options, create: createInstance({ plugin }, create) });
 }
 
 /** Registers the proof of a suite with vitest, and prints the mutation table. */
