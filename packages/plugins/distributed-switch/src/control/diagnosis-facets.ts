@@ -176,7 +176,7 @@ function targetsOf(spec: SwitchSpec, from: string, checks: readonly HealthCheckK
   return others.flatMap((to) =>
     ways.flatMap((uplink) =>
       vlans.flatMap((vlan): ProbeTarget[] => {
-        const small = { to, vlan, frameBytes: smallProbeBytes, uplink };
+        const small = { to, vlan, frameBytes: smallProbeBytes, ...(uplink === undefined ? {} : { uplink }) };
         return checks.includes("mtu") ? [small, { ...small, frameBytes: spec.mtu + 14 }] : [small];
       }),
     ),
