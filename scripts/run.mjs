@@ -27,6 +27,7 @@ const tasks = {
   "conformance:secret": conformance("secret"),
   "conformance:state": conformance("state"),
   "conformance:storage": conformance("storage"),
+  api: { script: "scripts/tasks/api.mjs" },
   build: { script: "scripts/tasks/build.mjs" },
   docs: { script: "node_modules/typedoc/bin/typedoc" },
   lint: { script: "node_modules/@biomejs/biome/bin/biome", args: ["ci", "."] },

@@ -31,22 +31,36 @@ host.getSourceFile = (path, ...rest) => {
 };
 
 /**
- * Writes `dist/<name>.d.ts` for each source file whose declarations the entries' reach. Every export states its type
- * (isolatedDeclarations), so each file is translated alone, in milliseconds, without a type checker.
+ * Writes `dist/<name>.d.ts` for each of the {@link declarationsOf} a package.
  *
  * @param {{ directory: string, entries: readonly string[] }} options
  */
 export function writeDeclarations({ directory, entries }) {
+  for (const [path, text] of declarationsOf({ directory, entries })) {
+    const target = join(directory, "dist", path);
+    mkdirSync(dirname(target), { recursive: true });
+    writeFileSync(target, text);
+  }
+}
+
+/**
+ * The declarations of each source file whose declarations the entries' reach, by their paths in `dist`. Every export states its type
+ * (isolatedDeclarations), so each file is translated alone, in milliseconds, without a type checker.
+ *
+ * @param {{ directory: string, entries: readonly string[] }} options
+ * @returns {Map<string, string>}
+ */
+export function declarationsOf({ directory, entries }) {
   const sourceRoot = join(directory, "src");
   const roots = entries.map((entry) => join(directory, entry));
   const program = ts.createProgram(sourceFiles(roots), compilerOptions, host);
+  const declarations = new Map();
   reach(roots, (file) => {
     const text = translate(program, file);
-    const target = join(directory, "dist", relative(sourceRoot, file).replace(/\.ts$/, ".d.ts"));
-    mkdirSync(dirname(target), { recursive: true });
-    writeFileSync(target, text.replace(relativeImport, '$1"$2.js"'));
+    declarations.set(relative(sourceRoot, file).replace(/\.ts$/, ".d.ts"), text.replace(relativeImport, '$1"$2.js"'));
     return [...text.matchAll(relativeImport)].map(([, , path]) => join(dirname(file), `${path}.ts`));
   });
+  return declarations;
 }
 
 const relativeImport = /(\bfrom\s+|\bimport\(\s*|\bimport\s+)"(\.[^"]+)\.ts"/g;
