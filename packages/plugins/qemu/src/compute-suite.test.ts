@@ -1,3 +1,5 @@
+import { readFile, truncate, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { type ComputeInstance, computeSuite } from "@vdc-os/ready/compute";
 import { describeSuite } from "@vdc-os/ready/vitest";
 import { describe } from "vitest";
@@ -22,6 +24,7 @@ async function create(): Promise<ComputeInstance> {
         transport: disk.transport,
         read: async () => disk.content,
         write: async (bytes) => disk.content.set(bytes),
+        grow: async (toBytes) => disk.grow(toBytes),
       };
     },
     async dispose() {
@@ -31,4 +34,34 @@ async function create(): Promise<ComputeInstance> {
   };
 }
 
-describe.skipIf(lacksQemu())("QEMU", () => describeSuite(computeSuite, { create }));
+/** Volumes that QEMU opens by itself, as raw files. */
+async function withFiles(): Promise<ComputeInstance> {
+  const spec = guestSpec(await guestImage());
+  const host = await TestHost.create();
+  let made = 0;
+  return {
+    implementation: await host.open(),
+    spec,
+    reopen: () => host.open(),
+    async makeVolume(capacityBytes) {
+      const path = join(host.directory, `${made++}.raw`);
+      await writeFile(path, Buffer.alloc(capacityBytes));
+      return {
+        transport: { kind: "file", path, format: "raw" },
+        read: () => readFile(path),
+        write: (bytes) => writeFile(path, bytes),
+        grow: (toBytes) => truncate(path, toBytes),
+      };
+    },
+    dispose: () => host.dispose(),
+  };
+}
+
+describe.skipIf(lacksQemu())("QEMU", () => {
+  describeSuite(computeSuite, { create });
+
+  describe("with files", () => {
+    const requirements = computeSuite.requirements.filter(({ facet }) => facet === "diskResize");
+    describeSuite({ ...computeSuite, requirements }, { create: withFiles });
+  });
+});

@@ -10,6 +10,8 @@ export interface ComputeVolume {
   /** All of it. No VM uses it meanwhile. */
   read(): Promise<Uint8Array>;
   write(content: Uint8Array): Promise<void>;
+  /** Makes it larger, with zeroes at its end; its transport stays. A VM may run on it. Without it the facet `diskResize` is not tried, and the verdict is `partial`. */
+  grow?(capacityBytes: number): Promise<void>;
 }
 
 /** What the factory gives for the compute suite. */
@@ -47,6 +49,12 @@ export function define(test: ComputeTest, name: string, change: Partial<VmSpec> 
 export async function run(test: ComputeTest, name: string, generation = 1): Promise<Vm> {
   const { vmId } = await define(test, name);
   return test.provider.startVm({ vmId, generation }, test.operation());
+}
+
+/** Kills the hypervisor and opens it again. */
+export async function reopen(test: ComputeTest): Promise<Hypervisor> {
+  if (test.instance.reopen === undefined) test.skip("the factory can't reopen the hypervisor");
+  return test.wrap(await test.instance.reopen());
 }
 
 /** Pulls the plug of a VM. */

@@ -7,6 +7,7 @@ import { diskRequirements } from "./disk-requirements.ts";
 import { observeRequirements } from "./observe-requirements.ts";
 import { powerRequirements } from "./power-requirements.ts";
 import { reopenRequirements } from "./reopen-requirements.ts";
+import { resizeRequirements } from "./resize-requirements.ts";
 
 /** The certification suite of `vdc.compute` 1.0. */
 export const computeSuite: Suite<Hypervisor, ComputeInstance> = defineSuite<Hypervisor, ComputeInstance>({
@@ -19,5 +20,6 @@ export const computeSuite: Suite<Hypervisor, ComputeInstance> = defineSuite<Hype
     ...observeRequirements,
     ...reopenRequirements,
     ...diskRequirements,
+    ...resizeRequirements,
   ],
 });

@@ -1,6 +1,13 @@
-import type { DiskMigration, Hypervisor, Vm } from "@vdc-os/core/compute/v1";
+import type { DiskMigration, Vm } from "@vdc-os/core/compute/v1";
 import { must, mustEqual, mustReject } from "../suite/must.ts";
-import { type ComputeRequirement, type ComputeTest, type ComputeVolume, define, pullPlug } from "./compute-instance.ts";
+import {
+  type ComputeRequirement,
+  type ComputeTest,
+  type ComputeVolume,
+  define,
+  pullPlug,
+  reopen,
+} from "./compute-instance.ts";
 
 const clause = 'StorageMigrationFacet: "At every moment exactly one volume is the disk"';
 const diskId = "disk0";
@@ -30,11 +37,6 @@ async function makeScene(test: ComputeTest): Promise<Scene> {
   const disks = [{ id: diskId, transport: volumes.source.transport, readOnly: false }];
   const { vmId } = await define(test, "web", { disks });
   return { ...volumes, vm: await test.provider.startVm({ vmId, generation: 3 }, test.operation()) };
-}
-
-async function reopen(test: ComputeTest): Promise<Hypervisor> {
-  if (test.instance.reopen === undefined) test.skip("the factory can't reopen the hypervisor");
-  return test.wrap(await test.instance.reopen());
 }
 
 function ref({ vm: { vmId } }: Scene, migrationId: string) {

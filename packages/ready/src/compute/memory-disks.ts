@@ -7,7 +7,7 @@ import type { MemoryHost, MemoryVm } from "./memory-hypervisor.ts";
 export function memoryDiskFacets(
   host: MemoryHost,
   find: (vmId: string, generation?: number) => MemoryVm,
-): Required<Pick<ComputeFacets, "storageMigration" | "diskCopy">> {
+): Required<Pick<ComputeFacets, "storageMigration" | "diskCopy" | "diskResize">> {
   const contentOf = (transport: VolumeTransport): Uint8Array => {
     const content = host.volumes.get(JSON.stringify(transport));
     if (content === undefined) throw new VdcError("UNAVAILABLE", "there is no such volume");
@@ -53,6 +53,7 @@ export function memoryDiskFacets(
         const { spec } = found.vm;
         const disks = spec.disks.map((disk) => (disk.id === diskId ? { ...disk, transport: migration.target } : disk));
         found.vm = { ...found.vm, spec: { ...spec, disks } };
+        found.sizes.set(diskId, contentOf(migration.target).length);
         return put(vmId, { ...migration, state: "done" });
       },
       async cancelDiskMigration({ vmId, generation, diskId, migrationId }) {
@@ -63,5 +64,19 @@ export function memoryDiskFacets(
       },
     },
     diskCopy: { copyDisk: async ({ source, target }) => copy(source, target) },
+    diskResize: {
+      async resizeDisk({ vmId, generation, diskId, capacityBytes }) {
+        const { vm, sizes } = find(vmId, generation);
+        const disk = vm.spec.disks.find(({ id }) => id === diskId);
+        if (disk === undefined) throw new VdcError("NOT_FOUND", `there is no disk '${diskId}'`);
+        if (vm.state !== "running") throw new VdcError("FAILED_PRECONDITION", `VM '${vmId}' is off`);
+        const seen = sizes.get(diskId) ?? 0;
+        if (capacityBytes < seen) throw new VdcError("OUT_OF_RANGE", `its guest sees ${seen} bytes`);
+        if (capacityBytes !== seen && contentOf(disk.transport).length !== capacityBytes) {
+          throw new VdcError("FAILED_PRECONDITION", `its volume does not have ${capacityBytes} bytes`);
+        }
+        sizes.set(diskId, capacityBytes);
+      },
+    },
   };
 }

@@ -17,6 +17,8 @@ export interface MemoryVm {
   /** The highest generation that was seen. */
   highest: number;
   console: string;
+  /** How large its guest sees each disk, since it was started or told. */
+  readonly sizes: Map<string, number>;
 }
 
 /** What outlives a hypervisor: the VMs, those that run among them. */
@@ -58,7 +60,11 @@ export class MemoryHypervisor implements Hypervisor {
   async describe(): Promise<Description> {
     const implementation = { name: "memory", version: "1.0.0", simulated: true };
     const available = { status: "available", limits: {}, evidence: "memory" } as const;
-    return { implementation, facets: { storageMigration: available, diskCopy: available }, attributes: {} };
+    return {
+      implementation,
+      facets: { storageMigration: available, diskCopy: available, diskResize: available },
+      attributes: {},
+    };
   }
 
   async computeInventory(): Promise<ComputeInventory> {
@@ -80,7 +86,7 @@ export class MemoryHypervisor implements Hypervisor {
     }
     const vmId = `vm-${this.host.nextId++}`;
     const vm: Vm = { vmId, name, spec, state: "off", ...(owner === undefined ? {} : { owner }) };
-    this.host.vms.set(vmId, { vm, highest: 0, console: "" });
+    this.host.vms.set(vmId, { vm, highest: 0, console: "", sizes: new Map() });
     this.#tell({ type: "added", object: vm });
     return vm;
   }
@@ -151,6 +157,9 @@ export class MemoryHypervisor implements Hypervisor {
       if (context.signal.aborted) throw toVdcError(context.signal.reason);
       found.highest = generation;
       if (found.vm.state === "running") return this.#set(found, { ...found.vm, generation });
+      for (const { id, transport } of found.vm.spec.disks) {
+        found.sizes.set(id, this.host.volumes.get(JSON.stringify(transport))?.length ?? 0);
+      }
       found.console = "Welcome to memory, señor\nready\n";
       return this.#set(found, {
         ...found.vm,

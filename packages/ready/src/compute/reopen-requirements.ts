@@ -1,13 +1,7 @@
-import type { Hypervisor } from "@vdc-os/core/compute/v1";
 import { mustEqual, mustReject } from "../suite/must.ts";
-import { type ComputeRequirement, type ComputeTest, define, run } from "./compute-instance.ts";
+import { type ComputeRequirement, define, reopen, run } from "./compute-instance.ts";
 
 const clause = 'Hypervisor: "VMs go on when the runtime or the manager ends, and are found again when it returns."';
-
-async function reopen(test: ComputeTest): Promise<Hypervisor> {
-  if (test.instance.reopen === undefined) test.skip("the factory can't reopen the hypervisor");
-  return test.wrap(await test.instance.reopen());
-}
 
 /** What must hold after the hypervisor itself was killed. */
 export const reopenRequirements: readonly ComputeRequirement[] = [
