@@ -13,12 +13,24 @@ export class PortCounters {
 
   /** Counts a frame from the VM that goes nowhere. */
   dropIn(reason: string): void {
-    this.#dropsIn.set(reason, (this.#dropsIn.get(reason) ?? 0n) + 1n);
+    addTo(this.#dropsIn, reason, 1n);
   }
 
   /** Counts a frame for the VM that does not reach it. */
   dropOut(reason: string): void {
-    this.#dropsOut.set(reason, (this.#dropsOut.get(reason) ?? 0n) + 1n);
+    addTo(this.#dropsOut, reason, 1n);
+  }
+
+  /** Goes on from what another port has counted. Frames that it held went with it. */
+  add(counted: PortStatistics): void {
+    this.framesIn += BigInt(counted.framesIn);
+    this.bytesIn += BigInt(counted.bytesIn);
+    this.forwarded += BigInt(counted.framesForwarded);
+    this.framesOut += BigInt(counted.framesOut);
+    this.bytesOut += BigInt(counted.bytesOut);
+    for (const [reason, count] of Object.entries(counted.dropsIn)) addTo(this.#dropsIn, reason, BigInt(count));
+    for (const [reason, count] of Object.entries(counted.dropsOut)) addTo(this.#dropsOut, reason, BigInt(count));
+    if (counted.framesHeld !== "0") addTo(this.#dropsIn, "holdDiscarded", BigInt(counted.framesHeld));
   }
 
   show(portKey: string, held: number): PortStatistics {
@@ -34,6 +46,10 @@ export class PortCounters {
       dropsOut: encoded(this.#dropsOut),
     };
   }
+}
+
+function addTo(counts: Map<string, bigint>, reason: string, count: bigint): void {
+  counts.set(reason, (counts.get(reason) ?? 0n) + count);
 }
 
 function encoded(counts: ReadonlyMap<string, bigint>): Readonly<Record<string, string>> {

@@ -25,7 +25,7 @@ export function gateFacet(find: FindPort, changed: (fabric: SwitchFabric) => voi
       const { fabric, port } = owned(input);
       port.gate = input.gate;
       if (input.gate === "open") for (const frame of port.held.splice(0)) fabric.forward(port, frame);
-      if (input.gate === "drop") for (const _ of port.held.splice(0)) port.counters.dropIn("holdDiscarded");
+      if (input.gate === "drop") for (const frame of port.held.splice(0)) port.drop(frame, "holdDiscarded");
       changed(fabric);
     },
     heldFrames: async ({ switchId, portKey }) => ({ frames: find(switchId, portKey).port.held.length }),
@@ -38,14 +38,14 @@ export function gateFacet(find: FindPort, changed: (fabric: SwitchFabric) => voi
     async discardHeld(input) {
       const { port } = owned(input);
       const frames = port.held.splice(0);
-      for (const _ of frames) port.counters.dropIn("holdDiscarded");
+      for (const frame of frames) port.drop(frame, "holdDiscarded");
       return { discarded: frames.length };
     },
   };
 }
 
 /** What is in force for a port. */
-export function securityPolicyFacet(find: FindPort): EffectiveSettingFacet {
+export function effectiveSettingFacet(find: FindPort): EffectiveSettingFacet {
   return {
     async effectiveSetting({ switchId, portKey }) {
       const { fabric, port } = find(switchId, portKey);

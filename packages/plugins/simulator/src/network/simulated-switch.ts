@@ -8,6 +8,7 @@ import {
   type WatchItem,
 } from "@vdc-os/core";
 import {
+  ConfigArchiveControl,
   type ConnectPort,
   type DistributedSwitch,
   distributedSwitch,
@@ -16,6 +17,7 @@ import {
   type PortBinding,
   type PortStatistics,
   type SpecProblem,
+  type SpecRecord,
   type SwitchSpec,
   type SwitchStatus,
 } from "@vdc-os/core/network/v1";
@@ -24,14 +26,16 @@ import { fencedError } from "../world/fenced-error.ts";
 import { pageByKey } from "@vdc-os/core";
 import { describeSimulated } from "../world/simulated-description.ts";
 import type { WorldServices } from "../world/world-services.ts";
-import { gateFacet, securityPolicyFacet } from "./port-facets.ts";
+import { captureFacet, explainFacet, healthCheckFacet } from "./diagnosis-facets.ts";
+import { effectiveSettingFacet, gateFacet } from "./port-facets.ts";
 import type { SimulatedNic } from "./simulated-nic.ts";
+import { migrationFacet } from "./port-migration.ts";
+import { openPort, pathOf } from "./port-nic.ts";
+import { PortPlug } from "./port-plug.ts";
 import { SwitchFabric } from "./switch-fabric.ts";
 import { SwitchPort } from "./switch-port.ts";
+import { type IsHostUp, statusOf } from "./switch-status.ts";
 import { validateSetting, validateSwitch } from "./validate-switch.ts";
-
-/** Whether a host of the world answers; one that the world does not know counts as well. */
-export type IsHostUp = (host: string) => boolean;
 
 /** Switches in memory: frames go between simulated NICs by the rules of VLANs, security policies and gates, in no time. */
 export class SimulatedSwitch implements DistributedSwitch {
@@ -40,6 +44,7 @@ export class SimulatedSwitch implements DistributedSwitch {
   readonly #world: WorldServices;
   readonly #isHostUp: IsHostUp;
   readonly #switches: Map<string, SwitchFabric> = new Map();
+  readonly #archive: ConfigArchiveControl<SpecRecord>;
   readonly #feed: ChangeFeed<SwitchStatus> = new ChangeFeed();
 
   constructor(name: string, world: WorldServices, isHostUp: IsHostUp) {
@@ -48,13 +53,44 @@ export class SimulatedSwitch implements DistributedSwitch {
     this.#isHostUp = isHostUp;
     const find = (switchId: string, portKey: string) => this.#port(switchId, portKey);
     const changed = (fabric: SwitchFabric) => this.#changed(fabric);
-    this.facets = { gate: gateFacet(find, changed), securityPolicy: securityPolicyFacet(find) };
+    const fabric = (switchId: string) => this.#fabric(switchId);
+    this.#archive = new ConfigArchiveControl(
+      {
+        all: () => [...this.#switches.values()].map(({ record }) => record),
+        find: (switchId) => this.#switches.get(switchId)?.record,
+        create: (spec, generation) => ({ spec, generation }),
+        change: async (decide) => {
+          const { record, result } = decide();
+          if (record !== undefined) this.#keep(record);
+          return result;
+        },
+        validate: validateSwitch,
+      },
+      world.clock,
+    );
+    const setting = effectiveSettingFacet(find);
+    this.facets = {
+      gate: gateFacet(find, changed),
+      securityPolicy: setting,
+      pvlan: setting,
+      macLearning: setting,
+      configArchive: this.#archive.facet,
+      migration: migrationFacet({
+        ...{ find, fabric, changed, isHostUp },
+        fabrics: () => this.#switches.values(),
+        bindingOf: (request) => this.#bindingOf(request),
+        nextTicket: () => world.nextId("move"),
+      }),
+      healthCheck: healthCheckFacet(fabric, isHostUp),
+      capture: captureFacet(find, world.clock),
+      explain: explainFacet(find),
+    };
   }
 
   async describe(): Promise<Description> {
+    const without = Object.keys(this.facets).filter((facet) => facet !== "gate");
     return describeSimulated(distributedSwitch, {
-      available: { gate: { maxHeldFrames: 256 }, securityPolicy: {} },
-      because: { healthCheck: "there is no path between simulated hosts that a frame could be lost on" },
+      available: { ...Object.fromEntries(without.map((facet) => [facet, {}])), gate: { maxHeldFrames: 256 } },
       attributes: {
         fencing: "enforced",
         overheadBytes: 0,
@@ -72,31 +108,7 @@ export class SimulatedSwitch implements DistributedSwitch {
     readonly spec: SwitchSpec;
     readonly generation: number;
   }): Promise<{ readonly generation: number }> {
-    const { spec, generation } = input;
-    const problems = validateSwitch(spec);
-    if (problems.length > 0) {
-      const list = problems.map(({ path, message }) => `${path}: ${message}`).join("; ");
-      throw new VdcError("INVALID_ARGUMENT", `switch '${spec.name}' can't be realised: ${list}`);
-    }
-    const fabric = this.#switches.get(spec.switchId);
-    if (fabric === undefined) {
-      const made = new SwitchFabric(spec, generation);
-      this.#switches.set(spec.switchId, made);
-      this.#feed.tell("added", spec.switchId, this.#statusOf(made));
-      return { generation };
-    }
-    const same = isDeepStrictEqual(fabric.spec, spec);
-    if (generation < fabric.generation || (generation === fabric.generation && !same)) {
-      throw new VdcError(
-        "ABORTED",
-        `switch '${spec.name}' is at generation ${fabric.generation}: ${generation} is too old`,
-      );
-    }
-    if (generation > fabric.generation) {
-      fabric.apply(spec, generation);
-      this.#changed(fabric);
-    }
-    return { generation };
+    return this.#archive.apply(input.spec, input.generation);
   }
 
   async removeSwitch({ switchId }: { readonly switchId: string }): Promise<void> {
@@ -114,6 +126,7 @@ export class SimulatedSwitch implements DistributedSwitch {
     }
     const last = this.#statusOf(fabric);
     this.#switches.delete(switchId);
+    this.#archive.onChange();
     this.#feed.tell("deleted", switchId, last);
   }
 
@@ -155,24 +168,16 @@ export class SimulatedSwitch implements DistributedSwitch {
       }
       const newest = Math.max(port.newest, port.revoked);
       if (generation <= newest) throw fencedError(`port '${portKey}'`, generation, newest);
-      port.disconnect();
-      port.request = input;
-      port.newest = generation;
+      fabric.disconnect(port);
     } else {
       port = new SwitchPort(input);
       fabric.ports.set(portKey, port);
     }
     port.gate = input.gate ?? "open";
-    port.binding = {
-      switchId,
-      portKey,
-      host,
-      generation,
-      attachment: { kind: "qemu-stream", path: this.#pathOf(input) },
-      fencing: "enforced",
-    };
+    const binding = this.#bindingOf(input);
+    port.takeOver(input, binding, new PortPlug());
     this.#changed(fabric);
-    return port.binding;
+    return binding;
   }
 
   async disconnectPort(input: {
@@ -183,7 +188,7 @@ export class SimulatedSwitch implements DistributedSwitch {
     const fabric = this.#switches.get(input.switchId);
     const port = fabric?.ports.get(input.portKey);
     if (fabric === undefined || port?.binding?.generation !== input.generation) return;
-    port.disconnect();
+    fabric.disconnect(port);
     this.#changed(fabric);
   }
 
@@ -195,7 +200,7 @@ export class SimulatedSwitch implements DistributedSwitch {
     const { fabric, port } = this.#port(input.switchId, input.portKey);
     port.revoked = Math.max(port.revoked, input.generation);
     if (port.binding === undefined || port.binding.generation > port.revoked) return;
-    port.disconnect();
+    fabric.disconnect(port);
     this.#changed(fabric);
   }
 
@@ -232,7 +237,7 @@ export class SimulatedSwitch implements DistributedSwitch {
   }): Promise<readonly string[]> {
     const fabric = this.#fabric(input.switchId);
     const unknown = fabric.connected.filter(({ portKey }) => !input.known.includes(portKey));
-    for (const port of unknown) port.disconnect();
+    for (const port of unknown) fabric.disconnect(port);
     if (unknown.length > 0) this.#changed(fabric);
     return unknown.map(({ portKey }) => portKey);
   }
@@ -241,17 +246,23 @@ export class SimulatedSwitch implements DistributedSwitch {
   openNic(attachment: PortAttachment): SimulatedNic | undefined {
     if (attachment.kind !== "qemu-stream") return undefined;
     for (const fabric of this.#switches.values()) {
-      for (const port of fabric.ports.values()) {
-        const { binding } = port;
-        if (binding?.attachment.kind === "qemu-stream" && binding.attachment.path === attachment.path) {
-          port.plugged = true;
-          this.#changed(fabric);
-          return openPort(port, binding, {
-            receive: (frame) => fabric.receive(port, frame),
-            unplugged: () => this.#changed(fabric),
-          });
-        }
-      }
+      const bound = [
+        ...fabric.connected.flatMap(({ binding, plug, portKey }) =>
+          binding === undefined ? [] : [{ binding, plug, portKey }],
+        ),
+        ...[...fabric.moves.values()].map(({ ticket: { target, portKey }, plug }) => ({
+          ...{ binding: target, plug, portKey },
+        })),
+      ];
+      const found = bound.find((each) => pathOf(each.binding) === attachment.path);
+      const port = fabric.ports.get(found?.portKey ?? "");
+      if (found === undefined || port === undefined) continue;
+      found.plug.plugged = true;
+      this.#changed(fabric);
+      return openPort(port, found, {
+        receive: (frame) => fabric.receive(port, frame),
+        unplugged: () => this.#changed(fabric),
+      });
     }
     return undefined;
   }
@@ -261,8 +272,30 @@ export class SimulatedSwitch implements DistributedSwitch {
     for (const fabric of this.#switches.values()) this.#changed(fabric);
   }
 
-  #pathOf({ host, switchId, portKey, generation }: ConnectPort): string {
-    return `/simulated/${this.#world.name}/${host}/${this.#name}/${switchId}/${portKey}@${generation}.sock`;
+  /** Ends what waits for a time to come. */
+  dispose(): void {
+    this.#archive.close();
+  }
+
+  #bindingOf({ host, switchId, portKey, generation }: ConnectPort): PortBinding {
+    const place = `/simulated/${this.#world.name}/${host}/${this.#name}/${switchId}`;
+    const attachment = { kind: "qemu-stream", path: `${place}/${portKey}@${generation}.sock` } as const;
+    return { switchId, portKey, host, generation, attachment, fencing: "enforced" };
+  }
+
+  /** Takes a switch's record over. */
+  #keep(record: SpecRecord): void {
+    const { switchId } = record.spec;
+    const fabric = this.#switches.get(switchId);
+    if (fabric === undefined) {
+      const made = new SwitchFabric(record);
+      this.#switches.set(switchId, made);
+      this.#feed.tell("added", switchId, this.#statusOf(made));
+    } else {
+      fabric.record = record;
+      this.#changed(fabric);
+    }
+    this.#archive.onChange();
   }
 
   #fabric(switchId: string): SwitchFabric {
@@ -283,72 +316,10 @@ export class SimulatedSwitch implements DistributedSwitch {
   }
 
   #statusOf(fabric: SwitchFabric): SwitchStatus {
-    const { spec, generation } = fabric;
-    return {
-      switchId: spec.switchId,
-      desiredGeneration: generation,
-      members: spec.members.map(({ host }) => {
-        const up = this.#isHostUp(host);
-        return {
-          host,
-          state: up ? "up" : "disconnected",
-          realizedGeneration: generation,
-          detail: up ? "" : "the simulated host was made to fail",
-        };
-      }),
-      ports: fabric.connected.map((port) => {
-        const problem = fabric.problemOf(port);
-        return {
-          portKey: port.portKey,
-          portGroup: port.request.portGroup,
-          host: port.request.host,
-          generation: port.newest,
-          link: problem === undefined && port.plugged && this.#isHostUp(port.request.host) ? "up" : "down",
-          gate: port.gate,
-          learnedMacs: [...port.learnedMacs],
-          ...(problem === undefined ? {} : { problem }),
-          ...(port.request.opaque === undefined ? {} : { opaque: port.request.opaque }),
-        };
-      }),
-    };
+    return statusOf(fabric, this.#isHostUp);
   }
 }
 
 function sameConnection(a: ConnectPort, b: ConnectPort): boolean {
   return a.host === b.host && a.portGroup === b.portGroup && a.mac === b.mac && isDeepStrictEqual(a.setting, b.setting);
-}
-
-interface NicSide {
-  receive(frame: Uint8Array): void;
-  unplugged(): void;
-}
-
-function openPort(port: SwitchPort, binding: PortBinding, side: NicSide): SimulatedNic {
-  const isOwner = (): boolean => port.binding === binding;
-  return {
-    get linked() {
-      return isOwner();
-    },
-    send(frame) {
-      if (isOwner()) {
-        side.receive(frame);
-        return;
-      }
-      port.counters.framesIn += 1n;
-      port.counters.bytesIn += BigInt(frame.length);
-      port.counters.dropIn("fenced");
-    },
-    listen(onFrame) {
-      if (!isOwner()) return;
-      port.listener = onFrame;
-      for (const frame of port.waiting.splice(0)) onFrame(frame);
-    },
-    take: () => (isOwner() ? port.waiting.splice(0) : []),
-    close() {
-      if (!isOwner()) return;
-      port.listener = undefined;
-      port.plugged = false;
-      side.unplugged();
-    },
-  };
 }

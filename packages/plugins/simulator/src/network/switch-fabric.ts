@@ -1,28 +1,56 @@
-import type { PortSetting, SwitchSpec } from "@vdc-os/core/network/v1";
+import type { MigrationTicket, PortSetting, SpecRecord, SwitchSpec } from "@vdc-os/core/network/v1";
 import { type FrameHeader, isGroupAddress, readHeader, retag } from "./ethernet-frame.ts";
-import { maxWaitingFrames, type SwitchPort } from "./switch-port.ts";
-import { leavesAs, segmentOf } from "./vlan-rules.ts";
+import { maxWaitingFrames, type PortPlug } from "./port-plug.ts";
+import type { SwitchPort } from "./switch-port.ts";
+import { addressDomain, leavesAs, type Segment, segmentOf } from "./vlan-rules.ts";
+
+/** A move of a port, begun or ended, with the place of the NIC at the target. */
+export interface PortMove {
+  ticket: MigrationTicket;
+  readonly port: SwitchPort;
+  readonly plug: PortPlug;
+}
+
+/** What becomes of a frame: where it goes and as what, or the name of the counter of those that go nowhere. */
+export type FrameDecision =
+  | { readonly drop: string }
+  | {
+      readonly drop?: undefined;
+      readonly header: FrameHeader;
+      readonly segment: Segment;
+      /** Whether the address was known. */
+      readonly known: boolean;
+      readonly receivers: readonly { readonly port: SwitchPort; readonly tag: number | undefined }[];
+    };
 
 /** One switch: its spec, its ports, and how frames go between them. A frame arrives in the same instant as it is sent. */
 export class SwitchFabric {
   readonly ports: Map<string, SwitchPort> = new Map();
-  spec: SwitchSpec;
-  generation: number;
+  /** By ticket. */
+  readonly moves: Map<string, PortMove> = new Map();
+  #record: SpecRecord;
   #groups: ReadonlyMap<string, PortSetting> = new Map();
-  /** Where an address was seen last, by segment. */
+  /** Where an address was seen last, by address domain. */
   readonly #seen: Map<string, SwitchPort> = new Map();
 
-  constructor(spec: SwitchSpec, generation: number) {
-    this.spec = spec;
-    this.generation = generation;
-    this.apply(spec, generation);
+  constructor(record: SpecRecord) {
+    this.#record = record;
+    this.record = record;
   }
 
-  apply(spec: SwitchSpec, generation: number): void {
-    this.spec = spec;
-    this.generation = generation;
-    this.#groups = new Map(spec.portGroups.map(({ key, setting }) => [key, setting]));
+  /** The spec, its generation, and the trial that it may be on. */
+  get record(): SpecRecord {
+    return this.#record;
+  }
+
+  set record(record: SpecRecord) {
+    this.#record = record;
+    this.#groups = new Map(record.spec.portGroups.map(({ key, setting }) => [key, setting]));
     this.#seen.clear();
+  }
+
+  get spec(): SwitchSpec {
+    return this.#record.spec;
   }
 
   get connected(): readonly SwitchPort[] {
@@ -41,61 +69,88 @@ export class SwitchFabric {
     return undefined;
   }
 
+  /** Ends a port's connection, and with it a move that is prepared: whoever ends the owner ends its move. */
+  disconnect(port: SwitchPort): void {
+    port.disconnect();
+    for (const move of this.moves.values()) {
+      if (move.port === port && move.ticket.state === "prepared") move.ticket = { ...move.ticket, state: "aborted" };
+    }
+  }
+
   /** A frame from a port's VM. */
   receive(port: SwitchPort, frame: Uint8Array): void {
-    port.counters.framesIn += 1n;
-    port.counters.bytesIn += BigInt(frame.length);
+    port.arrive(frame);
     if (port.gate === "open") this.forward(port, frame);
-    else if (port.gate === "drop") port.counters.dropIn("gateDrop");
-    else if (port.held.length >= maxWaitingFrames) port.counters.dropIn("holdFull");
+    else if (port.gate === "drop") port.drop(frame, "gateDrop");
+    else if (port.held.length >= maxWaitingFrames) port.drop(frame, "holdFull");
     else port.held.push(new Uint8Array(frame));
   }
 
   /** Passes a frame on, or counts why not. */
   forward(port: SwitchPort, frame: Uint8Array): void {
-    const admitted = this.#admit(port, frame);
-    if (typeof admitted === "string") {
-      port.counters.dropIn(admitted);
+    const decision = this.decide(port, frame);
+    if (decision.drop !== undefined) {
+      port.drop(frame, decision.drop);
       return;
     }
-    const { header, segment } = admitted;
-    port.learnedMacs.add(header.source);
-    this.#seen.set(`${segment}/${header.source}`, port);
-    const known = this.#seen.get(`${segment}/${header.destination}`);
-    const single =
-      isGroupAddress(header.destination) || known === undefined || known.binding === undefined ? undefined : known;
-    let receivers = 0;
-    for (const other of this.connected) {
-      if (other === port) continue;
-      const theirs = this.settingOf(other);
-      if (theirs === undefined || theirs.blocked || this.problemOf(other) !== undefined) continue;
-      const leaves = leavesAs(theirs.vlan, segment);
-      if (leaves === undefined) continue;
-      const forIt = isGroupAddress(header.destination) || accepts(other, theirs, header.destination);
-      if (single !== undefined ? other !== single && !theirs.security.promiscuous : !forIt) continue;
-      other.deliver(retag(frame, leaves.tag));
-      receivers += 1;
+    const { header, segment, receivers } = decision;
+    if (this.#mayLearn(port, header.source)) {
+      port.learnedMacs.add(header.source);
+      this.#seen.set(`${addressDomain(segment)}/${header.source}`, port);
     }
-    if (receivers > 0) port.counters.forwarded += 1n;
-    else port.counters.dropIn("noDestination");
+    if (receivers.length === 0) {
+      port.drop(frame, "noDestination");
+      return;
+    }
+    for (const tap of port.taps) tap.frame("in", frame);
+    port.counters.forwarded += 1n;
+    for (const receiver of receivers) receiver.port.deliver(retag(frame, receiver.tag));
   }
 
-  /** Where a frame comes in, or why it does not: the name of its counter. */
-  #admit(port: SwitchPort, frame: Uint8Array): { readonly header: FrameHeader; readonly segment: number } | string {
+  /** What would become of a frame from a port's VM. Changes nothing. */
+  decide(port: SwitchPort, frame: Uint8Array): FrameDecision {
     const setting = this.settingOf(port);
-    if (setting === undefined || setting.blocked || this.problemOf(port) !== undefined) return "blocked";
+    if (setting === undefined || setting.blocked || this.problemOf(port) !== undefined) return { drop: "blocked" };
     const header = readHeader(frame);
-    if (header === undefined || isGroupAddress(header.source)) return "malformed";
-    if (header.payloadBytes > this.spec.mtu) return "oversize";
+    if (header === undefined || isGroupAddress(header.source)) return { drop: "malformed" };
+    if (header.payloadBytes > this.spec.mtu) return { drop: "oversize" };
     const segment = segmentOf(setting.vlan, header.vlan);
-    if (segment === undefined) return "vlanMismatch";
-    if (header.source !== port.request.mac && !setting.security.forgedTransmits) return "forgedTransmit";
-    return { header, segment };
+    if (segment === undefined) return { drop: "vlanMismatch" };
+    if (header.source !== port.request.mac && !setting.security.forgedTransmits) return { drop: "forgedTransmit" };
+    if (!this.#mayLearn(port, header.source) && setting.macLearning?.whenFull === "drop") {
+      return { drop: "learningLimit" };
+    }
+    return this.#receivers(port, header, segment);
+  }
+
+  #receivers(port: SwitchPort, header: FrameHeader, segment: Segment): FrameDecision {
+    const { destination } = header;
+    const seen = this.#seen.get(`${addressDomain(segment)}/${destination}`);
+    const single = isGroupAddress(destination) || seen?.binding === undefined ? undefined : seen;
+    const receivers = this.connected.flatMap((other) => {
+      const theirs = this.settingOf(other);
+      if (other === port || theirs === undefined || theirs.blocked || this.problemOf(other) !== undefined) return [];
+      const leaves = leavesAs(theirs.vlan, segment);
+      if (leaves === undefined) return [];
+      const forIt = isGroupAddress(destination) || accepts(other, theirs, destination);
+      if (single === undefined ? !forIt : other !== single && !theirs.security.promiscuous) return [];
+      return [{ port: other, tag: leaves.tag }];
+    });
+    return { header, segment, known: single !== undefined, receivers };
+  }
+
+  /** Whether an address may be learned behind a port: its own always, others up to the port's limit where it has one. */
+  #mayLearn(port: SwitchPort, mac: string): boolean {
+    const learning = this.settingOf(port)?.macLearning;
+    if (learning?.enabled !== true || mac === port.request.mac || port.learnedMacs.has(mac)) return true;
+    return [...port.learnedMacs].filter((known) => known !== port.request.mac).length < learning.limit;
   }
 }
 
 /** Whether a port's VM receives frames for an address that is not known to be elsewhere. */
 function accepts(port: SwitchPort, setting: PortSetting, destination: string): boolean {
   const { promiscuous, macChanges, forgedTransmits } = setting.security;
-  return destination === port.request.mac || promiscuous || macChanges || forgedTransmits;
+  if (destination === port.request.mac || promiscuous) return true;
+  if (setting.macLearning?.enabled === true) return setting.macLearning.floodUnknown;
+  return macChanges || forgedTransmits;
 }

@@ -8,7 +8,17 @@ import {
 } from "@vdc-os/core/network/v1";
 
 const abilities: SwitchAbilities = {
-  facets: new Set(["gate", "securityPolicy"]),
+  facets: new Set([
+    "gate",
+    "securityPolicy",
+    "pvlan",
+    "macLearning",
+    "migration",
+    "configArchive",
+    "healthCheck",
+    "capture",
+    "explain",
+  ]),
   transports: ["overlay"],
   statefulFilters: false,
 };

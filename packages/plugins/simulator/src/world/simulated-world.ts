@@ -202,6 +202,7 @@ export class SimulatedWorld implements WorldServices {
   /** Ends everything that is under way: machines, leases, instances that are being made. */
   dispose(): void {
     for (const host of this.#hosts.values()) host.fail("the simulated world has ended");
+    for (const network of this.#switches.values()) network.dispose();
     for (const store of this.#states.values()) store.dispose();
     for (const cloud of this.#clouds.values()) cloud.dispose();
   }
