@@ -13,12 +13,14 @@ export interface NamePlace {
  * part that is only known at run time, the fixed beginning and `*`.
  */
 export function findReasons(): readonly NamePlace[] {
-  const isPublished = (path: string): boolean =>
-    /^packages\/.*\/src\//.test(path) && !/\.test\.ts$|\/test\//.test(path);
+  return publishedSources().flatMap((path) => namesIn(path, read(path)));
+}
+
+/** The sources that packages publish. */
+export function publishedSources(): readonly string[] {
   return readWorkspace()
     .flatMap(({ sources }) => sources)
-    .filter(isPublished)
-    .flatMap((path) => namesIn(path, read(path)));
+    .filter((path) => /^packages\/.*\/src\//.test(path) && !/\.test\.ts$|\/test\//.test(path));
 }
 
 /** The names in a source file. Read from the syntax tree, so that comments do not count. */
