@@ -1,0 +1,47 @@
+import type { PageHeading } from "./markdown-renderer.ts";
+
+/** A page, before it is laid out. */
+export interface SitePage {
+  /** From the site's root. */
+  readonly path: string;
+  readonly title: string;
+  readonly description: string;
+  /** What stands above the title: where the page belongs, from the outside in. */
+  readonly trail: readonly PageLink[];
+  /** HTML of the main part, its `h1` included. */
+  readonly content: string;
+  readonly headings: readonly PageHeading[];
+  /** The style sheets that it needs besides the site's own, from the site's root. */
+  readonly styles?: readonly string[];
+  readonly previous?: PageLink;
+  readonly next?: PageLink;
+  /** Where its source can be read. */
+  readonly sourceUrl?: string;
+}
+
+/** A page as others link to it. Without a path it is only a name. */
+export interface PageLink {
+  readonly title: string;
+  /** From the site's root. */
+  readonly path?: string;
+}
+
+/** An entry of the navigation. */
+export interface NavigationItem {
+  readonly title: string;
+  readonly path: string;
+  /** Short word on what it is (`class`), where it matters. */
+  readonly kind?: string;
+}
+
+/** A group of the navigation. It is open on its own pages, and can be opened elsewhere. */
+export interface NavigationGroup {
+  readonly title: string;
+  readonly items: readonly NavigationItem[];
+}
+
+/** The path from one page to another, or to a file, both from the site's root. */
+export function relativePath(from: string, to: string): string {
+  const up = "../".repeat(from.split("/").length - 1);
+  return `${up}${to.split("/").map(encodeURIComponent).join("/")}`;
+}
