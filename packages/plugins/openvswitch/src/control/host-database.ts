@@ -69,18 +69,21 @@ export class HostDatabase implements AsyncDisposable {
     readonly onChange: () => void;
   }): Promise<HostDatabase> {
     const { remotes, provider, tls, timeoutMs, signal, onChange } = options;
-    await using stack = new AsyncDisposableStack();
     const common = { remotes, model: OpenVSwitch, signal, timeoutMs, ...(tls === undefined ? {} : { tls }) };
-    const client = stack.use(await connectOvsdb(common));
-    const lock = `vdc_${shortHash(12, provider)}`;
-    const held = await client.lock(lock, { steal: true, timeoutMs, signal });
-    await held.acquired({ timeoutMs, signal });
-    const monitor = await client.monitor(request, { timeoutMs, signal });
-    monitor.on("changes", onChange);
-    client.on("connected", onChange);
-    client.on("disconnected", onChange);
-    stack.move();
-    return new HostDatabase(client, monitor, { provider, lock });
+    const client = await connectOvsdb(common);
+    try {
+      const lock = `vdc_${shortHash(12, provider)}`;
+      const held = await client.lock(lock, { steal: true, timeoutMs, signal });
+      await held.acquired({ timeoutMs, signal });
+      const monitor = await client.monitor(request, { timeoutMs, signal });
+      monitor.on("changes", onChange);
+      client.on("connected", onChange);
+      client.on("disconnected", onChange);
+      return new HostDatabase(client, monitor, { provider, lock });
+    } catch (error) {
+      await client[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   get isConnected(): boolean {
