@@ -5,6 +5,11 @@ import { z } from "zod";
 export interface OvnHostConfig {
   /** The chassis' name: `external_ids:system-id` of its Open vSwitch. Defaults to the host's name. */
   readonly chassis?: string | undefined;
+  /**
+   * Where the host's integration bridge speaks OpenFlow: `unix:<path>`, `tcp:<address>:<port>`, `ssl:<address>:<port>`. It is asked whether flows are really
+   * there. Defaults to the management socket beside a `unix:` database; without either, what a chassis acknowledges is believed.
+   */
+  readonly openFlow?: string | undefined;
   /** The remotes of the host's Open vSwitch database. Without it the host's counters are not known, nor when flows are installed. */
   readonly openVswitch?: string | undefined;
 }
@@ -36,7 +41,11 @@ export const ovnConfig: z.ZodType<OvnConfig> = z.object({
   tls: z.object({ ca: z.string(), cert: z.string(), key: z.string() }).optional(),
   hosts: z.record(
     z.string(),
-    z.object({ chassis: z.string().min(1).optional(), openVswitch: z.string().min(1).optional() }),
+    z.object({
+      chassis: z.string().min(1).optional(),
+      openVswitch: z.string().min(1).optional(),
+      openFlow: z.string().min(1).optional(),
+    }),
   ),
   bridge: z.string().min(1).optional(),
   underlayMtu: z.int().min(576).max(65535).optional(),

@@ -19,6 +19,19 @@ function paced(port: DummyPort): (frame: Uint8Array) => void {
   };
 }
 
+/** The config of a switch over a fabric. */
+export function fabricConfig({ central, chassis }: OvnFabric): OvnConfig {
+  return {
+    name: "net",
+    northbound: central.northbound.remote,
+    southbound: central.southbound.remote,
+    hosts: Object.fromEntries(
+      chassis.map(({ name, openVswitch }) => [name, { openVswitch: openVswitch.database.remote }]),
+    ),
+    requestTimeoutMs: 10_000,
+  };
+}
+
 /** OVN with two chassis, which outlives single switches: starting it takes seconds. */
 export class TestFabric implements AsyncDisposable {
   readonly fabric: OvnFabric;
@@ -33,16 +46,7 @@ export class TestFabric implements AsyncDisposable {
   }
 
   get config(): OvnConfig {
-    const { central, chassis } = this.fabric;
-    return {
-      name: "net",
-      northbound: central.northbound.remote,
-      southbound: central.southbound.remote,
-      hosts: Object.fromEntries(
-        chassis.map(({ name, openVswitch }) => [name, { openVswitch: openVswitch.database.remote }]),
-      ),
-      requestTimeoutMs: 10_000,
-    };
+    return fabricConfig(this.fabric);
   }
 
   /** An implementation that shares nothing with another: what an earlier one left is removed. */

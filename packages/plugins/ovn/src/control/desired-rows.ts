@@ -309,7 +309,8 @@ function homeOf(vlan: VlanSetting): number | undefined {
   }
 }
 
-function taggedVlans(vlan: VlanSetting): readonly number[] {
+/** The VLANs that a port sends tagged frames of. */
+export function taggedVlans(vlan: VlanSetting): readonly number[] {
   if (vlan.kind !== "trunk") return [];
   const all = vlan.ranges.flatMap(({ from, to }) => Array.from({ length: to - from + 1 }, (_, at) => from + at));
   return [...new Set(all)].filter((id) => id !== vlan.native).sort((a, b) => a - b);

@@ -1,6 +1,7 @@
 import { connectOvsdb, type OvsdbClient, type TlsSettings } from "@vdc-os/ovsdb";
 import { OvnNorthbound, type OvnNorthboundTables } from "@vdc-os/ovsdb/ovn-northbound";
 import { OvnSouthbound, type OvnSouthboundTables } from "@vdc-os/ovsdb/ovn-southbound";
+import { type LogicalFlowView, portsOf, verifiedStages, viewOf } from "../flows/logical-flows.ts";
 import type { OvnConfig } from "../ovn-config.ts";
 import type { NorthboundTables } from "./northbound-state.ts";
 import type { BindingView, ChassisView } from "./ovn-view.ts";
@@ -11,6 +12,8 @@ export interface OvnConnections {
   readonly tables: NorthboundTables;
   readonly chassis: (name: string) => ChassisView | undefined;
   readonly binding: (port: string) => BindingView | undefined;
+  /** Those for a logical port that are verified. */
+  readonly logicalFlows: (port: string) => readonly LogicalFlowView[];
   onChange(listener: () => void): void;
   close(): Promise<void>;
 }
@@ -54,9 +57,14 @@ async function follow(
     Chassis: ["name"],
     Chassis_Private: ["name", "nb_cfg"],
     Port_Binding: ["logical_port", "chassis", "up"],
+    Logical_Flow: {
+      columns: ["match", "external_ids"],
+      where: verifiedStages.map((stage) => ["external_ids", "includes", { "stage-name": stage }] as const),
+    },
   });
   const chassisByName = south.tables.Chassis_Private.indexBy((row) => row.name);
   const bindings = south.tables.Port_Binding.indexBy((row) => row.logical_port);
+  const logicalFlows = south.tables.Logical_Flow.indexBy(portsOf);
   return {
     northbound,
     // Rows of several tables are handled alike: their types by table are not needed beyond here.
@@ -71,6 +79,7 @@ async function follow(
       const chassis = row.chassis === undefined ? undefined : south.tables.Chassis.get(row.chassis)?.name;
       return { chassis, up: row.up === true };
     },
+    logicalFlows: (port) => logicalFlows.get(port).map(viewOf),
     onChange: (listener) => {
       north.on("changes", listener);
       south.on("changes", listener);

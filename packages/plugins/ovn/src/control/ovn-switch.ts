@@ -28,17 +28,15 @@ import {
 } from "@vdc-os/core/network/v1";
 import type { TlsSettings } from "@vdc-os/ovsdb";
 import type { OvnConfig } from "../ovn-config.ts";
-import { ChangeSignal } from "./change-signal.ts";
-import { ChassisInterfaces, type InterfaceView } from "./chassis-interfaces.ts";
 import { describeOvn } from "./describe-ovn.ts";
 import { effectiveSettingFacet, loadBalancingFacet } from "./facets.ts";
 import { logicalPort, shortHash } from "./names.ts";
 import { type KeptSwitch, NorthboundState, type SwitchChange } from "./northbound-state.ts";
 import { connectOvn, type OvnConnections } from "./ovn-connections.ts";
-import { statusOf } from "./ovn-view.ts";
 import { connected, cut } from "./port-decisions.ts";
 import { portMigrationFacet } from "./port-migration.ts";
-import { addCounters, countersSince, noCounters, type PortRecord, type SwitchRecord } from "./records.ts";
+import { chassisName, Realization } from "./realization.ts";
+import { noCounters, type PortRecord, type SwitchRecord } from "./records.ts";
 import { validateSetting, validateSwitch } from "./validate-switch.ts";
 
 /** Options of {@link OvnSwitch.open}. */
@@ -61,12 +59,7 @@ export class OvnSwitch implements DistributedSwitch {
   readonly #connections: OvnConnections;
   readonly #state: NorthboundState;
   readonly #archive: ConfigArchiveControl<SwitchRecord>;
-  readonly #changes = new ChangeSignal();
-  /** By which number each switch as it is now is acknowledged. */
-  readonly #sequences = new Map<string, number>();
-  readonly #realized = new Map<string, number>();
-  readonly #hosts = new Map<string, ReturnType<typeof ChassisInterfaces.open>>();
-  readonly #closing = new AbortController();
+  readonly #realization: Realization;
 
   private constructor(options: OvnSwitchOptions, connections: OvnConnections) {
     const { config, clock = systemClock, logger = silentLogger } = options;
@@ -77,8 +70,17 @@ export class OvnSwitch implements DistributedSwitch {
       tables: connections.tables,
       provider: config.name,
       lock: lockName(config.name),
-      chassisOf: (host) => this.#chassisOf(host),
+      chassisOf: (host) => chassisName(config, host),
     });
+    const realization = new Realization({
+      config,
+      connections,
+      switches: () => this.#state.switches,
+      tls: options.tls,
+      clock,
+      logger,
+    });
+    this.#realization = realization;
     this.#archive = new ConfigArchiveControl<SwitchRecord>(
       {
         all: () => [...this.#state.switches.values()].map(({ record }) => record),
@@ -93,13 +95,6 @@ export class OvnSwitch implements DistributedSwitch {
       },
       clock,
     );
-    for (const [host, { openVswitch }] of Object.entries(config.hosts)) {
-      if (openVswitch === undefined) continue;
-      const onChange = (): void => this.#notify();
-      const { signal } = this.#closing;
-      const tls = options.tls === undefined ? {} : { tls: options.tls };
-      this.#hosts.set(host, ChassisInterfaces.open({ remotes: openVswitch, logger, onChange, signal, ...tls }));
-    }
     const find = (switchId: string): KeptSwitch => this.#find(switchId);
     const setting = effectiveSettingFacet(find);
     this.facets = {
@@ -113,7 +108,7 @@ export class OvnSwitch implements DistributedSwitch {
       migration: portMigrationFacet({
         switches: () => this.#state.switches,
         find,
-        isMemberUp: (host) => connections.chassis(this.#chassisOf(host)) !== undefined,
+        isMemberUp: (host) => realization.isThere(host),
         change: async (decide) => {
           const record = await this.#change(() => {
             const { port, result } = decide();
@@ -121,11 +116,11 @@ export class OvnSwitch implements DistributedSwitch {
           });
           return record;
         },
-        settled: (switchId, hosts) => this.#settled(switchId, hosts),
+        settled: (switchId, hosts) => realization.settled(switchId, hosts),
         bindingOf: (port) => this.#bindingOf(port),
-        carriedAt: (port) => this.#carried(port),
-        countedAt: (port, host) => this.#nic(host, logicalPort(config.name, port))?.counters ?? noCounters,
-        statistics: async (switchId, portKey) => this.#statistics(switchId, [portKey])[0],
+        carriedAt: (port) => realization.carried(port),
+        countedAt: (port, host) => realization.countedAt(port, host) ?? noCounters,
+        statistics: async (switchId, portKey) => realization.statistics(find(switchId), [portKey])[0],
       }),
     };
   }
@@ -135,10 +130,10 @@ export class OvnSwitch implements DistributedSwitch {
     const connections = await connectOvn(options.config, lockName(options.config.name), options.tls);
     try {
       const opened = new OvnSwitch(options, connections);
-      connections.onChange(() => opened.#notify());
       const sequence = await opened.#state.askAll();
-      for (const switchId of opened.#state.switches.keys()) opened.#sequences.set(switchId, sequence);
+      for (const switchId of opened.#state.switches.keys()) opened.#realization.asked(switchId, sequence);
       opened.#archive.onChange();
+      opened.#realization.tell();
       return opened;
     } catch (error) {
       await connections.close();
@@ -148,10 +143,8 @@ export class OvnSwitch implements DistributedSwitch {
 
   /** Leaves OVN as it is. */
   async close(): Promise<void> {
-    this.#closing.abort();
     this.#archive.close();
-    this.#notify();
-    await Promise.all([...this.#hosts.values()].map((host) => host.close()));
+    await this.#realization.close();
     await this.#connections.close();
   }
 
@@ -182,7 +175,7 @@ export class OvnSwitch implements DistributedSwitch {
       }
       return { changes: [{ switchId, record: undefined }], result: undefined };
     });
-    this.#sequences.delete(switchId);
+    this.#realization.forget(switchId);
   }
 
   async listSwitches(input: PageRequest & { readonly ownerDatacenter?: string }): Promise<Page<SwitchSpec>> {
@@ -206,8 +199,8 @@ export class OvnSwitch implements DistributedSwitch {
     const kept = this.#find(switchId);
     const before = kept.ports.get(portKey);
     connected(kept, input);
-    if (this.#connections.chassis(this.#chassisOf(host)) === undefined) throw this.#absent(host);
-    const carried = before === undefined ? undefined : this.#carried(before);
+    if (!this.#realization.isThere(host)) throw this.#realization.absent(host);
+    const carried = before === undefined ? undefined : this.#realization.carried(before);
     const port = await this.#change(() => {
       const now = this.#find(switchId);
       const next = connected(now, input);
@@ -217,7 +210,7 @@ export class OvnSwitch implements DistributedSwitch {
       return { changes: [{ switchId, ports: [record] }], result: record };
     });
     // Whoever had the port before is cut off when both hosts have it.
-    await this.#settled(switchId, [host, ...(before?.connected === true ? [before.host] : [])]);
+    await this.#realization.settled(switchId, [host, ...(before?.connected === true ? [before.host] : [])]);
     return this.#bindingOf(port);
   }
 
@@ -229,7 +222,7 @@ export class OvnSwitch implements DistributedSwitch {
     const port = this.#state.switches.get(input.switchId)?.ports.get(input.portKey);
     if (port?.connected !== true || port.generation !== input.generation) return;
     await this.#cut(input.switchId, [input.portKey], { upTo: input.generation, lowest: 0 });
-    await this.#settled(input.switchId, [port.host]).catch(() => undefined);
+    await this.#realization.settled(input.switchId, [port.host]).catch(() => undefined);
   }
 
   async revokePort(input: {
@@ -241,24 +234,24 @@ export class OvnSwitch implements DistributedSwitch {
     const port = this.#find(switchId).ports.get(portKey);
     if (port === undefined) throw new VdcError("NOT_FOUND", `switch '${switchId}' has no port '${portKey}'`);
     await this.#cut(switchId, [portKey], { upTo: generation, lowest: generation + 1 });
-    if (port.connected && port.generation <= generation) await this.#settled(switchId, [port.host]);
+    if (port.connected && port.generation <= generation) await this.#realization.settled(switchId, [port.host]);
   }
 
   async switchStatus({ switchId }: { readonly switchId: string }): Promise<SwitchStatus> {
-    return this.#status(this.#find(switchId));
+    return this.#realization.status(this.#find(switchId));
   }
 
   async *watchSwitch(
     { switchId }: { readonly switchId: string },
     { signal }: OperationContext,
   ): AsyncIterable<WatchItem<SwitchStatus>> {
-    let told: SwitchStatus | undefined = this.#status(this.#find(switchId));
+    let told: SwitchStatus | undefined = this.#realization.status(this.#find(switchId));
     let last = told;
     yield { type: "added", object: told };
     for (;;) {
-      const changed = this.#changes.next(signal);
+      const changed = this.#realization.changes.next(signal);
       const kept = this.#state.switches.get(switchId);
-      const now = kept === undefined ? undefined : this.#status(kept);
+      const now = kept === undefined ? undefined : this.#realization.status(kept);
       if (!isDeepStrictEqual(now, told)) {
         const type = now === undefined ? "deleted" : told === undefined ? "added" : "modified";
         told = now;
@@ -266,9 +259,9 @@ export class OvnSwitch implements DistributedSwitch {
         yield { type, object: last };
         continue;
       }
-      if (signal.aborted || this.#closing.signal.aborted) return;
+      if (signal.aborted || this.#realization.isClosed) return;
       await changed;
-      if (signal.aborted || this.#closing.signal.aborted) return;
+      if (signal.aborted || this.#realization.isClosed) return;
     }
   }
 
@@ -276,7 +269,7 @@ export class OvnSwitch implements DistributedSwitch {
     readonly switchId: string;
     readonly portKeys?: readonly string[];
   }): Promise<readonly PortStatistics[]> {
-    return this.#statistics(input.switchId, input.portKeys);
+    return this.#realization.statistics(this.#find(input.switchId), input.portKeys);
   }
 
   async collectGarbage(input: {
@@ -312,87 +305,16 @@ export class OvnSwitch implements DistributedSwitch {
     const { result, sequence } = await this.#state.change(() => {
       const decided = decide();
       concerned = decided.changes.map(({ switchId }) => switchId);
-      for (const switchId of concerned) this.#remember(switchId);
+      for (const switchId of concerned) {
+        const kept = this.#state.switches.get(switchId);
+        if (kept !== undefined) this.#realization.status(kept);
+      }
       return decided;
     });
-    if (sequence !== undefined) for (const switchId of concerned) this.#sequences.set(switchId, sequence);
+    if (sequence !== undefined) for (const switchId of concerned) this.#realization.asked(switchId, sequence);
     this.#archive.onChange();
-    this.#notify();
+    this.#realization.tell();
     return result;
-  }
-
-  /** Writes down what each host has realised before the switch changes. */
-  #remember(switchId: string): void {
-    const kept = this.#state.switches.get(switchId);
-    if (kept === undefined) return;
-    for (const { host, realizedGeneration } of this.#status(kept).members) {
-      this.#realized.set(`${switchId} ${host}`, realizedGeneration);
-    }
-  }
-
-  /** Resolves when these hosts have acknowledged the switch as it is now. */
-  async #settled(switchId: string, hosts: readonly string[]): Promise<void> {
-    const sequence = this.#sequences.get(switchId) ?? 0;
-    const { requestTimeoutMs = 5_000 } = this.#config;
-    const late = (): string | undefined =>
-      hosts.find((host) => {
-        const view = this.#connections.chassis(this.#chassisOf(host));
-        return view === undefined || view.acknowledged < sequence;
-      });
-    const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(requestTimeoutMs)]);
-    for (let host = late(); host !== undefined; host = late()) {
-      if (signal.aborted) throw this.#absent(host);
-      await this.#changes.next(signal);
-    }
-  }
-
-  #statistics(switchId: string, portKeys?: readonly string[]): readonly PortStatistics[] {
-    const { record, ports } = this.#find(switchId);
-    return [...ports.values()]
-      .filter(({ portKey }) => portKeys?.includes(portKey) ?? true)
-      .filter(
-        (port) =>
-          port.connected || record.spec.portGroups.find(({ key }) => key === port.portGroup)?.binding === "static",
-      )
-      .map((port) => {
-        const counters = port.connected ? this.#carried(port) : port.carried;
-        return {
-          portKey: port.portKey,
-          ...counters,
-          // OVN counts no drops by port: what came in is told as forwarded.
-          framesForwarded: counters.framesIn,
-          framesHeld: "0",
-          dropsIn: {},
-          dropsOut: {},
-        };
-      });
-  }
-
-  /** What a port has counted until now. */
-  #carried(port: PortRecord): PortRecord["carried"] {
-    if (!port.connected) return port.carried;
-    const nic = this.#nic(port.host, logicalPort(this.#config.name, port));
-    return nic === undefined
-      ? port.carried
-      : addCounters(port.carried, countersSince(nic.counters, port.base ?? noCounters));
-  }
-
-  #nic(host: string, port: string): InterfaceView | undefined {
-    return this.#hosts.get(host)?.view(port);
-  }
-
-  #status(kept: KeptSwitch): SwitchStatus {
-    const { switchId } = kept.record.spec;
-    return statusOf({
-      provider: this.#config.name,
-      kept,
-      sequence: this.#sequences.get(switchId) ?? Number.POSITIVE_INFINITY,
-      realizedBefore: (host) => this.#realized.get(`${switchId} ${host}`) ?? 0,
-      chassisOf: (host) => this.#chassisOf(host),
-      chassis: this.#connections.chassis,
-      binding: this.#connections.binding,
-      nic: (host, port) => this.#nic(host, port),
-    });
   }
 
   #bindingOf(port: PortRecord): PortBinding {
@@ -413,20 +335,6 @@ export class OvnSwitch implements DistributedSwitch {
     const kept = this.#state.switches.get(switchId);
     if (kept === undefined) throw new VdcError("NOT_FOUND", `there is no switch '${switchId}'`);
     return kept;
-  }
-
-  #chassisOf(host: string): string {
-    return this.#config.hosts[host]?.chassis ?? host;
-  }
-
-  #absent(host: string): VdcError {
-    return new VdcError("UNAVAILABLE", `chassis '${this.#chassisOf(host)}' of host '${host}' does not answer`, {
-      reason: "VDC_HOST_UNAVAILABLE",
-    });
-  }
-
-  #notify(): void {
-    this.#changes.tell();
   }
 }
 
