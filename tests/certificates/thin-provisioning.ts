@@ -10,7 +10,7 @@ import { startTwoHosts, type TwoHosts } from "./two-hosts.ts";
 
 const mib = 1024 * 1024;
 
-/** What the storage suite is run on: a pool in a folder, served by storage processes of two hosts, with keys from a secret store. */
+/** What the storage suite is run on: an encrypted pool in a folder, served by storage processes of two hosts, with keys from a secret store. */
 export async function create(kit: CertificationKit): Promise<StorageInstance> {
   return open(kit, await startTwoHosts(kit));
 }
@@ -24,7 +24,7 @@ async function open(kit: CertificationKit, hosts: TwoHosts, more: object = {}): 
       "key-2": "the-second-key-of-a-certified-pool-91ce",
     }),
   ];
-  const config = { name: "fast", directory: join(folder, "pool"), ...more };
+  const config = { name: "fast", directory: join(folder, "pool"), keyRef: "key-1", ...more };
   const start = () => kit.start(storageProvider, { config, plugins });
   let running = await start();
   return {

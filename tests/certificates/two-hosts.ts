@@ -1,8 +1,7 @@
 import { setTimeout } from "node:timers/promises";
-import { createOperationContext, definePlugin, provides } from "@vdc-os/core";
+import { createOperationContext, definePlugin, isVdcError, provides } from "@vdc-os/core";
 import { type HostRuntime, hostRuntime, type ProcessStatus } from "@vdc-os/core/host/v1";
 import { type PluginRegistration, use } from "@vdc-os/core/kernel";
-import { connectDataPlane } from "@vdc-os/core/remote";
 import { startHostRuntime } from "@vdc-os/host";
 import type { CertificationKit } from "@vdc-os/ready";
 
@@ -53,10 +52,16 @@ export async function startTwoHosts(kit: CertificationKit): Promise<TwoHosts> {
       process.kill(pid, "SIGKILL");
       for (const giveUp = Date.now() + 10_000; Date.now() < giveUp; await setTimeout(20)) {
         const now = await find();
-        if (now?.pid === undefined || now.pid === pid || now.controlSocket === undefined) continue;
-        const link = await connectDataPlane(now.controlSocket).catch(() => undefined);
-        await link?.close();
-        if (link !== undefined) return;
+        if (now?.pid === undefined || now.pid === pid) continue;
+        // It knows no such method: whatever it says, it answers.
+        const said = runtimes
+          .get(host)
+          ?.request({ processId: now.processId, method: "are-you-there", params: {} }, createOperationContext());
+        const code = await said?.then(
+          () => "OK",
+          (error: unknown) => (isVdcError(error) ? error.code : "INTERNAL"),
+        );
+        if (code !== "UNAVAILABLE") return;
       }
       throw new Error(`the process was not started again on '${host}'`);
     },

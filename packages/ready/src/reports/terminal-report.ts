@@ -89,7 +89,9 @@ const names: Readonly<Record<RequirementStatus, string>> = {
 /** One line for each profile that applies, and one for the facets that the implementation does not have. */
 function profileTable(profiles: readonly ProfileReport[], paint: Paint): readonly string[] {
   const applies = profiles.filter(({ result }) => result !== "not-applicable");
-  const absent = new Set(profiles.filter(({ result }) => result === "not-applicable").map(({ facet }) => facet ?? ""));
+  const absent = new Set(
+    profiles.flatMap(({ result, facet }) => (result === "not-applicable" && facet !== undefined ? [facet] : [])),
+  );
   const label = ({ facet, level }: ProfileReport): string =>
     facet === undefined ? level : `${printable(facet)} (${level})`;
   const width = Math.max(0, ...applies.map((profile) => label(profile).length));
