@@ -1,0 +1,10 @@
+import { expect, it } from "vitest";
+import { root } from "../architecture/source-tree.ts";
+import { runProgram } from "./run-program.ts";
+
+it("no package weighs more than its budget, in bytes and in types", { timeout: 300_000 }, async () => {
+  const args = ["scripts/tasks/budgets.mjs", "--check"];
+  const { code, stdout, stderr } = await runProgram(process.execPath, args, { cwd: root, timeoutMs: 280_000 });
+  if (code !== 0) expect.fail(`${stdout}${stderr}`);
+  expect(stdout).toBe("");
+});
