@@ -1,4 +1,4 @@
-import { availableParallelism, totalmem } from "node:os";
+import { availableParallelism } from "node:os";
 import { isDeepStrictEqual } from "node:util";
 import {
   type DescribeInput,
@@ -6,6 +6,7 @@ import {
   type Logger,
   type OperationContext,
   type Page,
+  pageByKey,
   type PageRequest,
   type Random,
   VdcError,
@@ -20,8 +21,8 @@ import type {
   VmSpec,
   VmStatistics,
 } from "@vdc-os/core/compute/v1";
-import { type ProcessLock, takeProcessLock } from "@vdc-os/core/remote";
-import { killProcess, readBootId } from "@vdc-os/core/local";
+import type { ProcessLock } from "@vdc-os/core/remote";
+import { readBootId } from "@vdc-os/core/local";
 import { Accelerator } from "./accelerator.ts";
 import { checkSpec } from "./command-line.ts";
 import type { QemuConfig } from "./config.ts";
@@ -30,14 +31,16 @@ import { findQemuImg } from "./copy-disk.ts";
 import { describeFacets } from "./describe-facets.ts";
 import { diskFacets } from "./disk-facets.ts";
 import { findQemu, type QemuProgram } from "./find-program.ts";
+import { takeFolder } from "./folder-lock.ts";
 import { HostFolder } from "./host-folder.ts";
-import { pageOfVms } from "./page-of-vms.ts";
-import { findVmProcesses } from "./process-table.ts";
-import { QemuVm, type VmHost } from "./qemu-vm.ts";
+import { findLeftVms } from "./left-vms.ts";
+import { MemoryPromises } from "./memory-promises.ts";
+import { QemuVm } from "./qemu-vm.ts";
 import { SerialQueue } from "./serial-queue.ts";
-import { createRecord, readRecords, removeRecord } from "./vm-record.ts";
+import { createRecord } from "./vm-record.ts";
 import { trimConsole } from "./trim-console.ts";
 import { readStatistics } from "./vm-statistics.ts";
+import type { VmHost } from "./vm-host.ts";
 import { VmWatchHub } from "./vm-watch.ts";
 
 /** What a hypervisor works with. */
@@ -50,8 +53,6 @@ export interface QemuHypervisorOptions {
 const defaultGuestTimeoutMs = 30_000;
 const defaultStartTimeoutMs = 30_000;
 const trimConsolesMs = 10_000;
-/** How long an earlier runtime of the same folder may take to die. */
-const lockPatienceMs = 5_000;
 
 /**
  * The VMs of one host, each a QEMU of its own that outlives this process.
@@ -69,6 +70,7 @@ export class QemuHypervisor implements Hypervisor {
   readonly #host: VmHost;
   readonly #random: Random;
   readonly #vms = new Map<string, QemuVm>();
+  readonly #memory: MemoryPromises;
   readonly #watches = new VmWatchHub();
   readonly #creates = new SerialQueue();
   readonly #closing = new AbortController();
@@ -91,6 +93,7 @@ export class QemuHypervisor implements Hypervisor {
     this.#qemu = qemu;
     this.#lock = found.lock;
     this.#random = random;
+    this.#memory = new MemoryPromises(config, this.#vms);
     this.facets = diskFacets({
       directory: folder.root,
       qemuImg: found.qemuImg,
@@ -107,7 +110,7 @@ export class QemuHypervisor implements Hypervisor {
       newSpawn: () => random.uuid(),
       now: () => Date.now(),
       accelerator: async () => (await this.#accelerator.find()).kind,
-      admit: (vm) => this.#admit(vm),
+      admit: ({ record }) => this.#memory.admit(record),
       onChange: (vm, type) => {
         if (type === "deleted") this.#vms.delete(vm.vmId);
         this.#watches.tell({ type, object: vm.status() });
@@ -157,8 +160,8 @@ export class QemuHypervisor implements Hypervisor {
   async computeInventory(_: Readonly<Record<never, never>>, _context: OperationContext): Promise<ComputeInventory> {
     return {
       cpus: this.#config.cpus ?? availableParallelism(),
-      memoryBytes: this.#memoryBytes(),
-      promisedMemoryBytes: this.#promisedMemoryBytes(),
+      memoryBytes: this.#memory.bytes,
+      promisedMemoryBytes: this.#memory.promisedBytes,
       accelerator: await this.#accelerator.find(),
       monitorVersion: this.#qemu.version,
     };
@@ -209,10 +212,12 @@ export class QemuHypervisor implements Hypervisor {
     input: PageRequest & { readonly ownerDatacenter?: string; readonly name?: string },
     _context: OperationContext,
   ): Promise<Page<Vm>> {
-    return pageOfVms(
-      [...this.#vms.values()].map((vm) => vm.status()),
-      input,
-    );
+    const { ownerDatacenter, name } = input;
+    const selected = [...this.#vms.values()]
+      .filter(({ record }) => ownerDatacenter === undefined || record.owner?.datacenter === ownerDatacenter)
+      .filter(({ record }) => name === undefined || record.name === name)
+      .map((vm) => vm.status());
+    return pageByKey(selected, ({ vmId }) => vmId, input);
   }
 
   watchVms(_: Readonly<Record<never, never>>, context: OperationContext): AsyncIterable<WatchItem<Vm>> {
@@ -277,42 +282,12 @@ export class QemuHypervisor implements Hypervisor {
     return AbortSignal.any([context.signal, this.#closing.signal]);
   }
 
-  #memoryBytes(): number {
-    const { memoryBytes, reservedMemoryBytes = 0 } = this.#config;
-    return memoryBytes ?? Math.max(0, totalmem() - reservedMemoryBytes);
-  }
-
-  #promisedMemoryBytes(): number {
-    let promised = 0;
-    for (const vm of this.#vms.values()) if (vm.isActive) promised += vm.record.spec.memoryBytes;
-    return promised;
-  }
-
-  #admit(vm: QemuVm): void {
-    const free = this.#memoryBytes() - this.#promisedMemoryBytes();
-    const { memoryBytes } = vm.record.spec;
-    if (memoryBytes <= free) return;
-    throw new VdcError(
-      "RESOURCE_EXHAUSTED",
-      `VM '${vm.vmId}' needs ${memoryBytes} bytes of memory, and host '${this.#config.name}' has ${free} left to promise`,
-      { details: { needed: memoryBytes, free } },
-    );
-  }
-
   async #trimConsoles(): Promise<void> {
     for (const vm of this.#vms.values()) if (vm.isActive) await trimConsole(this.#folder.console(vm.vmId));
   }
 
   async #recover(logger: Logger): Promise<void> {
-    const { records, damaged, abandoned } = await readRecords(this.#folder);
-    const processes = await findVmProcesses(this.#folder.root);
-    for (const vmId of damaged) logger.error("the record of a VM is damaged; it is left alone", { vmId });
-    for (const process of processes) {
-      if (damaged.includes(process.vmId) || records.some(({ vmId }) => vmId === process.vmId)) continue;
-      logger.warn("a QEMU without a record is ended", { vmId: process.vmId, pid: process.pid });
-      await killProcess(process);
-    }
-    for (const vmId of abandoned) await removeRecord(this.#folder, vmId);
+    const { records, processes } = await findLeftVms(this.#folder, logger);
     await Promise.all(
       records.map(async (record) => {
         const vm = new QemuVm(this.#host, record);
@@ -326,21 +301,4 @@ export class QemuHypervisor implements Hypervisor {
 /** A spec with what it means where it says nothing, to compare. */
 function withDefaults(spec: VmSpec): VmSpec {
   return { maxCpus: spec.cpus, maxMemoryBytes: spec.memoryBytes, ...spec };
-}
-
-async function takeFolder(root: string): Promise<ProcessLock> {
-  const giveUp = performance.now() + lockPatienceMs;
-  for (;;) {
-    try {
-      return await takeProcessLock(`qemu ${root}`);
-    } catch (cause) {
-      if (performance.now() > giveUp) {
-        throw new VdcError("FAILED_PRECONDITION", `another process has the VMs of '${root}' open`, {
-          reason: "VDC_LOCKED",
-          cause,
-        });
-      }
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
 }

@@ -1,27 +1,18 @@
-import { type Logger, toVdcError, VdcError } from "@vdc-os/core";
+import { toVdcError, VdcError } from "@vdc-os/core";
 import type { PowerState, Vm } from "@vdc-os/core/compute/v1";
 import { killProcess, type ProcessIdentity } from "@vdc-os/core/local";
 import { ConsoleInput } from "./console-input.ts";
-import { DiskMigrations, type MigratingVm, migrationsAfterEnd } from "./disk-migrations.ts";
+import { DiskMigrations, type MigratingVm } from "./disk-migrations.ts";
+import { findSurvivor, type SpawnedProcess } from "./find-survivor.ts";
 import { findVmProcesses } from "./process-table.ts";
-import { type QemuEnd, QemuProcess } from "./qemu-process.ts";
+import type { QemuEnd, QemuPaths, QemuProcess } from "./qemu-process.ts";
 import { SerialQueue } from "./serial-queue.ts";
 import { shutDownGuest } from "./shut-down-guest.ts";
 import { startFailure } from "./start-failure.ts";
-import { type QemuHost, startQemu } from "./start-qemu.ts";
-import { removeRecord, type VmRecord, type VmRun, writeRecord } from "./vm-record.ts";
-
-/** What the VMs of a host share. */
-export interface VmHost extends QemuHost {
-  readonly bootId: string;
-  readonly logger: Logger;
-  newSpawn(): string;
-  now(): number;
-  accelerator(): Promise<"kvm" | "tcg">;
-  /** Throws `RESOURCE_EXHAUSTED` when the host can't promise the VM its memory. */
-  admit(vm: QemuVm): void;
-  onChange(vm: QemuVm, type: "modified" | "deleted"): void;
-}
+import { startQemu } from "./start-qemu.ts";
+import type { VmHost } from "./vm-host.ts";
+import { VmLedger } from "./vm-ledger.ts";
+import type { VmRecord, VmRun } from "./vm-record.ts";
 
 /**
  * A VM of the host: its record, and its QEMU while it has one.
@@ -33,23 +24,23 @@ export class QemuVm {
   readonly #host: VmHost;
   readonly #queue = new SerialQueue();
   readonly #console: ConsoleInput;
-  #record: VmRecord;
+  readonly #ledger: VmLedger;
   #process: QemuProcess | undefined;
   #phase: "starting" | "stopping" | undefined;
   #isRemoved = false;
 
   constructor(host: VmHost, record: VmRecord) {
     this.#host = host;
-    this.#record = record;
+    this.#ledger = new VmLedger(host.folder, record);
     this.#console = new ConsoleInput(host.folder.consoleSocket(record.vmId));
   }
 
   get vmId(): string {
-    return this.#record.vmId;
+    return this.record.vmId;
   }
 
   get record(): VmRecord {
-    return this.#record;
+    return this.#ledger.record;
   }
 
   get process(): QemuProcess | undefined {
@@ -62,7 +53,7 @@ export class QemuVm {
   }
 
   status(): Vm {
-    const { vmId, name, spec, generation, owner, run, lastEnd } = this.#record;
+    const { vmId, name, spec, generation, owner, run, lastEnd } = this.record;
     const { state, detail } = this.#state();
     const ended = this.isActive ? undefined : lastEnd?.detail;
     const shown = detail ?? ended;
@@ -79,36 +70,22 @@ export class QemuVm {
   }
 
   /** Finds out what became of it while nobody looked. `processes` are all that were started for it. */
-  async recover(processes: readonly (ProcessIdentity & { readonly spawn: string })[]): Promise<void> {
+  async recover(processes: readonly SpawnedProcess[]): Promise<void> {
     await this.#queue.run(async () => {
-      const { run, wanted, vmId } = this.#record;
-      const main = processes.find(
-        ({ spawn }) => run !== undefined && run.spawn === spawn && run.bootId === this.#host.bootId,
-      );
+      const { record } = this;
+      const { vmId, run } = record;
+      const { bootId } = this.#host;
+      const main = processes.find(({ spawn }) => run?.spawn === spawn && run.bootId === bootId);
       for (const other of processes) if (other !== main) await this.#killLeftover(other);
-      if (main === undefined) {
-        if (run === undefined) return;
-        // An interrupted start was never acknowledged: it did not crash.
-        const crashed = run.startedAt !== undefined && wanted === "running";
-        const same = run.bootId === this.#host.bootId;
-        const lost = same ? "QEMU was gone when the host's runtime returned" : "the host was started anew";
-        await this.#saveEnd({
-          crashed,
-          detail: crashed ? lost : wanted === "off" ? "stopped" : "its start was interrupted",
-        });
-        return;
-      }
-      const process = QemuProcess.adopt(main, this.#paths());
-      const status = await process.connect({ timeoutMs: 5_000 }).catch(() => undefined);
-      if (wanted === "off" || status === "prelaunch") {
-        process.release();
-        await this.#killLeftover(main);
-        await this.#saveEnd({ crashed: false, detail: wanted === "off" ? "stopped" : "its start was interrupted" });
+      const { process, end } = await findSurvivor(record, main, { bootId, paths: this.#paths() });
+      if (process === undefined || main === undefined) {
+        if (main !== undefined) await this.#killLeftover(main);
+        if (end !== undefined) await this.#ledger.saveEnd(end);
         return;
       }
       const { pid, startTicks } = main;
       const startedAt = run?.startedAt ?? this.#host.now();
-      await this.#save({ ...this.#record, run: { ...(run as VmRun), pid, startTicks, startedAt } });
+      await this.#ledger.save({ ...record, run: { ...run, bootId, spawn: main.spawn, pid, startTicks, startedAt } });
       this.#attach(process);
       this.#host.logger.info("a VM was found running", { vmId, pid });
       // A guest may stand still at a disk that was just being switched. What fails here is tried again by whoever asks for the migration.
@@ -122,7 +99,7 @@ export class QemuVm {
   async start(generation: number, signal: AbortSignal): Promise<Vm> {
     return this.#queue.run(async () => {
       this.#mustExist();
-      this.#fence(generation);
+      this.#ledger.fence(generation);
       if (signal.aborted) throw toVdcError(signal.reason);
       if (await this.#resumeProcess(generation, signal)) return this.status();
       this.#host.admit(this);
@@ -147,7 +124,7 @@ export class QemuVm {
   ): Promise<Vm> {
     const process = await this.#queue.run(async () => {
       this.#mustExist();
-      await this.#fenceStop(options.generation);
+      if (options.generation !== undefined) await this.#ledger.raise(options.generation);
       if (signal.aborted) throw toVdcError(signal.reason);
       return this.#process;
     });
@@ -168,11 +145,11 @@ export class QemuVm {
       if (this.#process !== undefined) {
         throw new VdcError("FAILED_PRECONDITION", `VM '${this.vmId}' is ${this.#state().state}: stop it first`, {
           reason: "VDC_VM_RUNNING",
-          blockers: [{ kind: "vm", name: this.#record.name }],
+          blockers: [{ kind: "vm", name: this.record.name }],
         });
       }
       this.#isRemoved = true;
-      await removeRecord(this.#host.folder, this.vmId);
+      await this.#ledger.remove();
       this.#host.onChange(this, "deleted");
     });
   }
@@ -184,7 +161,7 @@ export class QemuVm {
   ): Promise<T> {
     return this.#queue.run(async () => {
       this.#mustExist();
-      if (generation !== undefined) this.#fence(generation);
+      if (generation !== undefined) this.#ledger.fence(generation);
       const vm = this.#migrating();
       return work(vm, new DiskMigrations(vm));
     });
@@ -214,11 +191,11 @@ export class QemuVm {
   #state(): { readonly state: PowerState; readonly detail?: string } {
     if (this.#phase !== undefined) return { state: this.#phase };
     if (this.#process !== undefined) return this.#process.observation;
-    return { state: this.#record.lastEnd?.crashed === true ? "crashed" : "off" };
+    return { state: this.record.lastEnd?.crashed === true ? "crashed" : "off" };
   }
 
   #migrating(): MigratingVm {
-    const record = (): VmRecord => this.#record;
+    const record = (): VmRecord => this.record;
     return {
       vmId: this.vmId,
       get record() {
@@ -230,7 +207,7 @@ export class QemuVm {
         throw new VdcError("UNAVAILABLE", `the monitor of VM '${this.vmId}' does not answer`);
       },
       save: async (changed) => {
-        await this.#save(changed);
+        await this.#ledger.save(changed);
         this.#host.onChange(this, "modified");
       },
     };
@@ -238,23 +215,6 @@ export class QemuVm {
 
   #mustExist(): void {
     if (this.#isRemoved) throw new VdcError("NOT_FOUND", `there is no VM '${this.vmId}'`);
-  }
-
-  #fence(generation: number): void {
-    const { highestGeneration = 0 } = this.#record;
-    if (generation >= highestGeneration) return;
-    throw new VdcError(
-      "FAILED_PRECONDITION",
-      `generation ${generation} of VM '${this.vmId}' is fenced: ${highestGeneration} has been seen`,
-      { reason: "VDC_FENCED", details: { generation, highest: highestGeneration } },
-    );
-  }
-
-  async #fenceStop(generation: number | undefined): Promise<void> {
-    if (generation === undefined) return;
-    this.#fence(generation);
-    if (generation === this.#record.highestGeneration) return;
-    await this.#save({ ...this.#record, highestGeneration: generation });
   }
 
   /** Makes what runs already run on for this generation. False when there is nothing, or only what is left of a crash. */
@@ -272,8 +232,8 @@ export class QemuVm {
       await this.#end(process);
       return false;
     }
-    if (generation !== this.#record.generation) {
-      await this.#save({ ...this.#record, generation, highestGeneration: generation });
+    if (generation !== this.record.generation) {
+      await this.#ledger.save({ ...this.record, generation, highestGeneration: generation });
       this.#host.onChange(this, "modified");
     }
     if (state !== "running") {
@@ -293,19 +253,18 @@ export class QemuVm {
       if (leftover.vmId === vmId) await this.#killLeftover(leftover);
     }
     const spawn = this.#host.newSpawn();
-    const { lastEnd: _, ...before } = this.#record;
     const run: VmRun = { spawn, bootId };
-    await this.#save({ ...before, wanted: "running", generation, highestGeneration: generation, run });
+    await this.#ledger.saveStart(generation, run);
     const process = await startQemu(this.#host, {
-      record: this.#record,
+      record: this.record,
       paths: this.#paths(),
       accelerator,
       spawn,
       signal,
-      onSpawned: ({ pid, startTicks }) => this.#save({ ...this.#record, run: { ...run, pid, startTicks } }),
-      onFailed: (end) => this.#saveEnd(end),
+      onSpawned: ({ pid, startTicks }) => this.#ledger.save({ ...this.record, run: { ...run, pid, startTicks } }),
+      onFailed: (end) => this.#ledger.saveEnd(end),
     });
-    await this.#save({ ...this.#record, run: { ...(this.#record.run ?? run), startedAt: this.#host.now() } });
+    await this.#ledger.save({ ...this.record, run: { ...(this.record.run ?? run), startedAt: this.#host.now() } });
     this.#attach(process);
   }
 
@@ -320,14 +279,14 @@ export class QemuVm {
     if (end.crashed) this.#host.logger.warn("a VM crashed", { vmId: this.vmId, detail: end.detail });
     this.#process = undefined;
     this.#console.close();
-    await this.#saveEnd(end).finally(() => this.#host.onChange(this, "modified"));
+    await this.#ledger.saveEnd(end).finally(() => this.#host.onChange(this, "modified"));
   }
 
   async #end(process: QemuProcess): Promise<void> {
     this.#setPhase("stopping");
     try {
       // First the record: a runtime that is killed now finishes this when it returns.
-      await this.#save({ ...this.#record, wanted: "off" });
+      await this.#ledger.save({ ...this.record, wanted: "off" });
       if (!(await process.kill({ crashed: false, detail: "stopped" }))) {
         throw new VdcError("UNAVAILABLE", `the QEMU of VM '${this.vmId}' (pid ${process.identity.pid}) does not die`);
       }
@@ -343,7 +302,7 @@ export class QemuVm {
     throw new VdcError("UNAVAILABLE", `an older QEMU of VM '${this.vmId}' (pid ${leftover.pid}) does not die`);
   }
 
-  #paths(): { readonly monitorSocket: string; readonly log: string } {
+  #paths(): QemuPaths {
     const { folder } = this.#host;
     return { monitorSocket: folder.monitorSocket(this.vmId), log: folder.log(this.vmId) };
   }
@@ -351,16 +310,5 @@ export class QemuVm {
   #setPhase(phase: "starting" | "stopping" | undefined): void {
     this.#phase = phase;
     this.#host.onChange(this, "modified");
-  }
-
-  async #saveEnd(lastEnd: QemuEnd): Promise<void> {
-    const { run: _, diskMigrations, ...rest } = this.#record;
-    const ended = diskMigrations && { diskMigrations: migrationsAfterEnd(diskMigrations, lastEnd.detail) };
-    await this.#save({ ...rest, ...ended, wanted: "off", lastEnd });
-  }
-
-  async #save(record: VmRecord): Promise<void> {
-    await writeRecord(this.#host.folder, record);
-    this.#record = record;
   }
 }
