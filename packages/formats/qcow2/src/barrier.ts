@@ -110,10 +110,14 @@ export class Barrier {
     this.settleSync();
   }
 
-  /** As `flushSync`, waiting for the disk off the main thread. Calls that come while a flush runs share the next one. */
+  /**
+   * As `flushSync`, waiting for the disk off the main thread. A call that comes while a flush runs shares that one when nothing was changed since it began,
+   * else the next one.
+   */
   flush(): Promise<void> {
     if (this.#queued) return this.#queued;
     if (this.#running) {
+      if (!this.#isChanged(!this.#lazyCounts)) return this.#running;
       this.#queued = this.#running
         .catch(() => undefined)
         .then(() => {
@@ -158,8 +162,7 @@ export class Barrier {
   #begin(withCounts: boolean = !this.#lazyCounts): void {
     this.assertUsable();
     const { refcounts, mapping, allocator } = this.#options;
-    const before = this.#dataWritten || this.#hasChanges(withCounts);
-    if (!before) return;
+    if (!this.#isChanged(withCounts)) return;
     try {
       if (withCounts) refcounts.writeDirtyBlocks();
     } catch (error) {
@@ -178,6 +181,11 @@ export class Barrier {
       phase: 0,
       written: false,
     };
+  }
+
+  /** Whether anything was written that no flush has begun with. */
+  #isChanged(withCounts: boolean): boolean {
+    return this.#dataWritten || this.#hasChanges(withCounts);
   }
 
   #hasChanges(withCounts: boolean): boolean {

@@ -11,6 +11,7 @@ type Action =
   | { readonly op: "flush" }
   | { readonly op: "flushSync" }
   | { readonly op: "startFlush" }
+  | { readonly op: "joinFlush" }
   | { readonly op: "grow"; readonly by: number };
 
 /** How many states that a crash may leave were opened. */
@@ -32,7 +33,9 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ op: fc.constant("compressed" as const), ...spot }) },
   {
     weight: 4,
-    arbitrary: fc.record({ op: fc.constantFrom("flush" as const, "flushSync" as const, "startFlush" as const) }),
+    arbitrary: fc.record({
+      op: fc.constantFrom("flush" as const, "flushSync" as const, "startFlush" as const, "joinFlush" as const),
+    }),
   },
   { weight: 1, arbitrary: fc.record({ op: fc.constant("grow" as const), by: fc.integer({ min: 1, max: 100 }) }) },
 );
@@ -131,6 +134,13 @@ async function runCrash(run: {
       if (step.op === "startFlush") {
         pending.push(image.flush());
         await Promise.resolve();
+      } else if (step.op === "joinFlush") {
+        // Those that began earlier may be under way: this one may end with them only if they cover all that was written.
+        pending.push(image.flush());
+        await Promise.resolve();
+        await image.flush();
+        allowed = current.map((value) => new Set([value]));
+        note();
       } else if (step.op === "flush" || step.op === "flushSync") {
         await Promise.all(pending);
         pending = [];

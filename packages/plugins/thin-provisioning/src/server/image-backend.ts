@@ -1,6 +1,7 @@
 import type { BlockBackend, BlockExtent, BlockResult } from "@vdc-os/nbd";
 import type { Qcow2Image } from "@vdc-os/qcow2";
 import type { ChangeBitmap } from "../change-bitmap.ts";
+import { FlushPlacement, type ServerActivity } from "./flush-placement.ts";
 import { IoGate } from "./io-gate.ts";
 import { isOutOfSpace, OutOfSpaceError, ParkedWrites } from "./parked-writes.ts";
 import type { SpaceGuard } from "./space-guard.ts";
@@ -17,6 +18,8 @@ export interface ImageBackendOptions {
   readonly outOfSpace: "pause" | "fail";
   /** Writes of zeroes take no space. */
   readonly detectZeroes: boolean;
+  /** Shared by all exports of the process. */
+  readonly activity: ServerActivity;
 }
 
 /**
@@ -36,6 +39,7 @@ export class ImageBackend implements BlockBackend {
   readonly #space: SpaceGuard | undefined;
   readonly #pauses: boolean;
   readonly #detectZeroes: boolean;
+  readonly #flushes: FlushPlacement;
 
   constructor(options: ImageBackendOptions) {
     this.image = options.image;
@@ -43,6 +47,7 @@ export class ImageBackend implements BlockBackend {
     this.#space = options.space;
     this.#pauses = options.outOfSpace === "pause";
     this.#detectZeroes = options.detectZeroes;
+    this.#flushes = new FlushPlacement(options.activity);
   }
 
   get sizeBytes(): number {
@@ -55,6 +60,7 @@ export class ImageBackend implements BlockBackend {
   }
 
   read(target: Buffer, offset: number): BlockResult {
+    this.#flushes.asked();
     if (this.gate.stopsReads) return this.gate.changed().then(() => this.read(target, offset));
     const { image } = this;
     return image.readWithoutWaiting(target, offset)?.catch((error: unknown) => {
@@ -68,9 +74,11 @@ export class ImageBackend implements BlockBackend {
   }
 
   write(source: Buffer, offset: number): BlockResult {
+    this.#flushes.wrote(source.length);
     if (this.gate.stopsWrites) return this.gate.changed().then(() => this.write(source, offset));
     try {
       this.#write(source, offset);
+      if (this.#flushes.isExpected) this.#flushAhead();
     } catch (error) {
       return this.#noSpace(error, () => this.#retry(() => this.#write(source, offset)));
     }
@@ -78,10 +86,18 @@ export class ImageBackend implements BlockBackend {
 
   flush(): BlockResult {
     if (this.gate.stopsReads) return this.gate.changed().then(() => this.flush());
-    return this.image.flush().catch((error) => this.#noSpace(error, () => this.#retry(() => this.image.flush())));
+    const failed = (error: unknown): Promise<unknown> =>
+      this.#noSpace(error, () => this.#retry(() => this.image.flush()));
+    if (!this.#flushes.isInPlace) return this.#flushes.beside(() => this.image.flush()).catch(failed);
+    try {
+      this.#flushes.inPlace(() => this.image.flushSync());
+    } catch (error) {
+      return failed(error);
+    }
   }
 
   trim(offset: number, length: number): BlockResult {
+    this.#flushes.asked();
     if (this.gate.stopsWrites) return this.gate.changed().then(() => this.trim(offset, length));
     try {
       this.#trim(offset, length);
@@ -91,6 +107,7 @@ export class ImageBackend implements BlockBackend {
   }
 
   writeZeroes(offset: number, length: number, options: { readonly noHole: boolean }): BlockResult {
+    this.#flushes.asked();
     if (this.gate.stopsWrites) return this.gate.changed().then(() => this.writeZeroes(offset, length, options));
     const { noHole } = options;
     try {
@@ -101,8 +118,20 @@ export class ImageBackend implements BlockBackend {
   }
 
   extents(offset: number, length: number): Iterable<BlockExtent> | Promise<Iterable<BlockExtent>> {
+    this.#flushes.asked();
     if (this.gate.stopsReads) return this.gate.changed().then(() => this.extents(offset, length));
     return this.image.map(offset, length);
+  }
+
+  /** When the answer to the write is on its way. Should it fail, so does the flush that is then asked for, and that one is answered. */
+  #flushAhead(): void {
+    const { image } = this;
+    queueMicrotask(() => {
+      if (!this.#flushes.isExpected || this.gate.stopsWrites || this.image !== image) return;
+      try {
+        this.#flushes.ahead(() => image.flushSync());
+      } catch {}
+    });
   }
 
   #write(source: Buffer, offset: number): void {

@@ -12,6 +12,7 @@ import type { VolumeKeys } from "../volume-keys.ts";
 import { ChangeTracking } from "./change-tracking.ts";
 import { FencedError, GenerationFence } from "./generation-fence.ts";
 import { ImageBackend } from "./image-backend.ts";
+import type { ServerActivity } from "./flush-placement.ts";
 import type { SpaceGuard } from "./space-guard.ts";
 
 /** Options of {@link ServedVolume.open}. */
@@ -22,6 +23,7 @@ export interface ServedVolumeOptions {
   /** What opens the volume's images. */
   readonly keys: VolumeKeys;
   readonly space: SpaceGuard | undefined;
+  readonly activity: ServerActivity;
   readonly outOfSpace: "pause" | "fail";
 }
 
@@ -66,8 +68,8 @@ export class ServedVolume {
     this.#files = new LayerFiles(layout.volume(record.volumeId));
     this.#tracking = new ChangeTracking(layout, record.volumeId);
     const detectZeroes = record.request.parameters?.detectZeroes === "true";
-    const { space, outOfSpace } = options;
-    this.backend = new ImageBackend({ image, detectZeroes, space, outOfSpace });
+    const { space, outOfSpace, activity } = options;
+    this.backend = new ImageBackend({ image, detectZeroes, space, outOfSpace, activity });
     this.#forgetRoom = options.space?.onRoom(() => this.backend.parked.wake());
   }
 

@@ -5,6 +5,7 @@ import type { PoolLayout } from "../pool-layout.ts";
 import { storageFailure } from "../storage-failure.ts";
 import type { VolumeRecord } from "../volume-record.ts";
 import type { VolumeKeys } from "../volume-keys.ts";
+import type { ServerActivity } from "./flush-placement.ts";
 import type { ServingMarks } from "./serving-marks.ts";
 
 /** Options of {@link SnapshotExports}. */
@@ -14,6 +15,7 @@ export interface SnapshotExportsOptions {
   readonly nbd: NbdServer;
   readonly marks: ServingMarks;
   readonly resolveBacking: BackingResolver;
+  readonly activity: ServerActivity;
 }
 
 /** The snapshots that are read on a host: exports named by the snapshot's id, which refuse writes. */
@@ -27,7 +29,7 @@ export class SnapshotExports {
 
   /** Serves a snapshot that its volume's record says is read here. Repeating it changes nothing. */
   async attach(record: VolumeRecord | undefined, snapshotId: string, keys: VolumeKeys): Promise<void> {
-    const { layout, nbd, marks, resolveBacking } = this.#options;
+    const { layout, nbd, marks, resolveBacking, activity } = this.#options;
     if (record === undefined || !this.isReadHere(record, snapshotId)) {
       throw new VdcError("FAILED_PRECONDITION", `snapshot '${snapshotId}' is not read here`, { reason: "VDC_FENCED" });
     }
@@ -55,7 +57,10 @@ export class SnapshotExports {
         readOnly: true,
         sharedFlush: true,
         sparseReads: true,
-        read: (target, offset) => image.readWithoutWaiting(target, offset),
+        read: (target, offset) => {
+          activity.requests++;
+          return image.readWithoutWaiting(target, offset);
+        },
         write: () => {
           throw Object.assign(new Error("a snapshot does not change"), { code: "EPERM" });
         },

@@ -9,6 +9,7 @@ import { type KeysOnTheWire, VolumeKeys } from "../volume-keys.ts";
 import { ServedVolume } from "./served-volume.ts";
 import { ServingMarks } from "./serving-marks.ts";
 import { SnapshotExports } from "./snapshot-exports.ts";
+import type { ServerActivity } from "./flush-placement.ts";
 import { SpaceGuard } from "./space-guard.ts";
 
 /** Config of a storage process. */
@@ -52,6 +53,7 @@ export class StorageServer {
   readonly #marks: ServingMarks;
   readonly #outOfSpace: "pause" | "fail";
   readonly #space: SpaceGuard | undefined;
+  readonly #activity: ServerActivity = { requests: 0 };
   readonly #nbd = new NbdServer({
     maxConnections: 4096,
     onError: (error, request, { exportName }) =>
@@ -75,7 +77,7 @@ export class StorageServer {
     const { limitBytes } = config;
     this.#space = limitBytes === undefined ? undefined : new SpaceGuard({ folder: layout.volumes, limitBytes });
     const [host, nbd, marks, resolveBacking] = [config.host, this.#nbd, this.#marks, this.#resolveBacking];
-    this.#snapshots = new SnapshotExports({ layout, host, nbd, marks, resolveBacking });
+    this.#snapshots = new SnapshotExports({ layout, host, nbd, marks, resolveBacking, activity: this.#activity });
   }
 
   /** Serves what was served before, then listens. A volume that can't be opened is reported, and harms no other. */
@@ -267,6 +269,7 @@ export class StorageServer {
       keys,
       space: this.#space,
       outOfSpace: this.#outOfSpace,
+      activity: this.#activity,
     });
     this.#marks.set({ volumeId });
     this.#nbd.addExport({ name: exportName, backend: served.backend, interceptor: served.fence });
