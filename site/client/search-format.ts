@@ -47,8 +47,8 @@ export const queryOptions: SearchOptions = {
 };
 
 const boosts: Readonly<Record<string, number>> = {
-  page: 1.8,
-  section: 1.2,
+  page: 2.6,
+  section: 1.7,
   module: 1.6,
   class: 1.4,
   interface: 1.4,

@@ -24,12 +24,6 @@ export function adoptContent(html: string, sourceUrl: (path: string, line: strin
     .replace(/<details open class="([^"]*tsd-accordion[^"]*)"[^>]*>/g, '<section class="$1">')
     .replace(/<summary class="tsd-accordion-summary"[^>]*>([\s\S]*?)<\/summary>/g, "$1")
     .replaceAll("</details>", "</section>")
-    .replace(
-      /<h1([^>]*)>(Interface|Class|Function|Variable|Type Alias|Module|Enumeration|Namespace|Reference) /,
-      (_, a, kind) => {
-        return `<h1${a}><small class="kind-word">${kind.toLowerCase()}</small> `;
-      },
-    )
     .replace(/<table>/g, '<div class="table" tabindex="0" role="region" aria-label="Table"><table>')
     .replaceAll("</table>", "</table></div>")
     .replace(/<pre>/g, '<pre tabindex="0">')
@@ -55,7 +49,9 @@ export function headingsOf(html: string): readonly PageHeading[] {
     const id = attributes.get("id");
     if (id === undefined || (name !== "h2" && name !== "h3")) continue;
     const close = html.indexOf(`</${name}>`, end);
-    const inner = html.slice(end, close === -1 ? end : close).replace(/<a class="anchor"[\s\S]*?<\/a>/g, "");
+    const inner = html
+      .slice(end, close === -1 ? end : close)
+      .replace(/<(a class="anchor"|code class="tsd-tag")[\s\S]*?<\/(a|code)>/g, "");
     headings.push({ level: Number(name.slice(1)), id, text: textOfHtml(inner) });
   }
   return headings;

@@ -31,10 +31,12 @@ export function renderApi(api: ApiReference, options: RenderApiOptions): readonl
   return api.pages.map((page): LaidOutApiPage => {
     const modulePath = apiPath(page.module);
     const module = options.modules.find(({ specifier }) => specifier === page.module);
-    const content = adoptContent(page.html, (path, line) => {
+    const heading = `<h1><small class="kind-word">${escapeHtml(page.kind)}</small>${escapeHtml(page.name)}</h1>`;
+    const body = adoptContent(page.html, (path, line) => {
       const url = options.repository.urlOf(path);
       return url === undefined ? undefined : `${url}#L${line}`;
     });
+    const content = heading + body;
     const isModule = page.kind === "module";
     const trail = [
       { title: "API reference", path: apiIndexPath },

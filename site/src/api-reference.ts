@@ -8,7 +8,7 @@ import {
   LogLevel,
   type PageEvent,
   type ProjectReflection,
-  type Reflection,
+  Reflection,
   ReflectionKind,
   Renderer,
   type RendererEvent,
@@ -72,6 +72,7 @@ export async function readApi(root: string, modules: readonly ApiModule[]): Prom
         lightHighlightTheme: codeThemes.light,
         darkHighlightTheme: codeThemes.dark,
         readme: "none",
+        useFirstParagraphOfCommentAsSummary: true,
       },
       [new TypeDocReader(), new TSConfigReader()],
     );
@@ -84,6 +85,7 @@ export async function readApi(root: string, modules: readonly ApiModule[]): Prom
     const project = await app.convert();
     if (project === undefined) throw new Error(`typedoc could not read the modules:\n${log.errors.join("\n")}`);
     nameModules(project, root, modules);
+    linkByName(project);
     app.validate(project);
     const rendered: { readonly page: PageEvent<Reflection>; readonly html: string }[] = [];
     app.renderer.on(Renderer.EVENT_END_PAGE, (page: PageEvent) => {
@@ -120,6 +122,25 @@ function nameModules(project: ProjectReflection, root: string, modules: readonly
     if (module !== undefined) child.name = module.specifier;
   }
   project.children?.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/**
+ * A comment that a class inherits names what its interface's module has imported, and the class's module may not have.
+ * Such a link leads to the one export of that name.
+ */
+function linkByName(project: ProjectReflection): void {
+  const exports = new Map<string, Reflection[]>();
+  for (const child of (project.children ?? []).flatMap((module) => module.children ?? [])) {
+    if (!child.kindOf(ReflectionKind.Reference)) exports.set(child.name, [...(exports.get(child.name) ?? []), child]);
+  }
+  for (const { comment } of Object.values(project.reflections)) {
+    const parts = [...(comment?.summary ?? []), ...(comment?.blockTags ?? []).flatMap(({ content }) => content)];
+    for (const part of parts) {
+      if (part.kind !== "inline-tag" || part.tag !== "@link" || part.target instanceof Reflection) continue;
+      const found = exports.get(part.text.trim()) ?? [];
+      if (found.length === 1) part.target = found[0] as Reflection;
+    }
+  }
 }
 
 function pageOf(url: string, model: Reflection, html: string): ApiPage {

@@ -32,7 +32,8 @@ const places: readonly (readonly [RegExp, GuideGroup])[] = [
   [/^docs\/.*first-plugin/, "Start here"],
   [/^docs\/consume-the-sdk/, "Start here"],
   [/^docs\/architecture/, "Start here"],
-  [/^docs\/write-a-(storage|distributed)/, "Write a plugin"],
+  [/^docs\/write-a-storage/, "Write a plugin"],
+  [/^docs\/write-a-distributed/, "Write a plugin"],
   [/^docs\/write-/, "Write a plugin"],
   [/^docs\/(.*\/)?[^/]*(certif|extension-point|provider|plugin)/, "Write a plugin"],
   [/^docs\/wire-protocol/, "Write a plugin"],
@@ -41,7 +42,8 @@ const places: readonly (readonly [RegExp, GuideGroup])[] = [
   [/^docs\/compatibility/, "Reference"],
   [/^docs\//, "Run and test"],
   [/^[^/]+\.md$/, "Reference"],
-  [/^packages\/(core|sdk)\//, "Packages"],
+  [/^packages\/core\//, "Packages"],
+  [/^packages\/sdk\//, "Packages"],
   [/^packages\/(host|ready|create-plugin)\//, "Packages"],
   [/^packages\/(formats|protocols)\//, "Formats and protocols"],
   [/^packages\/plugins\//, "Plugins"],
@@ -63,7 +65,11 @@ export function readGuides(root: string): readonly GuideSource[] {
   ].filter((file) => !/(^|\/)(CHANGELOG|AGENTS|CLAUDE)\.md$/.test(file));
   return files
     .map((source) => ({ source, place: placeOf(source) }))
-    .sort((a, b) => a.place.order - b.place.order || (a.source < b.source ? -1 : 1))
+    .sort(
+      (a, b) =>
+        a.place.order - b.place.order ||
+        (sitePath(a.source).replaceAll(".html", "") < sitePath(b.source).replaceAll(".html", "") ? -1 : 1),
+    )
     .map(({ source, place }) => {
       return { source, path: sitePath(source), group: place.group, text: readFileSync(join(root, source), "utf8") };
     });
