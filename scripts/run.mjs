@@ -16,6 +16,8 @@ import { installWorkspace } from "./setup/workspace.mjs";
 /** A table of what the providers of a suite meet. */
 const conformance = (suite) => ({ script: "tests/conformance/conformance.ts", args: [suite], machine: "test" });
 
+const changesets = "node_modules/@changesets/cli/bin.js";
+
 const tasks = {
   start: { script: "examples/virtual-datacenter/src/main.ts", machine: "start" },
   test: { script: "scripts/tasks/test.mjs", machine: "test" },
@@ -31,6 +33,9 @@ const tasks = {
   build: { script: "scripts/tasks/build.mjs" },
   budgets: { script: "scripts/tasks/budgets.mjs" },
   docs: { script: "site/src/main.ts" },
+  "release:status": { script: changesets, args: ["status"] },
+  "release:version": { script: changesets, args: ["version"] },
+  "release:publish": { script: "scripts/tasks/publish.mjs" },
   lint: { script: "node_modules/@biomejs/biome/bin/biome", args: ["ci", "."] },
   format: { script: "node_modules/@biomejs/biome/bin/biome", args: ["check", "--write", "."] },
   typecheck: { script: "node_modules/typescript/bin/tsc", args: ["-p", "."] },
