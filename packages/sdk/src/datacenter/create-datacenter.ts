@@ -9,7 +9,7 @@ import {
   toVdcError,
   VdcError,
 } from "@vdc-os/core";
-import { Kernel, type PluginRegistration, type StartReport } from "@vdc-os/core/kernel";
+import { Kernel, type KernelPolicy, type PluginRegistration, type StartReport } from "@vdc-os/core/kernel";
 import { takeProcessLock } from "@vdc-os/core/remote";
 import { secretStore } from "@vdc-os/core/secret/v1";
 import { stateStore } from "@vdc-os/core/state/v1";
@@ -65,6 +65,8 @@ export interface CreateDatacenterOptions {
   readonly mode?: DatacenterMode;
   /** What the manager's kernel runs, perhaps chosen by the datacenter's uid and folder. One of them provides a state store. */
   readonly plugins: readonly PluginRegistration[] | ((place: DatacenterPlace) => readonly PluginRegistration[]);
+  /** Which plugins the manager's kernel starts: see `KernelPolicy`, whose `certified` asks for certificates. Defaults to all. */
+  readonly policy?: KernelPolicy;
   /** Defaults to none. */
   readonly hosts?: readonly HostLink[];
   /** Who may do what: see `Policy`. Defaults to none. */
@@ -87,7 +89,7 @@ export interface CreateDatacenterOptions {
  * one's leftovers removed. At most one manager has a folder open: another is refused with `ALREADY_EXISTS`.
  */
 export async function createDatacenter(options: CreateDatacenterOptions): Promise<Datacenter> {
-  const { mode = "durable", name = "datacenter", hosts = [], policies = [], quotas = {} } = options;
+  const { mode = "durable", name = "datacenter", hosts = [], policies = [], quotas = {}, policy = {} } = options;
   const {
     logger = silentLogger,
     clock = systemClock,
@@ -118,7 +120,7 @@ export async function createDatacenter(options: CreateDatacenterOptions): Promis
     }
     const plugins =
       typeof options.plugins === "function" ? options.plugins({ uid, directory: directory.path }) : options.plugins;
-    const kernel = new Kernel({ plugins, logger, clock, random });
+    const kernel = new Kernel({ plugins, policy, logger, clock, random });
     const monitors = hosts.map((link) => {
       const open = {
         datacenter: uid,
