@@ -21,6 +21,7 @@ export type {
   VtepConfig,
 } from "./dataplane/data-plane-config.ts";
 export { dataPlaneConfigSchema, parseDataPlaneConfig } from "./dataplane/data-plane-config.ts";
+export { type DataPlaneLimits, defaultLimits } from "./dataplane/data-plane-limits.ts";
 export type { DataPlaneErrorCode } from "./dataplane/data-plane-error.ts";
 export { DataPlaneError } from "./dataplane/data-plane-error.ts";
 export type {

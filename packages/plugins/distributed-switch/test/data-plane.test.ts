@@ -1,6 +1,7 @@
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { expect, it } from "vitest";
+import type { DataPlanePortStatistics } from "../src/dataplane/data-plane-status.ts";
 import { vxlanHeader } from "../src/dataplane/vxlan-header.ts";
 import { Fabric, mesh, VNI_BASE } from "./fabric.ts";
 import { recordBytes, testFrame } from "./fake-nic.ts";
@@ -88,7 +89,7 @@ it("keeps order and counts under a burst of many frames in few writes", async ()
 
 it("drops at the tail, counted, when a NIC doesn't read, and never queues more than its limit", async () => {
   await using fabric = await Fabric.create();
-  const host = await fabric.host({ portQueueBytes: 64 * 1024 });
+  const host = await fabric.host({ limits: { portQueueBytes: 64 * 1024 } });
   const [a, b, c] = [await fabric.nic(), await fabric.nic(), await fabric.nic()];
   for (const [key, nic] of Object.entries({ a, b, c })) host.port(key, nic);
   await host.applyAndConnect();
@@ -296,3 +297,40 @@ async function counted(
     await new Promise((resolve) => setImmediate(resolve));
   }
 }
+
+it("keeps to the limits that it is given, also when they change", async () => {
+  await using fabric = await Fabric.create();
+  const host = await fabric.host();
+  const nic = await fabric.nic();
+  const learning = { macLearning: { enabled: true, limit: 4096, whenFull: "flood", floodUnknown: true } } as const;
+  const security = { promiscuous: false, forgedTransmits: true, macChanges: false };
+  host.port("nic", nic, { ...learning, security });
+  host.limits = { learnedAddresses: 16, heldFrames: 2 };
+  await host.applyAndConnect();
+  const say = (count: number): void => {
+    for (let index = 0; index < count; index += 1) {
+      nic.send(testFrame({ to: "ff:ff:ff:ff:ff:ff", from: `52:54:00:aa:00:${(index + 16).toString(16)}`, text: "x" }));
+    }
+  };
+  const statistics = async (): Promise<DataPlanePortStatistics> =>
+    (await host.plane.portStatistics()).find(({ key }) => key === "nic") as DataPlanePortStatistics;
+  const received = async (frames: number): Promise<DataPlanePortStatistics> => {
+    for (;;) {
+      const now = await statistics();
+      if (now.in.frames >= frames) return now;
+      await new Promise(setImmediate);
+    }
+  };
+  say(20);
+  expect((await received(20)).learningRefused).toBe(4);
+  host.limits = { learnedAddresses: 32, heldFrames: 2 };
+  await host.apply();
+  say(20);
+  expect((await received(40)).learningRefused).toBe(4);
+  expect((await host.plane.status()).switches[0]?.learnedAddresses).toBe(20);
+  await host.plane.setGate("nic", "hold");
+  say(3);
+  expect((await received(43)).in.drops).toMatchObject({ holdFull: 1 });
+  host.limits = { learnedAddresses: 1 };
+  await expect(host.apply()).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+});

@@ -2,7 +2,11 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DataPlane, type DataPlaneOptions } from "../src/dataplane/control.ts";
-import type { DataPlanePortConfig, DataPlaneSwitchConfig } from "../src/dataplane/data-plane-config.ts";
+import type {
+  DataPlaneConfig,
+  DataPlanePortConfig,
+  DataPlaneSwitchConfig,
+} from "../src/dataplane/data-plane-config.ts";
 import type { DataPlanePortStatus } from "../src/dataplane/data-plane-status.ts";
 import type { PortSettings } from "../src/dataplane/switch-port.ts";
 import type { UdpAddress } from "../src/dataplane/vxlan-endpoint.ts";
@@ -55,6 +59,7 @@ export class Host {
   generation = 0;
   ports: DataPlanePortConfig[] = [];
   peers: { key: string; address: string; port: number }[] = [];
+  limits: DataPlaneConfig["limits"];
   switchConfig: Partial<DataPlaneSwitchConfig> = {};
   readonly #waiting = new Set<() => void>();
 
@@ -95,6 +100,7 @@ export class Host {
     await this.plane.apply({
       generation: this.generation,
       vtep: { listen: this.listenOn, underlayMtu: 65535 },
+      ...(this.limits === undefined ? {} : { limits: this.limits }),
       switches: [{ key: SWITCH, vniBase: VNI_BASE, peers: this.peers, ports: this.ports, ...this.switchConfig }],
     });
   }

@@ -1,4 +1,5 @@
 import type { MirrorSession as CoreMirrorSession, PortSetting, SwitchSpec } from "@vdc-os/core/network/v1";
+import type { DataPlaneLimits } from "../dataplane/data-plane-limits.ts";
 import type { UplinkConfig } from "../dataplane/data-plane-config.ts";
 import type { MirrorDestination, MirrorSession } from "../dataplane/mirror-session.ts";
 import type { PrivateVlan } from "../dataplane/private-vlans.ts";
@@ -21,11 +22,16 @@ export function portId(switchId: string, portKey: string): string {
 export function hostConfigOf(
   state: DesiredState,
   own: HostRecord,
-  options: { readonly underlayMtu: number; readonly basePort: number },
+  options: {
+    readonly underlayMtu: number;
+    readonly basePort: number;
+    readonly limits?: Partial<DataPlaneLimits> | undefined;
+  },
 ): HostConfigContent {
   return {
     vtep: { address: own.address, port: own.port ?? options.basePort },
     underlayMtu: options.underlayMtu,
+    ...(options.limits === undefined ? {} : { limits: options.limits }),
     switches: [...state.switches.values()]
       .filter(({ spec }) => isMember(spec, own.host))
       .sort((a, b) => (a.spec.switchId < b.spec.switchId ? -1 : 1))

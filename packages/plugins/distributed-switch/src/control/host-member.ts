@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { type Clock, type Handle, type Json, type Logger, type OwnerStamp, toVdcError, VdcError } from "@vdc-os/core";
 import type { HostRuntime } from "@vdc-os/core/host/v1";
+import type { DataPlaneLimits } from "../dataplane/data-plane-limits.ts";
 import { attachmentKey } from "../process/host-config.ts";
 import { addCounters } from "../process/port-counters.ts";
 import type { AttachmentCounters, ProcessStatus } from "../process/process-protocol.ts";
@@ -29,6 +30,7 @@ export interface HostMemberOptions {
   readonly module: string;
   readonly underlayMtu: number;
   readonly basePort: number;
+  readonly limits?: Partial<DataPlaneLimits> | undefined;
   /** How long a host is waited for. */
   readonly requestTimeoutMs: number;
   /** How often a host is looked at when nothing happens. */

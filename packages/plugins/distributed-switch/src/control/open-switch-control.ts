@@ -38,6 +38,7 @@ export async function openSwitchControl(options: OpenSwitchControlOptions): Prom
     module: import.meta.resolve("@vdc-os/plugin-distributed-switch/dataplane"),
     underlayMtu: config.underlayMtu ?? 1500,
     basePort: config.basePort ?? 0,
+    limits: config.limits,
     nics: config.nics ?? "stream",
     checkIntervalMs: config.checkIntervalMs ?? 2_000,
     requestTimeoutMs: config.requestTimeoutMs ?? 5_000,

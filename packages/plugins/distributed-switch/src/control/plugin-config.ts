@@ -1,5 +1,6 @@
 import { objectName } from "@vdc-os/core";
 import { z } from "zod";
+import { type DataPlaneLimits, dataPlaneLimits } from "../dataplane/data-plane-limits.ts";
 
 /** Config of the plugin. */
 export interface DistributedSwitchConfig {
@@ -16,6 +17,8 @@ export interface DistributedSwitchConfig {
    * opens, which needs root on the hosts and a hypervisor that takes taps. A NIC that is connected keeps what it has. Defaults to `stream`.
    */
   readonly nics?: "stream" | "tap" | undefined;
+  /** What bounds the memory and work of each host's data plane, where it is to be something else than `defaultLimits`. */
+  readonly limits?: Partial<DataPlaneLimits> | undefined;
   /** How often a host is looked at when nothing happens, in milliseconds. Defaults to `2_000`. */
   readonly checkIntervalMs?: number | undefined;
   /** How long a host's answer is waited for, in milliseconds. Defaults to `5_000`. */
@@ -29,6 +32,7 @@ export const distributedSwitchConfig: z.ZodType<DistributedSwitchConfig> = z.obj
   underlayMtu: z.int().min(576).max(65535).optional(),
   basePort: z.int().min(0).max(65535).optional(),
   nics: z.enum(["stream", "tap"]).optional(),
+  limits: dataPlaneLimits.optional(),
   checkIntervalMs: z.number().positive().optional(),
   requestTimeoutMs: z.number().positive().optional(),
 });

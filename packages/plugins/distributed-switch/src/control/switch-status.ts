@@ -44,7 +44,7 @@ export function statusOf(
       const view = viewOf(port.host);
       const key = attachmentKey({ id: portId(switchId, port.portKey), attachment: port.attachment });
       const now = told(port.host, view).get(key);
-      const problem = misplaced(spec, port) ?? troubleOfHost(port, view) ?? unconfirmedOwner(port);
+      const problem = misplaced(spec, port) ?? troubleOfHost(port, view) ?? unconfirmedOwner(port) ?? loopOf(now);
       return {
         portKey: port.portKey,
         portGroup: port.portGroup,
@@ -62,6 +62,11 @@ export function statusOf(
 
 function troubleOfHost(port: PortRecord, view: MemberView): string | undefined {
   return view.trouble === "none" || view.trouble === "unknown" ? undefined : `host '${port.host}': ${view.detail}`;
+}
+
+function loopOf(now: ProcessPortStatus | undefined): string | undefined {
+  if (now?.looped !== true) return undefined;
+  return "its VM sends back what comes from other ports, as one does that bridges two of them: it gets no floods until it has stopped";
 }
 
 function unconfirmedOwner({ cuts, generation }: PortRecord): string | undefined {

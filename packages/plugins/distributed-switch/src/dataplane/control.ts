@@ -6,6 +6,7 @@ import {
   parseDataPlaneConfig,
   type VtepConfig,
 } from "./data-plane-config.ts";
+import { type DataPlaneLimits, defaultLimits } from "./data-plane-limits.ts";
 import { DataPlaneError } from "./data-plane-error.ts";
 import type { DataPlanePortStatistics, DataPlanePortStatus, DataPlaneStatus } from "./data-plane-status.ts";
 import { HostSwitch, type HostSwitchOptions } from "./host-switch.ts";
@@ -17,6 +18,8 @@ import { VxlanEndpoint } from "./vxlan-endpoint.ts";
 export interface DataPlaneOptions extends Omit<HostSwitchOptions, "config" | "now" | "endpoint" | "onLink"> {
   /** A monotonic clock in milliseconds. Defaults to `performance.now`. */
   readonly now?: () => number;
+  /** What holds where a configuration says nothing of it. Defaults to `defaultLimits`. */
+  readonly limits?: Partial<DataPlaneLimits>;
   /** Called when a port's link comes up or goes down. */
   readonly onLink?: (status: DataPlanePortStatus) => void;
 }
@@ -218,7 +221,8 @@ export class DataPlane {
     return current;
   }
 
-  async #takeOver({ switches, vtep }: DataPlaneConfig): Promise<void> {
+  async #takeOver(config: DataPlaneConfig): Promise<void> {
+    const { switches, vtep } = config;
     const underlay = {
       mtu: vtep?.underlayMtu ?? 1500,
       family: isIP(vtep?.listen.address ?? "") === 6 ? 6 : 4,
@@ -232,20 +236,22 @@ export class DataPlane {
       this.#byVniBase.delete(existing.vniBase);
       closing.push(existing.close());
     }
+    const limits = { ...defaultLimits, ...this.#options.limits, ...config.limits };
     const configured: { host: HostSwitch; config: DataPlaneSwitchConfig }[] = [];
-    for (const config of switches) {
-      let host = this.#switches.get(config.key);
+    for (const each of switches) {
+      let host = this.#switches.get(each.key);
       if (host === undefined) {
-        host = this.#newSwitch(config);
-        this.#switches.set(config.key, host);
-        this.#byVniBase.set(config.vniBase, host);
+        host = this.#newSwitch(each);
+        this.#switches.set(each.key, host);
+        this.#byVniBase.set(each.vniBase, host);
       }
-      configured.push({ host, config });
+      host.setLimits(limits);
+      configured.push({ host, config: each });
     }
     // A port that moves between switches hangs up in the one before it is dialled in the other.
-    for (const { host, config } of configured) closing.push(...host.removeExcept(config));
+    for (const each of configured) closing.push(...each.host.removeExcept(each.config));
     await Promise.all(closing);
-    await Promise.all(configured.map(({ host, config }) => host.configure(config, underlay)));
+    await Promise.all(configured.map((each) => each.host.configure(each.config, underlay)));
   }
 
   #newSwitch(config: DataPlaneSwitchConfig): HostSwitch {

@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { z } from "zod";
+import { type DataPlaneLimits, dataPlaneLimits } from "./data-plane-limits.ts";
 import { findContradictions } from "./config-contradictions.ts";
 import { ETHERNET_HEADER_BYTES, MAX_MTU } from "./ethernet-frame.ts";
 import { isInterfaceName } from "./interface-name.ts";
@@ -92,6 +93,8 @@ export interface DataPlaneConfig {
   readonly generation: number;
   readonly vtep?: VtepConfig | undefined;
   readonly switches: readonly DataPlaneSwitchConfig[];
+  /** What bounds memory and work, where it is to be something else than `defaultLimits`. */
+  readonly limits?: Partial<DataPlaneLimits> | undefined;
 }
 
 const ipAddress = z.string().refine((text) => isIP(text) !== 0, "must be a literal IP address");
@@ -136,6 +139,7 @@ const mirrorSession = z.object({
 export const dataPlaneConfigSchema: z.ZodType<DataPlaneConfig> = z.object({
   generation: z.int().min(1),
   vtep: z.object({ listen: udpAddress, underlayMtu: z.int().min(576).max(65535).optional() }).optional(),
+  limits: dataPlaneLimits.optional(),
   switches: z.array(
     z.object({
       key,

@@ -13,6 +13,8 @@ export interface DataPlanePortStatus {
   readonly gate: Gate;
   /** Frames that the gate keeps back. */
   readonly held: number;
+  /** Its VM makes a loop: for a while it gets no floods. */
+  readonly looped?: boolean | undefined;
   /** How often the NIC's socket was dialled. */
   readonly dials: number;
 }

@@ -44,6 +44,8 @@ export class Egress {
     if (closed !== undefined && port.taps === undefined) return closed;
     wire.becomeForm(frame, port.membership.tags(frame.vlan));
     if (closed !== undefined) return closed;
+    if (port.watch !== undefined && now < port.watch.bannedUntil && !port.owns(frame.toHigh, frame.toLow))
+      return "looped";
     if (wire.end - wire.start > (wire.tagged ? port.longest + VLAN_TAG_BYTES : port.longest)) return "tooLong";
     return port.policyOut === undefined ? undefined : port.policyOut.beforeDelivery(wire, now);
   }

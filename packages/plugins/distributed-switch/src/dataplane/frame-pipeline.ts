@@ -5,6 +5,7 @@ import type { Forwarding } from "./forwarding.ts";
 import { FrameInFlight } from "./frame-in-flight.ts";
 import type { HeldFrame } from "./hold-queue.ts";
 import { type IngressAdmission, isRunt } from "./ingress-admission.ts";
+import type { LoopGuard } from "./loop-guard.ts";
 import type { MacTable } from "./mac-table.ts";
 import { membershipQuery } from "./membership-query.ts";
 import type { GroupMembership } from "./multicast-snooping.ts";
@@ -25,6 +26,7 @@ export interface FramePipelineOptions {
   readonly egress: Egress;
   readonly tunnel: TunnelSink;
   readonly team: UplinkTeam;
+  readonly loops: LoopGuard;
 }
 
 /** In how many VLANs a port is asked at once for its groups. */
@@ -142,8 +144,10 @@ export class FramePipeline {
     }
   }
 
-  /** Own addresses are known without learning, and without `learns` a foreign one must not attract frames. */
+  /** Own addresses are known without learning, and without `learns` a foreign one must not attract frames. One that is known elsewhere may be a loop's. */
   learn(port: SwitchPort, frame: FrameInFlight): InDropReason | undefined {
+    if (port.isAssigned(frame.fromHigh, frame.fromLow)) return undefined;
+    if (this.#stages.loops.catches(port, frame, this.time())) return "looped";
     if (!port.learns || port.owns(frame.fromHigh, frame.fromLow)) return undefined;
     const { table } = this.#stages;
     const vlan = this.#directory.privateVlans.primaryOf(frame.vlan);

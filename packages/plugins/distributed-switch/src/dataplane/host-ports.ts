@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { DataPlanePortConfig } from "./data-plane-config.ts";
+import type { DataPlaneLimits } from "./data-plane-limits.ts";
 import type { DataPlanePortStatistics, DataPlanePortStatus } from "./data-plane-status.ts";
 import { type FrameLink, type FrameLinkHandlers, type InterfaceLinks, noInterfaceLinks } from "./frame-link.ts";
 import { StreamPort, type StreamPortOptions } from "./stream-port.ts";
@@ -7,12 +8,14 @@ import type { SwitchEngine } from "./switch-engine.ts";
 import type { FrameSink, Gate, SwitchPort } from "./switch-port.ts";
 
 /** The part of a `StreamPort`'s options that all ports of a switch share. */
-export type StreamSettings = Pick<StreamPortOptions, "queueBytes" | "redialMs" | "redialLargestMs">;
+export type StreamSettings = Pick<StreamPortOptions, "redialMs" | "redialLargestMs">;
 
 export interface HostPortsOptions {
   readonly switchKey: string;
   readonly engine: SwitchEngine;
   readonly stream: StreamSettings;
+  /** What bounds the queues of a port that is made now. */
+  readonly limits: () => DataPlaneLimits;
   readonly interfaces?: InterfaceLinks | undefined;
   /** Called when a port's link comes up or goes down. */
   readonly onLink: (status: DataPlanePortStatus) => void;
@@ -143,8 +146,10 @@ export class HostPorts {
   }
 
   #link({ socketPath, interfaceName }: DataPlanePortConfig, handlers: FrameLinkHandlers): FrameLink | undefined {
-    const { stream, interfaces = noInterfaceLinks } = this.#options;
-    if (socketPath !== undefined) return new StreamPort({ ...stream, ...handlers, path: socketPath });
+    const { stream, limits, interfaces = noInterfaceLinks } = this.#options;
+    if (socketPath !== undefined) {
+      return new StreamPort({ ...stream, ...handlers, path: socketPath, queueBytes: limits().portQueueBytes });
+    }
     return interfaceName === undefined ? undefined : interfaces(interfaceName, handlers);
   }
 
@@ -157,6 +162,7 @@ export class HostPorts {
       ...(port.linkUp || reason === undefined ? {} : { reason }),
       gate: port.gate,
       held: port.held.size,
+      ...(this.#options.engine.isLooped(port) ? { looped: true } : {}),
       dials: link?.dials ?? 0,
     };
   }

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { DataPlaneSwitchConfig, FlowAccounting, UplinkConfig } from "./data-plane-config.ts";
+import { type DataPlaneLimits, defaultLimits } from "./data-plane-limits.ts";
 import type {
   DataPlanePortStatistics,
   DataPlanePortStatus,
@@ -39,8 +40,6 @@ export interface HostSwitchOptions {
   readonly onUplink?: (status: UplinkStatus) => void;
   /** Makes the links to interfaces of the host, such as `hostInterfaceLinks`; without it such ports and uplinks are down. */
   readonly interfaces?: InterfaceLinks;
-  /** How many octets may wait for a NIC. Defaults to 1 MiB. */
-  readonly portQueueBytes?: number;
   /** The wait before a NIC's socket is dialled again; see `StreamPort`. */
   readonly redialMs?: number;
   readonly redialLargestMs?: number;
@@ -62,6 +61,7 @@ export class HostSwitch {
   readonly #macAgeingMs: number | undefined;
   readonly #uplinks: HostUplinks;
   readonly #ingress: PeerIngress;
+  #limits: DataPlaneLimits = defaultLimits;
   /** Octets of the largest frame that goes through the tunnel. */
   #tunnelRoom = 0;
   #mirrorTargets: ReadonlyMap<number, string> = new Map();
@@ -83,9 +83,8 @@ export class HostSwitch {
       mirrorSink: { mirror: (copy) => this.#mirror(copy) },
       ...(macAgeingMs === undefined ? {} : { macAgeingMs }),
     });
-    const { portQueueBytes: queueBytes, redialMs, redialLargestMs } = options;
+    const { redialMs, redialLargestMs } = options;
     const stream: StreamSettings = {
-      ...(queueBytes === undefined ? {} : { queueBytes }),
       ...(redialMs === undefined ? {} : { redialMs }),
       ...(redialLargestMs === undefined ? {} : { redialLargestMs }),
     };
@@ -93,6 +92,7 @@ export class HostSwitch {
       switchKey: key,
       engine: this.engine,
       stream,
+      limits: () => this.#limits,
       interfaces: options.interfaces,
       onLink: options.onLink,
       onRemoved: (statistics) => options.onRemoved?.(statistics),
@@ -102,6 +102,7 @@ export class HostSwitch {
       switchKey: key,
       engine: this.engine,
       stream,
+      limits: () => this.#limits,
       interfaces: options.interfaces,
       onLink: (status) => options.onUplink?.(status),
       control: options.control,
@@ -125,6 +126,13 @@ export class HostSwitch {
   /** Whether `configure` can bring this switch to `config`; if not it must be made anew. */
   canBecome(config: DataPlaneSwitchConfig): boolean {
     return config.vniBase === this.vniBase && config.macAgeingMs === this.#macAgeingMs;
+  }
+
+  /** Bounds what it takes; queues of ports that are there keep what they had. */
+  setLimits(limits: DataPlaneLimits): void {
+    this.#limits = limits;
+    const { learnedAddresses, strangersPerSecond, heldFrames: limitFrames, heldBytes: limitBytes } = limits;
+    this.engine.setLimits({ learnedAddresses, strangersPerSecond, hold: { limitFrames, limitBytes } });
   }
 
   hasPort(key: string): boolean {

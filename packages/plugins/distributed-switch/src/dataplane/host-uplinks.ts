@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { UplinkConfig } from "./data-plane-config.ts";
+import type { DataPlaneLimits } from "./data-plane-limits.ts";
 import type { UplinkStatistics, UplinkStatus } from "./data-plane-status.ts";
 import {
   ETHERNET_HEADER_BYTES,
@@ -18,7 +19,8 @@ import type { SwitchPort } from "./switch-port.ts";
 export interface HostUplinksOptions {
   readonly switchKey: string;
   readonly engine: SwitchEngine;
-  readonly stream: Pick<StreamPortOptions, "queueBytes" | "redialMs" | "redialLargestMs">;
+  readonly stream: Pick<StreamPortOptions, "redialMs" | "redialLargestMs">;
+  readonly limits: () => DataPlaneLimits;
   readonly interfaces?: InterfaceLinks | undefined;
   readonly onLink: (status: UplinkStatus) => void;
   readonly control?: ControlFrames | undefined;
@@ -107,7 +109,8 @@ export class HostUplinks {
 
   #link({ backing }: UplinkConfig, handlers: FrameLinkHandlers): FrameLink {
     if (backing.kind === "stream") {
-      return new StreamPort({ ...this.#options.stream, ...handlers, path: backing.path });
+      const { stream, limits } = this.#options;
+      return new StreamPort({ ...stream, ...handlers, path: backing.path, queueBytes: limits().portQueueBytes });
     }
     return (this.#options.interfaces ?? noInterfaceLinks)(backing.interfaceName, handlers);
   }

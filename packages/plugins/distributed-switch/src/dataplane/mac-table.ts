@@ -35,13 +35,14 @@ export class MacTable {
   readonly #places: (Place | undefined)[] = [];
   readonly #freeIds: number[] = [];
   readonly #ageingMs: number;
-  readonly #limit: number;
+  /** How many addresses it holds. */
+  limit: number;
   /** Where the search for aged entries goes on. */
   #hand = 0;
 
   constructor(options: MacTableOptions = {}) {
     this.#ageingMs = options.ageingMs ?? 300_000;
-    this.#limit = options.limit ?? 65_536;
+    this.limit = options.limit ?? 65_536;
   }
 
   /** Entries, those that have aged but were not noticed yet included. */
@@ -57,7 +58,7 @@ export class MacTable {
       this.#index.cells[at + EXTRA_CELL] = now | 0;
       return "refreshed";
     }
-    if (place.stations >= limit || (at < 0 && this.#index.size >= this.#limit)) {
+    if (place.stations >= limit || (at < 0 && this.#index.size >= this.limit)) {
       if (this.#sweepSome(now) === 0) return "limited";
       return this.learn(vlan, high, low, place, limit, now);
     }
@@ -78,7 +79,7 @@ export class MacTable {
   probe(vlan: number, high: number, low: number, place: Place, limit: number, now: number): LearnOutcome {
     const at = this.#index.find(addressKey(vlan, high), low);
     if (at >= 0 && this.#index.cells[at + VALUE_CELL] === place.placeId) return "refreshed";
-    if (place.stations >= limit || (at < 0 && this.#index.size >= this.#limit)) {
+    if (place.stations >= limit || (at < 0 && this.#index.size >= this.limit)) {
       if (this.#sweepSome(now) === 0) return "limited";
       return this.probe(vlan, high, low, place, limit, now);
     }

@@ -29,6 +29,8 @@ export class PortDirectory {
   readonly owners: OwnerIndex = new OwnerIndex();
   readonly vlans: VlanIndex = new VlanIndex();
   readonly privateVlans: PrivateVlans = new PrivateVlans();
+  /** Bounds what the gates of ports to come keep. */
+  hold: HoldQueueOptions | undefined;
   readonly #options: PortDirectoryOptions;
   readonly #ports = new Map<string, SwitchPort>();
   #pairs: readonly PrivateVlan[] = [];
@@ -40,6 +42,7 @@ export class PortDirectory {
 
   constructor(options: PortDirectoryOptions) {
     this.#options = options;
+    this.hold = options.hold;
   }
 
   get(key: string): SwitchPort | undefined {
@@ -52,7 +55,7 @@ export class PortDirectory {
 
   add(key: string, settings: PortSettings, sink: FrameSink): SwitchPort {
     if (this.#ports.has(key)) throw new RangeError(`port '${key}' exists`);
-    const port = new SwitchPort(key, settings, sink, { hold: this.#options.hold, privateVlans: this.privateVlans });
+    const port = new SwitchPort(key, settings, sink, { hold: this.hold, privateVlans: this.privateVlans });
     this.#applyPolicy(port, undefined);
     this.#ports.set(key, port);
     this.#bindTarget(port);

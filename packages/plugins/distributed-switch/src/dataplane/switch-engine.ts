@@ -8,6 +8,7 @@ import { FramePipeline } from "./frame-pipeline.ts";
 import type { HoldQueueOptions } from "./hold-queue.ts";
 import { IngressAdmission } from "./ingress-admission.ts";
 import type { MacAddress } from "./mac-address.ts";
+import { LoopGuard } from "./loop-guard.ts";
 import { MacTable } from "./mac-table.ts";
 import type { MirrorSink } from "./mirror-session.ts";
 import { MulticastSnooping } from "./multicast-snooping.ts";
@@ -28,10 +29,22 @@ export interface SwitchEngineOptions {
   readonly macAgeingMs?: number;
   /** How many addresses are learned in all. Defaults to `65_536`. */
   readonly macLimit?: number;
+  /** How many frames a second a port may send whose sender is known elsewhere; beyond it is taken for a loop. Defaults to `256`. */
+  readonly loopLimit?: number;
   readonly tunnel?: TunnelSink;
   readonly hold?: HoldQueueOptions;
   /** Takes the copies of mirror sessions with a remote destination; without one they are dropped. */
   readonly mirrorSink?: MirrorSink;
+}
+
+/** Bounds of an engine. */
+export interface EngineLimits {
+  /** How many addresses are learned in all. */
+  readonly learnedAddresses: number;
+  /** How many frames a second a port may send whose sender is known elsewhere; a port that sends more is taken for a loop. */
+  readonly strangersPerSecond: number;
+  /** What a port's gate keeps. */
+  readonly hold: HoldQueueOptions;
 }
 
 /**
@@ -59,6 +72,7 @@ export class SwitchEngine {
   readonly #forwarding: Forwarding;
   readonly #egress = new Egress();
   readonly #pipeline: FramePipeline;
+  readonly #loops: LoopGuard;
 
   constructor(options: SwitchEngineOptions) {
     this.#table = new MacTable({ ageingMs: options.macAgeingMs, limit: options.macLimit });
@@ -74,7 +88,9 @@ export class SwitchEngine {
     this.#admission = new IngressAdmission(owners);
     const table = this.#table;
     this.#forwarding = new Forwarding({ table, owners, vlans, privateVlans, snooping: this.snooping });
+    this.#loops = new LoopGuard({ table, directory: this.directory, limit: options.loopLimit });
     this.#pipeline = new FramePipeline({
+      loops: this.#loops,
       clock: options.now,
       directory: this.directory,
       table,
@@ -95,6 +111,18 @@ export class SwitchEngine {
   /** Frames sent towards ports and uplinks so far: what all of them, those that are gone included, have delivered and dropped together. */
   get copies(): number {
     return this.#egress.copies;
+  }
+
+  /** Bounds that may change while the engine runs. Addresses beyond a smaller `learnedAddresses` stay until they age; `hold` is for ports to come. */
+  setLimits({ learnedAddresses, strangersPerSecond, hold }: EngineLimits): void {
+    this.#table.limit = learnedAddresses;
+    this.#loops.limit = strangersPerSecond;
+    this.directory.hold = hold;
+  }
+
+  /** Whether a port is cut off from floods, since its VM makes a loop. */
+  isLooped(port: SwitchPort): boolean {
+    return port.watch !== undefined && this.#pipeline.time() < port.watch.bannedUntil;
   }
 
   set maxMtu(octets: number) {

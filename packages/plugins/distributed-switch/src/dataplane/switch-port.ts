@@ -2,6 +2,7 @@ import type { CaptureTap } from "./capture-tap.ts";
 import { ETHERNET_HEADER_BYTES, MAX_MTU } from "./ethernet-frame.ts";
 import type { FilterRule } from "./filter-rule.ts";
 import { HoldQueue, type HoldQueueOptions } from "./hold-queue.ts";
+import type { LoopWatch } from "./loop-guard.ts";
 import { formatMac, type MacAddress, macHigh, macLow, parseMac } from "./mac-address.ts";
 import { Place } from "./place.ts";
 import type { EgressPolicy, IngressPolicy } from "./port-policy.ts";
@@ -114,6 +115,8 @@ export class SwitchPort extends Place {
   /** What is done with frames besides switching them; undefined where nothing is, so that it costs nothing. */
   policyIn: IngressPolicy | undefined = undefined;
   policyOut: EgressPolicy | undefined = undefined;
+  /** What the loop guard remembers; undefined where there is nothing. */
+  watch: LoopWatch | undefined = undefined;
   /** Who looks at what passes; undefined where nobody does. */
   taps: CaptureTap[] | undefined = undefined;
   #assignedHigh = 0;
@@ -185,6 +188,11 @@ export class SwitchPort extends Place {
       (low === this.#assignedLow && high === this.#assignedHigh) ||
       (low === this.#effectiveLow && high === this.#effectiveHigh)
     );
+  }
+
+  /** Whether an address, given by its halves, is the one that the port was given. */
+  isAssigned(high: number, low: number): boolean {
+    return low === this.#assignedLow && high === this.#assignedHigh;
   }
 
   /** Whether frames to this port's own addresses should come here, rather than to wherever else the addresses were seen. */

@@ -36,6 +36,7 @@ export type OutDropReason =
   | "gateDrop"
   | "linkDown"
   | "queueFull"
+  | "looped"
   | "tunnelMtu"
   | "tooLong"
   | "filtered"

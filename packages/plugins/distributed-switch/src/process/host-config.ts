@@ -6,6 +6,7 @@ import type { Redirect } from "../dataplane/peer-ingress.ts";
 import type { PrivateVlan } from "../dataplane/private-vlans.ts";
 import type { Gate, PortSettings } from "../dataplane/switch-port.ts";
 import type { TunnelPeer } from "../dataplane/switch-tunnel.ts";
+import { type DataPlaneLimits, dataPlaneLimits } from "../dataplane/data-plane-limits.ts";
 import { isInterfaceName } from "../dataplane/interface-name.ts";
 import { tapPrefix, type VmTap } from "./vm-taps.ts";
 
@@ -61,6 +62,8 @@ export interface HostConfig {
   /** Port 0, and one that is taken, stand for any free port. */
   readonly vtep: { readonly address: string; readonly port: number };
   readonly underlayMtu: number;
+  /** What bounds memory and work, where it is something else than usual. */
+  readonly limits?: Partial<DataPlaneLimits> | undefined;
   readonly switches: readonly HostSwitchPart[];
 }
 
@@ -71,6 +74,7 @@ export const hostConfigSchema: z.ZodType<HostConfig> = z.object({
   generation: z.int().positive(),
   vtep: z.object({ address: z.string(), port: z.int().min(0).max(65535) }),
   underlayMtu: z.int(),
+  limits: dataPlaneLimits.optional(),
   switches: z.array(
     z.object({
       key: z.string(),
@@ -123,6 +127,7 @@ export function toDataPlaneConfig(config: HostConfig, port: number, generation: 
   return {
     generation,
     vtep: { listen: { address: config.vtep.address, port }, underlayMtu: config.underlayMtu },
+    ...(config.limits === undefined ? {} : { limits: config.limits }),
     switches: config.switches.map((each) => ({
       key: each.key,
       vniBase: each.vniBase,

@@ -17,6 +17,8 @@ export interface ProcessPortStatus {
   readonly reason?: string;
   readonly gate: Gate;
   readonly held: number;
+  /** Its VM makes a loop. */
+  readonly looped?: boolean;
   /** Stations behind the VM, the first 64 of them. */
   readonly learned?: readonly string[];
 }

@@ -65,12 +65,13 @@ function portStatuses(
       const now = byKey.get(key);
       if (now === undefined) return [];
       const { id, attachment, generation, settings } = port;
-      const { link, reason, gate, held } = now;
+      const { link, reason, gate, held, looped } = now;
       const macs = settings.macLearning?.enabled === true ? learned(key) : undefined;
       return [
         {
           ...{ id, attachment, generation, link, gate, held },
           ...(reason === undefined ? {} : { reason }),
+          ...(looped === true ? { looped } : {}),
           ...(macs === undefined ? {} : { learned: [...new Set(macs)].sort().slice(0, learnedShown) }),
         },
       ];
