@@ -47,6 +47,13 @@ export const systemPackages = [
     without: "the tests of the NBD server against libnbd's scripts are skipped",
   },
   {
+    package: "python3",
+    command: "python3",
+    tasks: ["test"],
+    reason: "runs the example of a provider in Python",
+    without: "the provider in Python is not certified",
+  },
+  {
     package: "openssl",
     command: "openssl",
     tasks: ["test"],
@@ -80,6 +87,13 @@ export const systemPackages = [
     tasks: ["test"],
     reason: "makes a file system whose files share blocks, in an image file",
     without: "the tests of volumes on btrfs are skipped",
+  },
+  {
+    package: "chromium",
+    command: "chromium",
+    tasks: ["test"],
+    reason: "reads the documentation site as its readers do",
+    without: "the tests of the documentation site in a browser are skipped",
   },
   {
     package: "strace",
