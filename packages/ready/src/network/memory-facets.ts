@@ -171,6 +171,7 @@ function migrationFacet(host: MemoryFacetHost): PortMigrationFacet {
         throw new VdcError("FAILED_PRECONDITION", `port '${portKey}' is moving to '${target.host}'`);
       }
       if (generation <= source.generation) throw fencedPort();
+      if (targetHost === source.request.host) throw new VdcError("FAILED_PRECONDITION", "the port is there already");
       const port = new MemoryPort({ ...source.request, host: targetHost, generation }, source.setting);
       port.connected = false;
       const ticket: MigrationTicket = {

@@ -31,7 +31,10 @@ export interface MigrationTicket {
  * they were at the source. A step that is repeated succeeds with the same ticket; a ticket can always be ended, also when the source host is lost.
  */
 export interface PortMigrationFacet {
-  /** `generation` is the new owner's, above the present one. A port moves to one host at a time: another move of it fails with `FAILED_PRECONDITION`. */
+  /**
+   * `generation` is the new owner's, above the present one. `targetHost` is a member, and another one than the port is on: a new owner on the same host
+   * connects the port. A port moves to one host at a time: another move of it fails with `FAILED_PRECONDITION`, and so does one to its own host.
+   */
   prepareMigration(
     input: PortReference & { readonly targetHost: string; readonly generation: Generation },
     context: OperationContext,
