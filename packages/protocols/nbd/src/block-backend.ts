@@ -47,7 +47,7 @@ export interface BlockZeroOptions {
  */
 export interface BlockBackend {
   /**
-   * The size of the disk, a safe integer. It may grow while the disk is exported: whoever connects from then on is told the new size,
+   * The size of the disk, a safe integer. It may change while the disk is exported: whoever connects from then on is told the new size,
    * and every connection may use it. The protocol has no message for the others; they learn of it when they connect again.
    */
   readonly sizeBytes: number;
@@ -74,6 +74,11 @@ export interface BlockBackend {
   trim?(offset: number, length: number): BlockResult;
   /** Makes a range read as zeroes. Absent: write zeroes is not offered. */
   writeZeroes?(offset: number, length: number, options: BlockZeroOptions): BlockResult;
+  /**
+   * Changes `sizeBytes`, which is the new size once this has answered; what is added reads as zeroes. Only called where the export was told
+   * `allowResize`; a size that it does not take, such as a smaller one, it refuses with `EINVAL` or `ENOSPC`. Absent: resize is not offered.
+   */
+  resize?(sizeBytes: number): BlockResult;
   /** Reads a range ahead. Absent: cache is not offered. */
   cache?(offset: number, length: number): BlockResult;
   /**

@@ -62,6 +62,11 @@ export function openRawFile(path: string, options: RawFileOptions = {}): RawFile
     },
     flush: () =>
       new Promise((resolve, reject) => fdatasync(fd, (error) => (error ? reject(error) : resolve(undefined)))),
+    resize: (sizeBytes) => {
+      if (sizeBytes < size) throw Object.assign(new Error(`'${path}' may not become smaller`), { code: "EINVAL" });
+      ftruncateSync(fd, sizeBytes);
+      size = sizeBytes;
+    },
     grow: (sizeBytes) => {
       if (!Number.isSafeInteger(sizeBytes) || sizeBytes < size) {
         throw new NbdError("NBD_INVALID_ARGUMENT", `'${path}' has ${size} bytes and cannot grow to '${sizeBytes}'`);

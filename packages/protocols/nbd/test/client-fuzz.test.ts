@@ -144,6 +144,7 @@ describe("the client's parser", () => {
       structured(2, 1, 5, 1, 16, 0, 64, 3),
       structured(3, 1, 5, 2, 32, 1),
       Buffer.concat([u32(wire.SIMPLE_REPLY_MAGIC), u32(0), u32(0), u32(4)]),
+      Buffer.concat([u32(wire.SIMPLE_REPLY_MAGIC), u32(0), u32(0), u32(5)]),
     );
     let answered = 0;
     await fc.assert(
@@ -162,6 +163,7 @@ describe("the client's parser", () => {
           client.blockStatus(0, 32),
           client.dirtyExtents("b", 0, 32),
           client.write(Buffer.alloc(8), 0),
+          client.resize(SIZE * 2),
         ];
         theirs.end(Buffer.concat(chunks));
         for (const { status, reason } of (await Promise.allSettled(requests)) as PromiseRejectedResult[]) {
@@ -170,6 +172,11 @@ describe("the client's parser", () => {
         }
         expect(around.subarray(0, 32).equals(Buffer.alloc(32, 7))).toBe(true);
         expect(around.subarray(64).equals(Buffer.alloc(32, 7))).toBe(true);
+        const resized = await requests[4]?.then(
+          () => true,
+          () => false,
+        );
+        expect(client.sizeBytes).toBe(resized ? SIZE * 2 : SIZE);
         await client.close();
       }),
       { seed: 5, numRuns: runs },

@@ -4,7 +4,7 @@ const BLOCK = 4096;
 const SPARSE_BYTES = 1024 * 1024;
 
 export interface MemoryDisk
-  extends Required<Omit<BlockBackend, "readOnly" | "cache" | "bitmaps" | "sparseReads" | "fastZeroes">> {
+  extends Required<Omit<BlockBackend, "readOnly" | "cache" | "resize" | "bitmaps" | "sparseReads" | "fastZeroes">> {
   readonly bytes: Buffer;
   /** Calls of each method. */
   readonly calls: Record<"read" | "write" | "flush" | "trim" | "writeZeroes" | "extents", number>;

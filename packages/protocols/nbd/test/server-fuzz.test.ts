@@ -48,7 +48,7 @@ const contextQuery = fc
 const request = fc
   .record({
     flags: fc.oneof({ weight: 4, arbitrary: fc.constant(0) }, fc.nat(31)),
-    type: fc.oneof({ weight: 6, arbitrary: fc.constantFrom(0, 1, 3, 4, 5, 6, 7, 7) }, fc.nat(9)),
+    type: fc.oneof({ weight: 6, arbitrary: fc.constantFrom(0, 1, 3, 4, 5, 6, 7, 7, 8) }, fc.nat(9)),
     high: fc.constantFrom(0, 0, 0, 0xffff_ffff),
     low: edge,
     length: edge,
@@ -70,25 +70,36 @@ const go = Buffer.concat([
 async function feed(bytes: Buffer, pieces: readonly number[]): Promise<number> {
   const server = new NbdServer({ maxQueuedBytes: 64 * 1024, handshakeTimeoutMs: 1000 });
   const disk = createMemoryDisk(SIZE);
+  let sizeBytes = SIZE;
   const check = (offset: number, length: number): void => {
-    if (offset < 0 || length < 0 || offset + length > SIZE) throw new RangeError("the server let a bad range through");
+    if (offset < 0 || length < 0 || offset + length > sizeBytes)
+      throw new RangeError("the server let a bad range through");
   };
   const bad: unknown[] = [];
   let reached = 0;
   server.addExport({
     name: "d",
+    allowResize: true,
     backend: {
       ...disk,
+      get sizeBytes() {
+        return sizeBytes;
+      },
+      resize: (size) => {
+        if (size > SIZE) throw Object.assign(new Error("too large"), { code: "ENOSPC" });
+        sizeBytes = size;
+      },
       sparseReads: true,
       fastZeroes: true,
       cache: () => {},
       bitmaps: () => [{ name: "b", extents: async (_offset, length) => [{ length, dirty: true }] }],
     },
     interceptor: {
-      before: ({ offset, length }) => {
+      before: ({ command, offset, length }) => {
         reached++;
         try {
-          check(offset, length);
+          if (command === "resize") expect([Number.isSafeInteger(offset), length]).toEqual([true, 0]);
+          else check(offset, length);
         } catch (error) {
           bad.push(error);
         }

@@ -5,7 +5,9 @@ import type { NbdClient } from "./nbd-client.ts";
 export function clientBackend(client: NbdClient): BlockBackend {
   const { bitmaps } = client;
   return {
-    sizeBytes: client.sizeBytes,
+    get sizeBytes() {
+      return client.sizeBytes;
+    },
     readOnly: client.readOnly,
     sharedFlush: client.canMultiConnect,
     fastZeroes: client.canFastZero,
@@ -17,6 +19,7 @@ export function clientBackend(client: NbdClient): BlockBackend {
       writeZeroes: (offset: number, length: number, how: { readonly noHole: boolean; readonly fast: boolean }) =>
         client.writeZeroes(offset, length, how),
     }),
+    ...(client.canResize && { resize: (sizeBytes: number) => client.resize(sizeBytes) }),
     ...(client.canCache && { cache: (offset: number, length: number) => client.cache(offset, length) }),
     ...(client.canBlockStatus && { extents: (offset: number, length: number) => client.blockStatus(offset, length) }),
     ...(bitmaps.length > 0 && {

@@ -47,8 +47,6 @@ const MAX_RANGE_BYTES = 0x8000_0000;
  * Once the connection ends every request fails with a coded error and `closed` resolves.
  */
 export class NbdClient {
-  /** As the server told when this connection was made. */
-  readonly sizeBytes: number;
   readonly readOnly: boolean;
   /** True when a flush on one connection covers the writes of all, so that several connections may be used together. */
   readonly canMultiConnect: boolean;
@@ -57,6 +55,8 @@ export class NbdClient {
   /** True when the server can tell whether writing zeroes is fast. */
   readonly canFastZero: boolean;
   readonly canCache: boolean;
+  /** True when the server lets clients change the export's size, by an extension of the protocol that is not final. */
+  readonly canResize: boolean;
   /** True when block status is available: structured replies and `base:allocation` were granted. */
   readonly canBlockStatus: boolean;
   /** The dirty bitmaps that were asked for and granted. */
@@ -66,18 +66,20 @@ export class NbdClient {
   readonly closed: Promise<NbdError | undefined>;
 
   readonly #flags: number;
+  #sizeBytes: number;
   readonly #contextIds: ReadonlyMap<string, number>;
   readonly #pipeline: RequestPipeline;
 
   private constructor(socket: Duplex, granted: GrantedExport, requestTimeoutMs: number) {
     const has = (flag: number): boolean => (granted.flags & flag) !== 0;
-    this.sizeBytes = granted.sizeBytes;
+    this.#sizeBytes = granted.sizeBytes;
     this.readOnly = has(wire.FLAG_READ_ONLY);
     this.canMultiConnect = has(wire.FLAG_CAN_MULTI_CONN);
     this.canTrim = has(wire.FLAG_SEND_TRIM);
     this.canWriteZeroes = has(wire.FLAG_SEND_WRITE_ZEROES);
     this.canFastZero = this.canWriteZeroes && has(wire.FLAG_SEND_FAST_ZERO);
     this.canCache = has(wire.FLAG_SEND_CACHE);
+    this.canResize = !this.readOnly && has(wire.FLAG_SEND_RESIZE);
     this.blockSizes = granted.blockSizes;
     this.#flags = granted.flags;
     this.#contextIds = new Map([...granted.contexts].map(([id, name]) => [name, id]));
@@ -104,6 +106,11 @@ export class NbdClient {
       exchange: (socket, { noZeroes }) => chooseExport(socket, { exportName, structured, contexts, noZeroes }),
       onDone: (socket, granted) => new NbdClient(socket, granted, requestTimeoutMs),
     });
+  }
+
+  /** As the server told when this connection was made, or as `resize` has made it since. */
+  get sizeBytes(): number {
+    return this.#sizeBytes;
   }
 
   /** True until the connection ends. */
@@ -163,6 +170,26 @@ export class NbdClient {
   async cache(offset: number, length: number, options: NbdRequestOptions = {}): Promise<void> {
     if (!this.canCache) throw unsupported("cache");
     await this.#range(wire.CMD_CACHE, offset, length, 0, options.signal);
+  }
+
+  /**
+   * Changes the size of the export, in whole blocks of the server's smallest size. `sizeBytes` is the new one afterwards; other connections keep what they were told. Whether it
+   * may become smaller is the server's to say. Fails with `NBD_UNSUPPORTED` where `canResize` is false.
+   */
+  async resize(sizeBytes: number, options: NbdWriteOptions = {}): Promise<void> {
+    if (!this.canResize) throw unsupported("resize");
+    if (!Number.isSafeInteger(sizeBytes) || sizeBytes < 0 || sizeBytes % this.blockSizes.minimum !== 0) {
+      throw new NbdError("NBD_INVALID_ARGUMENT", `'${sizeBytes}' is no size that an export can have`);
+    }
+    const flags = this.#fua(options);
+    await this.#pipeline.send({
+      command: wire.CMD_RESIZE,
+      offset: sizeBytes,
+      length: 0,
+      flags,
+      signal: options.signal,
+    });
+    this.#sizeBytes = sizeBytes;
   }
 
   /**

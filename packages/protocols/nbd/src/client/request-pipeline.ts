@@ -25,7 +25,7 @@ export interface OutgoingRequest {
   readonly signal?: AbortSignal | undefined;
 }
 
-const NAMES = ["read", "write", "disconnect", "flush", "trim", "cache", "write zeroes", "block status"];
+const NAMES = ["read", "write", "disconnect", "flush", "trim", "cache", "write zeroes", "block status", "resize"];
 
 /**
  * The requests in flight on a negotiated connection: sends them, matches the answers, and fails all that wait when the connection ends

@@ -11,6 +11,7 @@ import {
   FLAG_SEND_FAST_ZERO,
   FLAG_SEND_FLUSH,
   FLAG_SEND_FUA,
+  FLAG_SEND_RESIZE,
   FLAG_SEND_TRIM,
   FLAG_SEND_WRITE_ZEROES,
   MAX_STRING_BYTES,
@@ -26,6 +27,8 @@ export interface NbdExportOptions {
   readonly readOnly?: boolean;
   /** Keeps the export from clients without TLS, where a listener lets them in. Defaults to false. */
   readonly tlsOnly?: boolean;
+  /** Lets clients change the size of a backend that has `resize`. The protocol's extension for that is not final. Defaults to false. */
+  readonly allowResize?: boolean;
   readonly interceptor?: RequestInterceptor;
 }
 
@@ -37,6 +40,8 @@ export class NbdExport {
   readonly interceptor: RequestInterceptor | undefined;
   readonly readOnly: boolean;
   readonly tlsOnly: boolean;
+  /** Whether clients may change its size. */
+  readonly canResize: boolean;
   readonly flushes: FlushCombiner;
   /** Requests that the backend or the interceptor has not finished. */
   #inFlight = 0;
@@ -65,6 +70,7 @@ export class NbdExport {
     this.interceptor = interceptor;
     this.readOnly = options.readOnly === true || backend.readOnly === true;
     this.tlsOnly = options.tlsOnly === true;
+    this.canResize = options.allowResize === true && !this.readOnly && backend.resize !== undefined;
     this.#sizeBytes = backend.sizeBytes;
     this.flushes = new FlushCombiner(backend);
   }
@@ -91,6 +97,7 @@ export class NbdExport {
       flags |= FLAG_SEND_WRITE_ZEROES;
       if (backend.fastZeroes) flags |= FLAG_SEND_FAST_ZERO;
     }
+    if (this.canResize) flags |= FLAG_SEND_RESIZE;
     if (backend.cache) flags |= FLAG_SEND_CACHE;
     if (backend.sharedFlush) flags |= FLAG_CAN_MULTI_CONN;
     if (structured) flags |= FLAG_SEND_DF;

@@ -8,7 +8,7 @@ import type { NbdExport } from "./nbd-export.ts";
 import type { NegotiatedExport } from "./option-haggling.ts";
 import type { ReplyEncoder } from "./reply-encoder.ts";
 import type { ReplyWriter } from "./reply-writer.ts";
-import type { Request } from "./request.ts";
+import { type Request, refusalOf } from "./request.ts";
 import type { NbdConnection, NbdRequest } from "./request-interceptor.ts";
 import { divideRead, SPARSE_READ_BYTES, type SparsePart } from "./sparse-read.ts";
 
@@ -82,9 +82,11 @@ export class RequestExecutor {
     this.#begin(request);
     gate.then(
       () => {
-        if (this.#target.isStopped) {
-          this.#replies.error(request, "ESHUTDOWN");
-          this.#after(request, { code: "ESHUTDOWN" });
+        // The export may have been removed meanwhile, or made smaller.
+        const refusal = refusalOf(request, this.#options.negotiated);
+        if (refusal !== undefined) {
+          this.#replies.error(request, refusal);
+          this.#after(request, { code: refusal });
         } else {
           // Executing counts the request anew if it must be awaited.
           this.execute(request, payload);
@@ -107,6 +109,9 @@ export class RequestExecutor {
         return flushes.flush();
       case "cache":
         return backend.cache?.(offset, length);
+      case "resize":
+        result = backend.resize?.(offset);
+        break;
       case "trim":
         result = backend.trim?.(offset, length);
         break;

@@ -2,14 +2,14 @@ import type { PeerCertificate } from "node:tls";
 import type { BlockResult } from "../block-backend.ts";
 
 /** A command that reaches a backend. */
-export type NbdCommand = "read" | "write" | "flush" | "trim" | "cache" | "writeZeroes" | "blockStatus";
+export type NbdCommand = "read" | "write" | "flush" | "trim" | "cache" | "writeZeroes" | "blockStatus" | "resize";
 
 /** A request whose shape and range the server has checked. */
 export interface NbdRequest {
   readonly command: NbdCommand;
-  /** In bytes; 0 for `flush`. */
+  /** In bytes; 0 for `flush`, the new size for `resize`. */
   readonly offset: number;
-  /** In bytes; 0 for `flush`. */
+  /** In bytes; 0 for `flush` and `resize`. */
   readonly length: number;
   /** True when the answer must wait until what was written is on stable storage. */
   readonly fua: boolean;

@@ -20,6 +20,7 @@ const COMMANDS: readonly (NbdCommand | undefined)[] = [
   "cache",
   "writeZeroes",
   "blockStatus",
+  "resize",
 ];
 
 /** The flags that a command may carry; FUA is taken with any, as the protocol demands. */
@@ -32,6 +33,7 @@ const COMMAND_FLAGS: readonly number[] = [
   0,
   wire.CMD_FLAG_NO_HOLE | wire.CMD_FLAG_FAST_ZERO,
   wire.CMD_FLAG_REQ_ONE,
+  0,
 ].map((flags) => flags | wire.CMD_FLAG_FUA);
 
 /** Reads a request's header, which stands whole in `buffer` from `at`. Undefined when its magic is wrong. */
@@ -74,6 +76,10 @@ export function refusalOf(request: Request, negotiated: NegotiatedExport): NbdEr
       return isBeyond || !backend.cache ? "EINVAL" : undefined;
   }
   if (readOnly) return "EPERM";
+  if (type === wire.CMD_RESIZE) {
+    if (length !== 0 || !target.canResize) return "EINVAL";
+    return Number.isSafeInteger(offset) ? undefined : "ENOSPC";
+  }
   if (type === wire.CMD_TRIM && !backend.trim) return "EINVAL";
   if (type === wire.CMD_WRITE_ZEROES && !backend.writeZeroes) return "EINVAL";
   if (!isBeyond) return undefined;

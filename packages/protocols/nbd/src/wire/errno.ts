@@ -26,6 +26,8 @@ const ALIASES: ReadonlyMap<string, NbdErrno> = new Map<string, NbdErrno>([
   ["NO_SPACE", "ENOSPC"],
   ["READ_ONLY", "EPERM"],
   ["OUT_OF_RANGE", "EINVAL"],
+  ["INVALID_ARGUMENT", "EINVAL"],
+  ["TOO_LARGE", "ENOSPC"],
 ]);
 
 /** The number that an error name has on the wire. */

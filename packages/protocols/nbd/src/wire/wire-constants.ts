@@ -35,6 +35,8 @@ export const FLAG_SEND_TRIM: number = 1 << 5;
 export const FLAG_SEND_WRITE_ZEROES: number = 1 << 6;
 export const FLAG_SEND_DF: number = 1 << 7;
 export const FLAG_CAN_MULTI_CONN: number = 1 << 8;
+/** Of the extension `RESIZE`, which is not final; the document reserves its numbers. */
+export const FLAG_SEND_RESIZE: number = 1 << 9;
 export const FLAG_SEND_CACHE: number = 1 << 10;
 export const FLAG_SEND_FAST_ZERO: number = 1 << 11;
 
@@ -77,6 +79,8 @@ export const CMD_TRIM = 4;
 export const CMD_CACHE = 5;
 export const CMD_WRITE_ZEROES = 6;
 export const CMD_BLOCK_STATUS = 7;
+/** Of the extension `RESIZE`: the new size is in the request's offset, for it does not fit its length, which is 0. */
+export const CMD_RESIZE = 8;
 
 // Command flags.
 export const CMD_FLAG_FUA = 1;
