@@ -8,15 +8,15 @@ import type { Envelope } from "@vdc-os/core/certificate";
 import { type KernelPolicy, use } from "@vdc-os/core/kernel";
 import { simulator } from "@vdc-os/plugin-simulator";
 import { certify, issueCertificate } from "@vdc-os/ready";
-import { PluginProject } from "@vdc-os/ready/test/plugin-package";
 import { createDatacenter } from "@vdc-os/sdk";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { VaultProject } from "./vault-project.ts";
 
 const { privateKey, publicKey } = generateKeyPairSync("ed25519");
 const signers = [publicKey.export({ type: "spki", format: "pem" }) as string];
 const name = "@acme/vdc-vault";
 
-let project: PluginProject;
+let project: VaultProject;
 let installed: string;
 let module: string;
 let vault: Plugin;
@@ -25,7 +25,7 @@ let place: string;
 
 beforeAll(async () => {
   place = await mkdtemp(join(tmpdir(), "vdc-dc-"));
-  project = new PluginProject();
+  project = new VaultProject();
   const tarball = project.pack();
   const report = await certify({ package: tarball, cwd: project.folder });
   expect(report.verdict).toBe("success");
