@@ -93,8 +93,8 @@ async function fill(server: DiskServer): Promise<void> {
   });
 }
 
-/** Our storage process against qemu-nbd, both on qcow2 images on the same file system. */
-export async function againstQemuNbd(rounds: number, report: (goal: Goal) => void): Promise<void> {
+/** Our storage process against qemu-nbd, both on qcow2 images on the same file system: the cases whose names hold a word. */
+export async function againstQemuNbd(rounds: number, report: (goal: Goal) => void, word: string): Promise<void> {
   const folder = benchFolder();
   await using pool = await OurPool.open();
   const image = (name: string): string => join(folder, `${name}.qcow2`);
@@ -108,6 +108,7 @@ export async function againstQemuNbd(rounds: number, report: (goal: Goal) => voi
     await fill(ours);
     await fill(theirs);
     for (const { name, load: job, fresh, speed, cpu, turns } of cases) {
+      if (!name.includes(word)) continue;
       const runs: { readonly ours: Run; readonly theirs: Run }[] = [];
       if (turns !== undefined) execFileSync("sync");
       for (let round = 0; round < rounds * (turns ?? 1); round++) {
