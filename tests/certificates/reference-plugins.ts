@@ -31,9 +31,9 @@ export const referencePlugins: readonly ReferencePlugin[] = [
   },
   { name: "csi", factories: { storage: "csi.ts" }, note: "over our own CSI driver, by gRPC" },
   { name: "reflink", factories: { storage: "reflink.ts" }, programs: ["mkfs.xfs", "mount"], note: "on XFS" },
-  { name: "thin-provisioning", factories: { storage: "thin-provisioning.ts" } },
-  { name: "linked-clones", factories: { storage: "linked-clones.ts" }, note: "over thin provisioning" },
-  { name: "data-recovery", factories: { backup: "data-recovery.ts" }, note: "over thin provisioning" },
+  { name: "thin-provisioning", factories: { storage: "thin-provisioning.ts" }, deep: true, note: "encrypted" },
+  { name: "linked-clones", factories: { storage: "linked-clones.ts" }, deep: true, note: "over thin provisioning" },
+  { name: "data-recovery", factories: { backup: "data-recovery.ts" }, deep: true, note: "over thin provisioning" },
   { name: "distributed-switch", factories: { network: "distributed-switch.ts" } },
   {
     name: "openvswitch",
