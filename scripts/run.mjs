@@ -22,6 +22,7 @@ const tasks = {
   start: { script: "examples/virtual-datacenter/src/main.ts", machine: "start" },
   test: { script: "scripts/tasks/test.mjs", machine: "test" },
   "test:deep": { script: "scripts/tasks/test.mjs", machine: "test", env: { VDC_DEEP: "1" } },
+  certify: { script: "tests/certificates/certify.ts", machine: "test" },
   "conformance:backup": conformance("backup"),
   "conformance:cloud": conformance("cloud"),
   "conformance:compute": conformance("compute"),
