@@ -69,6 +69,8 @@ export function setUpFinder(base: string): void {
     const count = list.children.length;
     if (event.key === "ArrowDown" && count > 0) select((selected + 1) % count);
     else if (event.key === "ArrowUp" && count > 0) select((selected - 1 + count) % count);
+    // A search field would keep the first Escape for itself.
+    else if (event.key === "Escape") dialog.close();
     else if (event.key === "Enter" && event.target === input) list.children[selected]?.querySelector("a")?.click();
     else return;
     event.preventDefault();

@@ -9,32 +9,36 @@ export const sourceScheme = "source:";
  * folding parts that hide headings, tables that scroll, and source links that lead where `sourceUrl` says.
  */
 export function adoptContent(html: string, sourceUrl: (path: string, line: string) => string | undefined): string {
-  return html
-    .replace(/^<!DOCTYPE html>/, "")
-    .replace(/<ul class="tsd-breadcrumb"[\s\S]*?<\/ul>/, "")
-    .replace(/<button type="button">Copy<\/button>/g, "")
-    .replace(/<a href="#([^"]*)" aria-label="Permalink" class="tsd-anchor-icon">.*?<\/a>/g, (_, id: string) =>
-      anchorLink(decodeURIComponent(id), decodeURIComponent(id)),
-    )
-    .replace(/<svg class="tsd-kind-icon"[^>]*aria-label="([^"]*)"[^>]*>.*?<\/svg>/g, (_, label: string) => {
-      return `<span class="kind ${kindClass(label)}" title="${label}"></span>`;
-    })
-    .replace(/<svg\b[^>]*>\s*<use\b[^>]*>\s*<\/use>\s*<\/svg>/g, "")
-    .replace(/<details class="([^"]*tsd-accordion[^"]*)"[^>]*>/g, '<section class="$1">')
-    .replace(/<details open class="([^"]*tsd-accordion[^"]*)"[^>]*>/g, '<section class="$1">')
-    .replace(/<summary class="tsd-accordion-summary"[^>]*>([\s\S]*?)<\/summary>/g, "$1")
-    .replaceAll("</details>", "</section>")
-    .replace(/<table>/g, '<div class="table" tabindex="0" role="region" aria-label="Table"><table>')
-    .replaceAll("</table>", "</table></div>")
-    .replace(/<pre>/g, '<pre tabindex="0">')
-    .replace(
-      /<div class="tsd-signature">/g,
-      '<div class="tsd-signature" tabindex="0" role="group" aria-label="Signature">',
-    )
-    .replace(/<a href="source:([^"#]*)#L(\d+)"[^>]*>(.*?)<\/a>/g, (_, path: string, line: string, text: string) => {
-      const url = sourceUrl(path, line);
-      return url === undefined ? `<code>${text}</code>` : `<a href="${escapeHtml(url)}">${text}</a>`;
-    });
+  return (
+    html
+      .replace(/^<!DOCTYPE html>/, "")
+      .replace(/<ul class="tsd-breadcrumb"[\s\S]*?<\/ul>/, "")
+      .replace(/<button type="button">Copy<\/button>/g, "")
+      .replace(/<a href="#([^"]*)" aria-label="Permalink" class="tsd-anchor-icon">.*?<\/a>/g, (_, id: string) =>
+        anchorLink(decodeURIComponent(id), decodeURIComponent(id)),
+      )
+      .replace(/<svg class="tsd-kind-icon"[^>]*aria-label="([^"]*)"[^>]*>.*?<\/svg>/g, (_, label: string) => {
+        return `<span class="kind ${kindClass(label)}" title="${label}"></span>`;
+      })
+      .replace(/<svg\b[^>]*>\s*<use\b[^>]*>\s*<\/use>\s*<\/svg>/g, "")
+      .replace(/<details class="([^"]*tsd-accordion[^"]*)"[^>]*>/g, '<section class="$1">')
+      .replace(/<details open class="([^"]*tsd-accordion[^"]*)"[^>]*>/g, '<section class="$1">')
+      .replace(/<summary class="tsd-accordion-summary"[^>]*>([\s\S]*?)<\/summary>/g, "$1")
+      .replaceAll("</details>", "</section>")
+      // The page has its title; a comment's own headings stand below it.
+      .replace(/<(\/?)h1\b/g, "<$1h2")
+      .replace(/<table>/g, '<div class="table" tabindex="0" role="region" aria-label="Table"><table>')
+      .replaceAll("</table>", "</table></div>")
+      .replace(/<pre>/g, '<pre tabindex="0">')
+      .replace(
+        /<div class="tsd-signature">/g,
+        '<div class="tsd-signature" tabindex="0" role="group" aria-label="Signature">',
+      )
+      .replace(/<a href="source:([^"#]*)#L(\d+)"[^>]*>(.*?)<\/a>/g, (_, path: string, line: string, text: string) => {
+        const url = sourceUrl(path, line);
+        return url === undefined ? `<code>${text}</code>` : `<a href="${escapeHtml(url)}">${text}</a>`;
+      })
+  );
 }
 
 /** A kind as a class name: `type-alias`. */

@@ -46,6 +46,7 @@ export function renderApi(api: ApiReference, options: RenderApiOptions): readonl
       page: {
         path: `api/${page.url}`,
         title: page.name,
+        titleContext: isModule ? "API" : page.module,
         description: page.summary || `${page.kind} ${page.name} of ${page.module}`,
         trail,
         content:

@@ -17,14 +17,14 @@ const themeScript =
 /** A whole HTML page. All its addresses are relative, so the site works in any folder of any server, and from a disk. */
 export function layOutPage(page: SitePage, options: LayoutOptions): string {
   const to = (path: string): string => escapeHtml(relativePath(page.path, path));
-  const title = page.title === options.siteName ? page.title : `${page.title} · ${options.siteName}`;
+  const title = [page.title, page.titleContext, options.siteName].filter((part) => part !== undefined);
   const styles = ["assets/site.css", ...(page.styles ?? [])];
   return `<!doctype html>
 <html lang="en" data-base="${"../".repeat(page.path.split("/").length - 1)}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escapeHtml(title)}</title>
+<title>${escapeHtml([...new Set(title)].join(" · "))}</title>
 <meta name="description" content="${escapeHtml(page.description)}">
 <meta name="color-scheme" content="light dark">
 <link rel="icon" href="${to("assets/icon.svg")}" type="image/svg+xml">

@@ -5,6 +5,8 @@ export interface SitePage {
   /** From the site's root. */
   readonly path: string;
   readonly title: string;
+  /** What tells the page from others of the same title, in the browser's title. */
+  readonly titleContext?: string;
   readonly description: string;
   /** What stands above the title: where the page belongs, from the outside in. */
   readonly trail: readonly PageLink[];
