@@ -158,12 +158,12 @@ export async function provideSystemPackages(task) {
   const missing = debian ? missingInDpkg(wanted) : wanted.filter((entry) => !findExecutable(entry.command));
   if (missing.length === 0) return;
 
-  const names = missing.map((entry) => entry.package);
   const asRoot = debian ? rootPrefix() : undefined;
   if (asRoot === undefined) return explain(missing, debian);
 
   try {
-    await step(`Installing system packages: ${names.join(", ")}`, async () => {
+    let absent = [];
+    await step(`Installing system packages: ${missing.map((entry) => entry.package).join(", ")}`, async () => {
       const apt = (...args) => {
         const [file, ...rest] = [...asRoot, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", ...args];
         return runQuietly(file, rest);
@@ -171,8 +171,12 @@ export async function provideSystemPackages(task) {
       const lockWait = ["-o", "DPkg::Lock::Timeout=120"];
       // One unreachable source does not matter if the others have the packages; the installation will tell.
       await apt("update").catch(() => {});
-      await apt(...lockWait, "install", "-y", "--no-install-recommends", ...names);
+      // What this system does not have (Ubuntu has no package of Chromium) must not keep the others away.
+      absent = missing.filter((entry) => !hasCandidate(entry.package));
+      const names = missing.filter((entry) => !absent.includes(entry)).map((entry) => entry.package);
+      if (names.length > 0) await apt(...lockWait, "install", "-y", "--no-install-recommends", ...names);
     });
+    if (absent.length > 0) explain(absent, false);
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;
     console.log(error.message);
@@ -192,6 +196,15 @@ function missingInDpkg(wanted) {
   return wanted.filter((entry) => !installed.has(`${entry.package} installed`));
 }
 
+/** Whether the system's sources have a version of a package that could be installed. */
+function hasCandidate(name) {
+  const { stdout } = spawnSync("apt-cache", ["policy", name], {
+    encoding: "utf8",
+    env: { ...process.env, LC_ALL: "C" },
+  });
+  return /^ {2}Candidate: (?!\(none\))/m.test(stdout ?? "");
+}
+
 /** The words to put before a command to run it as root, or undefined where that needs a password. */
 function rootPrefix() {
   if (process.getuid() === 0) return [];
@@ -207,5 +220,5 @@ function explain(missing, debian) {
   }
   const names = missing.map((entry) => entry.package).join(" ");
   if (debian) console.log(`To get them: sudo apt-get install --no-install-recommends ${names}`);
-  else console.log("To get them: install QEMU and the others named above with this system's own package manager.");
+  else console.log("To get them: install what is named above by this system's own means.");
 }
