@@ -37,6 +37,7 @@ const tasks = {
   "release:status": { script: changesets, args: ["status"] },
   "release:version": { script: changesets, args: ["version"] },
   "release:publish": { script: "scripts/tasks/publish.mjs" },
+  stranger: { script: "tests/packages/stranger-journey.ts" },
   lint: { script: "node_modules/@biomejs/biome/bin/biome", args: ["ci", "."] },
   format: { script: "node_modules/@biomejs/biome/bin/biome", args: ["check", "--write", "."] },
   typecheck: { script: "node_modules/typescript/bin/tsc", args: ["-p", "."] },

@@ -12,11 +12,16 @@ export interface ProgramResult {
 export function runProgram(
   file: string,
   args: readonly string[],
-  options: { readonly cwd: string; readonly timeoutMs?: number },
+  options: {
+    readonly cwd: string;
+    readonly timeoutMs?: number;
+    /** Defaults to that of this process. */
+    readonly env?: Readonly<Record<string, string>>;
+  },
 ): Promise<ProgramResult> {
   const { cwd, timeoutMs = 120_000 } = options;
   const { NODE_OPTIONS, NODE_ENV, VITEST, ...rest } = process.env;
-  const env = { ...rest, NO_COLOR: "1" };
+  const env = options.env ?? { ...rest, NO_COLOR: "1" };
   const { promise, resolve } = Promise.withResolvers<ProgramResult>();
   execFile(file, args, { cwd, env, timeout: timeoutMs, maxBuffer: 2 ** 24 }, (error, stdout, stderr) => {
     const code = error === null ? 0 : typeof error.code === "number" ? error.code : undefined;
