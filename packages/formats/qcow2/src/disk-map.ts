@@ -19,7 +19,7 @@ const UNIQUE = -(2 ** 52);
 /** Host offsets are multiples of 512, so that many layers fit in below. */
 const MAX_LAYERS = 512;
 /** So many are looked at together: few enough to stay in the processor's cache. */
-const SPAN_UNITS = 512;
+const SPAN_UNITS = 1024;
 
 /** Maps chains of layers, each from the top down, so that they can be compared. A layer that is in several of them is known by its file. */
 export function mapTogether(chains: readonly (readonly ChainLayer[])[]): DiskMap[] {

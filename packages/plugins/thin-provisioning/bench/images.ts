@@ -18,6 +18,14 @@ async function timed(run: () => unknown): Promise<number> {
   return performance.now() - start;
 }
 
+/** The processor's time of something that takes milliseconds: what else the machine does matters less for that than for the time of the clock. */
+function processorTime(run: () => unknown): number {
+  const start = process.cpuUsage();
+  run();
+  const { user, system } = process.cpuUsage(start);
+  return (user + system) / 1000;
+}
+
 /** Converting and checking, against qemu-img: in this process, against a whole one of theirs, whose start takes some milliseconds. Neither syncs. */
 export async function images(rounds: number, report: (goal: Goal) => void): Promise<void> {
   const folder = benchFolder();
@@ -100,8 +108,8 @@ export async function changedBlocks(rounds: number, report: (goal: Goal) => void
     changedBetween(before, after);
     const runs: { ours: number; plain: number }[] = [];
     for (let round = 0; round < Math.max(rounds, 9); round++) {
-      const plain = await timed(() => left.compare(right));
-      const ours = await timed(() => changedBetween(before, after));
+      const plain = processorTime(() => left.compare(right));
+      const ours = processorTime(() => changedBetween(before, after));
       runs.push({ ours, plain });
     }
     const ms = (pick: "ours" | "plain"): string => `${median(runs.map((run) => run[pick])).toFixed(1)} ms`;
@@ -109,7 +117,7 @@ export async function changedBlocks(rounds: number, report: (goal: Goal) => void
       name: `changed blocks between two maps of 1 TiB, 1 in ${every.toLocaleString("en")} changed, against comparing them`,
       bound: { atMost: 3 },
       ratios: runs.map((run) => run.ours / run.plain),
-      detail: `${ms("ours")} against ${ms("plain")}`,
+      detail: `${ms("ours")} of the processor's time against ${ms("plain")}`,
     });
   }
 }
