@@ -38,17 +38,30 @@ if (process.argv.includes("--check")) {
   console.log(`${reports.size} reports, ${changed + stale.length} of them changed`);
 }
 
-/** The blocks that only one of two reports has; what a declaration was is above what it is. */
+/** What only one of two reports has: of a declaration that both have, the lines that differ. */
 function difference(name, before, after) {
   const [old, now] = [blocksOf(before), blocksOf(after)];
-  const changes = [];
-  for (const [key, block] of old) if (!now.has(key)) changes.push({ key, text: sign("-", block) });
-  for (const [key, block] of now) if (!old.has(key)) changes.push({ key, text: sign("+", block) });
-  const head = ({ key }) => key.split(/[{=:(<;]/, 1).join();
-  changes.sort((a, b) => (head(a) < head(b) ? -1 : head(a) > head(b) ? 1 : 0));
-  const lines = changes.map(({ text }) => text);
+  const gone = [...old].filter(([key]) => !now.has(key));
+  const come = [...now].filter(([key]) => !old.has(key));
+  const headOf = ([key]) => key.split(/[{=:(<;]/, 1).join();
+  const lines = [];
+  for (const head of [...new Set([...gone, ...come].map(headOf))].sort()) {
+    const [was, is] = [gone, come].map((all) => all.filter((one) => headOf(one) === head).map(([, block]) => block));
+    if (was.length === 1 && is.length === 1 && is[0].includes("\n")) lines.push(...changedLines(was[0], is[0]));
+    else lines.push(...was.map((block) => sign("-", block)), ...is.map((block) => sign("+", block)));
+  }
   if (lines.length === 0 && before !== after) lines.push("the order differs");
   return lines.length === 0 ? [] : [`api-reports/${name}\n${lines.join("\n")}`];
+}
+
+/** A declaration's first line, and the lines of it that came or went. */
+function changedLines(before, after) {
+  const [was, is] = [before.split("\n"), after.split("\n")];
+  const head = was[0] === is[0] ? [sign(" ", is[0])] : [];
+  const minus = was.filter((line) => !is.includes(line)).map((line) => sign("-", line));
+  const plus = is.filter((line) => !was.includes(line)).map((line) => sign("+", line));
+  const order = minus.length + plus.length === 0 ? ["  (the order of its members)"] : [];
+  return [...head, ...minus, ...plus, ...order];
 }
 
 function blocksOf(text) {

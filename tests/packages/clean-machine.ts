@@ -34,12 +34,12 @@ export class CleanMachine {
     try {
       const home = join(directory, "home");
       await mkdir(home);
-      const settings = await readFile(process.env.npm_config_userconfig ?? join(homedir(), ".npmrc"), "utf8").catch(
-        () => "",
-      );
-      await writeFile(join(home, ".npmrc"), `${settings}\n@vdc-os:registry=${registry.url}\n`);
+      const userconfig = process.env.npm_config_userconfig ?? join(homedir(), ".npmrc");
+      const settings = await readFile(userconfig, "utf8").catch(() => "");
       const npm = await findNpm();
       const { stdout } = await runProgram(process.execPath, [npm, "config", "get", "registry"], { cwd: directory });
+      const registries = `registry=${stdout.trim()}\n@vdc-os:registry=${registry.url}\n`;
+      await writeFile(join(home, ".npmrc"), `${settings}\n${registries}`);
       return new CleanMachine(directory, registry, npm, stdout.trim());
     } catch (error) {
       await registry[Symbol.asyncDispose]();
