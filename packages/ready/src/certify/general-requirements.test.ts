@@ -26,6 +26,13 @@ const mutants: Readonly<Record<string, () => Describe>> = {
       return new Promise(() => undefined);
     };
   },
+  "greeter.describe.deadline": () => {
+    let calls = 0;
+    return (input, context) => {
+      calls++;
+      return calls === 1 ? good.describe(input, context) : new Promise(() => undefined);
+    };
+  },
   "greeter.describe.at-once": () => {
     let open = 0;
     return async (input, context) => {

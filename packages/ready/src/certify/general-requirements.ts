@@ -36,6 +36,25 @@ export function generalRequirements<T extends Contract, I extends Instance<T>>(
       },
     },
     {
+      id: `${suite}.describe.deadline`,
+      title: "a call whose deadline passes ends, done or with DEADLINE_EXCEEDED",
+      clause: 'OperationContext.signal: "Aborts when the caller cancels, the deadline passes"',
+      level: "core",
+      async run(test) {
+        const call = test.provider.describe({ scope: {} }, test.operation({ timeoutMs: 1 }));
+        let timer: NodeJS.Timeout | undefined;
+        const late = new Promise<boolean>((resolve) => {
+          timer = setTimeout(resolve, 2_000, false);
+        });
+        const ended = call.then(
+          () => true,
+          (error) => mustReject(Promise.reject(error), "DEADLINE_EXCEEDED", "a call that is late").then(() => true),
+        );
+        const done = await Promise.race([ended, late]).finally(() => clearTimeout(timer));
+        must(done, "a call whose deadline has passed must end, and goes on after 2000 ms");
+      },
+    },
+    {
       id: `${suite}.describe.at-once`,
       title: "calls that come at once are answered alike",
       clause: "describe: the answer for every facet, available or not",

@@ -1,10 +1,11 @@
-import { isVdcError } from "@vdc-os/core";
+import { createOperationContext, isVdcError, VdcError } from "@vdc-os/core";
 import type { SecretStore } from "@vdc-os/core/secret/v1";
 import { describe } from "vitest";
 import type { Mutant } from "../suite/proves-suite.ts";
 import { describeProof, describeSuite } from "../suite/vitest.ts";
 import { MemorySecretStore } from "./memory-secret-store.ts";
-import { type SecretInstance, secretSuite } from "./secret-suite.ts";
+import type { SecretInstance } from "./secret-instance.ts";
+import { secretSuite } from "./secret-suite.ts";
 
 function create(): SecretInstance {
   const implementation = new MemorySecretStore();
@@ -94,6 +95,30 @@ const mutants: readonly Mutant<SecretStore, SecretInstance>[] = [
     const shown: { lastPut?: string } = {};
     return leaky;
   }),
+  mutant("secret.put.concurrent", "answers calls that come at once with the first one's version", (store) => {
+    let open: Promise<{ readonly version: number }> | undefined;
+    return {
+      put: (input, context) => {
+        open ??= store.put(input, context).finally(() => {
+          open = undefined;
+        });
+        return open;
+      },
+    };
+  }),
+  mutant("secret.put.cancelled", "has put half of the value when it notices", (store) => ({
+    async put(input, context) {
+      if (!context.signal.aborted) return store.put(input, context);
+      await store.put({ name: input.name, value: input.value.slice(0, 2) }, createOperationContext());
+      throw new VdcError("CANCELLED", "it was given up");
+    },
+  })),
+  mutant("secret.hostile.names", "keeps secrets as properties of an object", (store) => ({
+    async resolve(input, context) {
+      if (input.name !== "constructor") return store.resolve(input, context);
+      return forgiving(store.resolve(input, context), () => ({ value: "function", version: 1 }));
+    },
+  })),
   {
     breaks: "secret.durable.restart",
     how: "keeps nothing",

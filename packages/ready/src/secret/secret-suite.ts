@@ -1,21 +1,11 @@
 import { inspect } from "node:util";
 import { type SecretStore, secretStore } from "@vdc-os/core/secret/v1";
 import { must, mustEqual, mustReject } from "../suite/must.ts";
-import { defineSuite, type Instance, type Suite, type SuiteTest } from "../suite/suite.ts";
-
-/** What the factory gives for the secret suite. */
-export interface SecretInstance extends Instance<SecretStore> {
-  /** Ends the store and opens what it left. Without it durability is not tried, and the verdict is `partial`. */
-  restart?(): Promise<SecretStore>;
-}
-
-type SecretTest = SuiteTest<SecretStore, SecretInstance>;
+import { defineSuite, type Suite } from "../suite/suite.ts";
+import { pressureRequirements } from "./pressure-requirements.ts";
+import { put, type SecretInstance, type SecretTest } from "./secret-instance.ts";
 
 const canary = "canary-7f3a-not-to-be-seen";
-
-async function put(test: SecretTest, name: string, value: string): Promise<number> {
-  return (await test.provider.put({ name, value }, test.operation())).version;
-}
 
 async function allNames(test: SecretTest, limit: number): Promise<readonly string[]> {
   const names: string[] = [];
@@ -219,5 +209,6 @@ export const secretSuite: Suite<SecretStore, SecretInstance> = defineSuite<Secre
         }
       },
     },
+    ...pressureRequirements,
   ],
 });

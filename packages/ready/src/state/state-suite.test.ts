@@ -1,4 +1,4 @@
-import { createOperationContext, isVdcError } from "@vdc-os/core";
+import { createOperationContext, isVdcError, VdcError } from "@vdc-os/core";
 import type { StateEvent, StateOperation, StateStore } from "@vdc-os/core/state/v1";
 import { createTestClock } from "@vdc-os/core/testing";
 import { describe } from "vitest";
@@ -101,6 +101,15 @@ const mutants: readonly Mutant<StateStore, StateInstance>[] = [
       const checked = await store.transact({ compare: input.compare, operations: [] }, context);
       const done = await store.transact({ compare: [], operations: input.operations }, context);
       return checked.committed ? done : checked;
+    },
+  })),
+  mutant("state.transact.cancelled", "has made the first change when it notices", (store) => ({
+    async transact(input, context) {
+      if (!context.signal.aborted) return store.transact(input, context);
+      const [first] = input.operations;
+      const operations = first === undefined ? [] : [first];
+      await store.transact({ compare: input.compare, operations }, createOperationContext());
+      throw new VdcError("CANCELLED", "it was given up");
     },
   })),
   mutant("state.transact.compare", "takes 0 for no condition", (store) => ({

@@ -56,6 +56,8 @@ export const transactRequirements: readonly StateRequirement[] = [
     level: "core",
     async run(test) {
       const keys = ["a", "A", "a ", "a/", "%", "_", "a%", "\u00e9", "e\u0301", "\u{1f600}", "'\"\\", "k".repeat(512)];
+      // What means something to a program that keeps keys elsewhere.
+      keys.push("constructor", "__proto__", "../a", "/a", "-a", "a\nb", "%2e");
       await put(test, ...keys);
       for (const key of keys) mustEqual((await read(test, key))?.value, key, `the value of '${key}'`);
     },
@@ -216,6 +218,25 @@ export const transactRequirements: readonly StateRequirement[] = [
         "a transaction that changes a key twice",
       );
       mustEqual(await keysUnder(test, ""), [], "the keys after a transaction that was refused");
+    },
+  },
+  {
+    id: "state.transact.cancelled",
+    title: "a transaction that was given up is done wholly, or not at all",
+    clause: 'OperationContext.signal: "Aborts when the caller cancels". TransactionResult: all its changes, or none',
+    level: "core",
+    async run(test) {
+      const operations = ["a", "b", "c"].map((key): StateOperation => ({ type: "put", key, value: key }));
+      const call = test.provider.transact({ compare: [], operations }, test.operation({ signal: AbortSignal.abort() }));
+      const done = await call.then(
+        () => true,
+        (error) => mustReject(Promise.reject(error), "CANCELLED", "a transaction that was given up").then(() => false),
+      );
+      const keys = await keysUnder(test, "");
+      must(
+        keys.length === 3 || (!done && keys.length === 0),
+        `a transaction that was given up must leave all of its keys or none, and leaves ${JSON.stringify(keys)}`,
+      );
     },
   },
   {
