@@ -77,7 +77,7 @@ describe.skipIf(missing.length > 0)("looking into a switch on Open vSwitch", () 
 
   async function untilShown(host: string, isShown: boolean): Promise<void> {
     await expect
-      .poll(async () => (await session.flowsOf(host)).includes("CONTROLLER:1504"), { timeout: 5_000 })
+      .poll(async () => (await session.flowsOf(host)).includes("CONTROLLER:1504"), { timeout: 20_000 })
       .toBe(isShown);
   }
 
@@ -94,7 +94,7 @@ describe.skipIf(missing.length > 0)("looking into a switch on Open vSwitch", () 
     const said = async (frame: Buffer): Promise<void> => {
       const count = capture.frames.length;
       one.send(frame);
-      await expect.poll(() => capture.frames.length, { timeout: 5_000 }).toBe(count + 1);
+      await expect.poll(() => capture.frames.length, { timeout: 20_000 }).toBe(count + 1);
     };
     await said(frameOf(mac, "passes"));
     await said(frameOf(mac, "has a tag", 20));
@@ -120,7 +120,7 @@ describe.skipIf(missing.length > 0)("looking into a switch on Open vSwitch", () 
     await untilShown("host-1", false);
     // Counters went on while flows were others.
     await expect
-      .poll(async () => (await control.portStatistics({ switchId, portKeys: ["p1"] }))[0], { timeout: 5_000 })
+      .poll(async () => (await control.portStatistics({ switchId, portKeys: ["p1"] }))[0], { timeout: 20_000 })
       .toMatchObject({ framesIn: "4", framesForwarded: "2", dropsIn: { taggedOnAccess: "1", forgedTransmit: "1" } });
   });
 
@@ -186,7 +186,7 @@ describe.skipIf(missing.length > 0)("looking into a switch on Open vSwitch", () 
     const forged = Buffer.from(`0180c200000e${portOf(1).mac.replaceAll(":", "")}88b6`.padEnd(120, "0"), "hex");
     one.send(forged);
     await expect
-      .poll(async () => (await control.portStatistics({ switchId, portKeys: ["p1"] }))[0]?.dropsIn, { timeout: 5_000 })
+      .poll(async () => (await control.portStatistics({ switchId, portKeys: ["p1"] }))[0]?.dropsIn, { timeout: 20_000 })
       .toEqual({ linkLocal: "1" });
     expect(await session.flowsOf("host-2")).toMatch(/n_packets=0,[^\n]*dl_dst=01:80:c2:00:00:0e/);
     const { switchd } = fabric.host("host-2").openVswitch;
@@ -197,7 +197,7 @@ describe.skipIf(missing.length > 0)("looking into a switch on Open vSwitch", () 
     expect(findings.filter((text) => text.endsWith(" ok"))).toEqual([]);
     await switchd.start();
     await untilStatus(control, isUp);
-  }, 30_000);
+  });
 
   async function checked(control: OpenVswitchSwitch, checks: readonly HealthFinding["check"][]): Promise<string[]> {
     const context = createOperationContext({ timeoutMs: 20_000 });

@@ -44,7 +44,7 @@ export function portOf(number: number, more: Partial<ConnectPort> = {}): Connect
 
 /** Resolves when the watch tells a status that is so. */
 export async function untilStatus(control: OpenVswitchSwitch, holds: (status: SwitchStatus) => boolean): Promise<void> {
-  const context = createOperationContext({ timeoutMs: 15_000 });
+  const context = createOperationContext({ timeoutMs: 40_000 });
   for await (const item of control.watchSwitch({ switchId }, context)) {
     if (item.type !== "resync" && holds(item.object)) return;
   }

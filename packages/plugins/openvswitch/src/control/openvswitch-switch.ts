@@ -41,6 +41,7 @@ import { PortCounting } from "./port-counting.ts";
 import { connected, cut, freeNumber } from "./port-decisions.ts";
 import { portMigrationFacet } from "./port-migration.ts";
 import type { KeptSwitch, PortRecord, SwitchRecord } from "./records.ts";
+import { Settling } from "./settling.ts";
 import { ShownFrames } from "./shown-frames.ts";
 import { statusOf } from "./switch-status.ts";
 import { validateSetting, validateSwitch } from "./validate-switch.ts";
@@ -72,13 +73,18 @@ export class OpenVswitchSwitch implements DistributedSwitch {
     for (const host of this.#hosts.values()) host.kick();
   });
   readonly #counting = new PortCounting(this.#hosts);
-  readonly #watchers = new Set<() => void>();
+  readonly #settling: Settling;
   readonly #closing = new AbortController();
 
   private constructor(options: OpenVswitchSwitchOptions, state: DesiredState) {
     const { config, tls, clock = systemClock, logger = silentLogger } = options;
     this.#config = config;
     this.#state = state;
+    this.#settling = new Settling({
+      hosts: this.#hosts,
+      timeoutMs: config.requestTimeoutMs ?? 5_000,
+      closing: this.#closing.signal,
+    });
     this.#archive = new ConfigArchiveControl<SwitchRecord>(
       {
         all: () => [...state.switches.values()].map(({ record }) => record),
@@ -105,7 +111,7 @@ export class OpenVswitchSwitch implements DistributedSwitch {
         logger,
         switches: () => state.switches,
         shown: this.#shown,
-        onChange: () => this.#notify(),
+        onChange: () => this.#settling.tell(),
         ...(tls === undefined ? {} : { tls }),
       });
       this.#hosts.set(host, link);
@@ -126,10 +132,7 @@ export class OpenVswitchSwitch implements DistributedSwitch {
         shown: this.#shown,
         clock,
         closing: this.#closing.signal,
-        watch: (listener) => {
-          this.#watchers.add(listener);
-          return () => void this.#watchers.delete(listener);
-        },
+        watch: (listener) => this.#settling.watch(listener),
       }),
       healthCheck: healthCheckFacet({ find, hosts: this.#hosts, shown: this.#shown, clock }),
       migration: portMigrationFacet({
@@ -141,7 +144,7 @@ export class OpenVswitchSwitch implements DistributedSwitch {
             const { port, result } = decide();
             return { changes: port === undefined ? [] : [{ switchId: port.switchId, ports: [port] }], result };
           }),
-        settled: (switchId, hosts) => this.#settled(switchId, hosts),
+        settled: (switchId, hosts) => this.#settling.settled(state.switches.get(switchId), hosts),
         bindingOf: (port) => this.#bindingOf(port),
         carriedTo: (port, host) => this.#counting.carriedTo(find(port.switchId), port, host),
         statistics: async (switchId, portKey) => (await this.portStatistics({ switchId, portKeys: [portKey] }))[0],
@@ -170,7 +173,7 @@ export class OpenVswitchSwitch implements DistributedSwitch {
   async close(): Promise<void> {
     this.#closing.abort();
     this.#archive.close();
-    this.#notify();
+    this.#settling.tell();
     await Promise.all([...this.#hosts.values()].map((host) => host.close()));
   }
 
@@ -229,7 +232,7 @@ export class OpenVswitchSwitch implements DistributedSwitch {
     const kept = this.#find(switchId);
     const before = kept.ports.get(portKey);
     const first = connected(kept, input);
-    if (this.#hosts.get(host)?.isConnected !== true) await this.#reached(host);
+    if (this.#hosts.get(host)?.isConnected !== true) await this.#settling.reached(host);
     const isMoved = first !== undefined && before !== undefined && first.attachment !== before.attachment;
     const carried = isMoved ? await this.#counting.carriedTo(kept, before, host) : undefined;
     const port = await this.#change(() => {
@@ -241,7 +244,7 @@ export class OpenVswitchSwitch implements DistributedSwitch {
       return { changes: [{ switchId, ports: [record] }], result: record };
     });
     // Whoever had the port before is cut off once every host that can be reached knows it; the others will, before they are followed again.
-    await this.#settled(switchId, [host]);
+    await this.#settling.settled(this.#state.switches.get(switchId), [host]);
     return this.#bindingOf(port);
   }
 
@@ -253,7 +256,7 @@ export class OpenVswitchSwitch implements DistributedSwitch {
     const port = this.#state.switches.get(input.switchId)?.ports.get(input.portKey);
     if (port?.connected !== true || port.generation !== input.generation) return;
     await this.#cut(input.switchId, [input.portKey], { upTo: input.generation, lowest: 0 });
-    await this.#settled(input.switchId, [port.host]).catch(() => undefined);
+    await this.#settling.settled(this.#state.switches.get(input.switchId), [port.host]).catch(() => undefined);
   }
 
   async revokePort(input: {
@@ -267,7 +270,7 @@ export class OpenVswitchSwitch implements DistributedSwitch {
     await this.#cut(switchId, [portKey], { upTo: generation, lowest: generation + 1 });
     if (!port.connected || port.generation > generation) return;
     const isEnforced = this.#bindingOf(port).fencing === "enforced";
-    await this.#settled(switchId, isEnforced ? [] : [port.host]);
+    await this.#settling.settled(this.#state.switches.get(switchId), isEnforced ? [] : [port.host]);
   }
 
   async switchStatus({ switchId }: { readonly switchId: string }): Promise<SwitchStatus> {
@@ -282,7 +285,7 @@ export class OpenVswitchSwitch implements DistributedSwitch {
     let last = told;
     yield { type: "added", object: told };
     for (;;) {
-      const changed = this.#nextChange(signal);
+      const changed = this.#settling.next(signal);
       const kept = this.#state.switches.get(switchId);
       const now = kept === undefined ? undefined : statusOf(kept, this.#hosts);
       if (!isDeepStrictEqual(now, told)) {
@@ -357,76 +360,7 @@ export class OpenVswitchSwitch implements DistributedSwitch {
   #changed(): void {
     this.#archive.onChange();
     for (const host of this.#hosts.values()) host.kick();
-    this.#notify();
-  }
-
-  /**
-   * Resolves when every member that can be reached has the switch as it is now, or a later one. These hosts must be among them; of the others those that take
-   * too long are not waited for.
-   */
-  async #settled(switchId: string, must: readonly string[]): Promise<void> {
-    const kept = this.#state.switches.get(switchId);
-    if (kept === undefined) return;
-    const { requestTimeoutMs = 5_000 } = this.#config;
-    const members = kept.record.spec.members.map(({ host }) => host);
-    const waiting = (): readonly string[] =>
-      members.filter((host) => {
-        const link = this.#hosts.get(host);
-        if (link?.isConnected !== true) return must.includes(host);
-        const view = link.view(switchId);
-        return (view.realized?.sequence ?? 0) < kept.sequence && (must.includes(host) || view.problem === undefined);
-      });
-    const deadline = performance.now() + requestTimeoutMs;
-    while (waiting().length > 0) {
-      const left = deadline - performance.now();
-      if (left > 0 && !this.#closing.signal.aborted) {
-        await this.#nextChange(AbortSignal.timeout(Math.ceil(left)));
-        continue;
-      }
-      const [lost] = waiting().filter((host) => must.includes(host));
-      if (lost === undefined) return;
-      const detail = this.#hosts.get(lost)?.view(switchId).problem;
-      throw new VdcError(
-        "UNAVAILABLE",
-        `host '${lost}' has not taken the change over${detail === undefined ? "" : `: ${detail}`}`,
-        {
-          reason: "VDC_HOST_UNAVAILABLE",
-        },
-      );
-    }
-  }
-
-  /** Resolves when a host is followed: one that is just being connected to is waited for. */
-  async #reached(host: string): Promise<void> {
-    const deadline = performance.now() + (this.#config.requestTimeoutMs ?? 5_000);
-    for (;;) {
-      const link = this.#hosts.get(host);
-      if (link?.isConnected === true) return;
-      const left = deadline - performance.now();
-      if (left <= 0 || this.#closing.signal.aborted) {
-        throw new VdcError(
-          "UNAVAILABLE",
-          `Open vSwitch of host '${host}' is not followed: ${link?.problem ?? "it is not known"}`,
-          {
-            reason: "VDC_HOST_UNAVAILABLE",
-          },
-        );
-      }
-      await this.#nextChange(AbortSignal.timeout(Math.ceil(left)));
-    }
-  }
-
-  #nextChange(signal: AbortSignal): Promise<void> {
-    return new Promise<void>((resolve) => {
-      const done = (): void => {
-        this.#watchers.delete(done);
-        signal.removeEventListener("abort", done);
-        resolve();
-      };
-      this.#watchers.add(done);
-      signal.addEventListener("abort", done);
-      if (signal.aborted) done();
-    });
+    this.#settling.tell();
   }
 
   #bindingOf(port: PortRecord): PortBinding {
@@ -448,9 +382,5 @@ export class OpenVswitchSwitch implements DistributedSwitch {
     const kept = this.#state.switches.get(switchId);
     if (kept === undefined) throw new VdcError("NOT_FOUND", `there is no switch '${switchId}'`);
     return kept;
-  }
-
-  #notify(): void {
-    for (const watcher of [...this.#watchers]) watcher();
   }
 }
