@@ -17,6 +17,7 @@ import {
   tapsOf,
   toDataPlaneConfig,
 } from "./host-config.ts";
+import { attachmentNamed, ownedPort, portNamed } from "./named-port.ts";
 import { HostServices } from "./host-services.ts";
 import type { AttachmentCounters, ProcessStatus, SwitchProcessConfig } from "./process-protocol.ts";
 import { StateFile } from "./state-file.ts";
@@ -93,13 +94,13 @@ export class SwitchProcess {
       heldFrames: queued(async (params) => ({ frames: (await this.#portStatus(this.#port(params))).held })),
       release: queued(async (params) => {
         const { moved } = await this.#plane.release(
-          attachmentKey(this.#owned(params)),
+          attachmentKey(ownedPort(this.#config, params)),
           (params as { frames: number }).frames,
         );
         return { released: moved };
       }),
       discard: queued(async (params) => {
-        const { moved } = await this.#plane.discard(attachmentKey(this.#owned(params)));
+        const { moved } = await this.#plane.discard(attachmentKey(ownedPort(this.#config, params)));
         return { discarded: moved };
       }),
       setGate: queued((params) => this.#setGate(params)),
@@ -108,11 +109,11 @@ export class SwitchProcess {
         const { frame } = params as { frame: string };
         return this.#plane.tools.explain(attachmentKey(this.#port(params)), Buffer.from(frame, "base64"));
       }),
-      exportPortState: queued(async (params) => this.#plane.tools.exportState(this.#attachment(params))),
+      exportPortState: queued(async (params) => this.#plane.tools.exportState(attachmentNamed(params))),
       importPortState: queued(async (params) => {
         const { state } = params as { state: JsonObject };
         // Counters are added up by the control side, over all attachments.
-        this.#plane.tools.importState(this.#attachment(params), { ...state, statistics: nothingCounted });
+        this.#plane.tools.importState(attachmentNamed(params), { ...state, statistics: nothingCounted });
         return {};
       }),
       uplinkUses: queued(async (params) => this.#plane.uplinkUses((params as { switch: string }).switch)),
@@ -253,12 +254,7 @@ export class SwitchProcess {
   }
 
   #port(params: Json): HostPort {
-    const { id } = params as { id: string };
-    for (const { ports } of this.#config?.switches ?? []) {
-      const port = ports.find((each) => each.id === id);
-      if (port !== undefined) return port;
-    }
-    throw new VdcError("NOT_FOUND", `there is no port '${id}' on this host`);
+    return portNamed(this.#config, params);
   }
 
   /** The settings of a port in the values that the data plane works with. */
@@ -276,21 +272,6 @@ export class SwitchProcess {
       ...(shapingIn === undefined ? {} : { shapingIn: inForce(shapingIn) }),
       ...(shapingOut === undefined ? {} : { shapingOut: inForce(shapingOut) }),
     };
-  }
-
-  #attachment(params: Json): string {
-    return attachmentKey(params as { id: string; attachment: number });
-  }
-
-  #owned(params: Json): HostPort {
-    const port = this.#port(params);
-    const { generation } = params as { generation: number };
-    if (generation === port.generation) return port;
-    throw new VdcError(
-      "FAILED_PRECONDITION",
-      `port '${port.id}' belongs to generation ${port.generation}, and the call is of ${generation}`,
-      { reason: "VDC_FENCED" },
-    );
   }
 
   async #portStatus(port: HostPort): Promise<{ readonly held: number }> {
