@@ -198,6 +198,29 @@ describe.skipIf(missingChromium())("in a browser", () => {
     expect(poor).toEqual([]);
   });
 
+  test("on paper there is the text alone, dark on white", async () => {
+    await page.setViewportSize({ width: 700, height: 900 });
+    await page.emulateMedia({ media: "print", colorScheme: "dark" });
+    await page.goto(`${base}guides/consume-the-sdk.html`);
+    const shown = await page.evaluate(() => {
+      const all = [
+        "header.top",
+        "nav.pages",
+        ".contents.inline",
+        ".contents.aside",
+        ".trail",
+        ".turn",
+        "button.copy",
+        "h1",
+      ];
+      return all.filter((selector) => document.querySelector(selector)?.checkVisibility());
+    });
+    expect(shown).toEqual(["h1"]);
+    expect(await page.evaluate(() => getComputedStyle(document.body).backgroundColor)).toBe("rgb(255, 255, 255)");
+    await page.emulateMedia({ media: "screen", colorScheme: "light" });
+    await page.setViewportSize({ width: 1280, height: 800 });
+  });
+
   test("the skip link is the first stop of the keyboard, and leads to the content", async () => {
     await page.goto(`${base}index.html`);
     await page.keyboard.press("Tab");
