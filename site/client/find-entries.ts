@@ -1,5 +1,5 @@
 import type MiniSearch from "minisearch";
-import { queryOptions, type SearchEntry } from "./search-format.ts";
+import { queryOptions, type SearchEntry, termsOf } from "./search-format.ts";
 
 /** A hit, best first. */
 export type FoundEntry = Pick<SearchEntry, "title" | "context" | "text" | "url" | "kind"> & {
@@ -7,10 +7,20 @@ export type FoundEntry = Pick<SearchEntry, "title" | "context" | "text" | "url" 
   readonly terms: readonly string[];
 };
 
-/** The best entries for a query: those that have all its words, or some of them where none has all. */
+/** The best entries for a query: first those that have all its words. */
 export function findEntries(index: MiniSearch<SearchEntry>, query: string, limit: number): readonly FoundEntry[] {
-  const all = index.search(query, { ...queryOptions, combineWith: "AND" });
-  const found = all.length > 0 ? all : index.search(query, { ...queryOptions, combineWith: "OR" });
+  const whole = index.search(query, { ...queryOptions, combineWith: "AND" });
+  // Too few: then what has some of the words, or some part of a name, follows.
+  const parts = whole.length >= 5 ? [] : index.search(query, { ...queryOptions, combineWith: "OR", tokenize: termsOf });
+  const known = new Set(whole.map(({ id }) => id));
+  const best = parts[0]?.score ?? 1;
+  const least = Math.min(...whole.map(({ score }) => score));
+  const found = [
+    ...whole,
+    ...parts
+      .filter(({ id }) => !known.has(id))
+      .map((each) => (whole.length === 0 ? each : { ...each, score: (each.score / best) * least * 0.9 })),
+  ];
   const wanted = query.trim().toLowerCase();
   return found
     .map(({ score, terms, title, context, text, url, kind }) => {

@@ -37,7 +37,7 @@ export const indexOptions: Options<SearchEntry> = {
 /** How a query is matched: whole words, beginnings of words, and words with a slip of the finger. */
 export const queryOptions: SearchOptions = {
   tokenize: (query) => query.match(/[\p{L}\p{N}_]+/gu) ?? [],
-  processTerm: (term) => term.toLowerCase(),
+  processTerm: (term) => (smallWords.has(term.toLowerCase()) ? null : term.toLowerCase()),
   prefix: (term) => term.length > 1,
   fuzzy: (term) => (term.length > 3 ? 0.2 : false),
   maxFuzzy: 2,
@@ -46,9 +46,14 @@ export const queryOptions: SearchOptions = {
   boostDocument: (_, __, stored) => boosts[String(stored?.kind)] ?? 0.8,
 };
 
+/** Words of a question that say nothing of what is sought. */
+const smallWords: ReadonlySet<string> = new Set(
+  "a an and are as at by can do does for how i in is it my of on or that the to what where with".split(" "),
+);
+
 const boosts: Readonly<Record<string, number>> = {
-  page: 2.6,
-  section: 1.7,
+  page: 3,
+  section: 2.2,
   module: 1.6,
   class: 1.4,
   interface: 1.4,

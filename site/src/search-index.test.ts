@@ -40,8 +40,10 @@ test.each([
   expect(titles(query)[0]).toBe(title);
 });
 
-test("all words count, unless nothing has them all", () => {
-  expect(titles("volume gone")).toEqual(["Pitfalls"]);
+test("what has all words comes first, then what has some; small words do not count", () => {
+  expect(titles("volume gone")[0]).toBe("Pitfalls");
+  expect(titles("how do I write a provider")[0]).toBe("Write a storage provider");
+  expect(titles("VDC_DATACENTER")).toContain("createDatacenter");
   expect(titles("pitfalls nowhere-to-be-found")).toContain("Pitfalls");
   expect(titles("zzzzzzzz")).toEqual([]);
   expect(titles("")).toEqual([]);
