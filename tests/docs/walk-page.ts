@@ -14,7 +14,7 @@ import { placeOf } from "./pages.ts";
  * Walks a page as a stranger does: runs what it says in an empty folder, on packed packages that npm gets from a registry. In the order of the page:
  *
  * - `sh walk` is run, and must succeed; `sh walk fails` must fail. The folder that it leaves is the next one's.
- * - `walk output` after it: each of its lines was printed.
+ * - `walk output` after it: each of its lines was printed. Three dots stand for anything in a line.
  * - `diff change=<file>` is applied to a file, and `ts new=<file>` is written into one, and compiled strictly.
  *
  * Returns how many steps that were.
@@ -44,7 +44,7 @@ async function takeStep(shell: WalkersShell, block: CodeBlock): Promise<void> {
     await writeFile(join(shell.folder, file), `${text}\n`);
     expect(await compile(shell.folder, file), placeOf(block)).toBe("");
   } else if (words.includes("output")) {
-    for (const line of text.split("\n")) expect(shell.said, placeOf(block)).toContain(line.trim());
+    for (const line of text.split("\n")) expect(shell.said, placeOf(block)).toMatch(withDots(line.trim()));
   } else {
     const code = await shell.run(text);
     const failed = words.includes("fails");
@@ -78,18 +78,25 @@ class WalkersShell {
   }
 }
 
-/** Variables with which npm takes our packages from the registry, and the others where it always does. */
+/** Options of `env` with which npm takes our packages from the registry, and the others where it always does. */
 async function writeNpmConfig(place: string, registry: string): Promise<readonly string[]> {
+  const settingOf = async (name: string): Promise<string> =>
+    (await runProgram("npm", ["config", "get", name], { cwd: place })).stdout.trim();
   // What was downloaded before is shared; what `npm create` and `npx` have installed before is not: it may be older packages of the same version.
-  const { stdout } = await runProgram("npm", ["config", "get", "cache"], { cwd: place });
-  const cache = join(place, "npm");
+  const [shared, cache] = [join(await settingOf("cache"), "_cacache"), join(place, "npm")];
   await mkdir(cache);
-  await mkdir(join(stdout.trim(), "_cacache"), { recursive: true });
-  await symlink(join(stdout.trim(), "_cacache"), join(cache, "_cacache"), "dir");
+  await mkdir(shared, { recursive: true });
+  await symlink(shared, join(cache, "_cacache"), "dir");
+  const own = await readFile(await settingOf("userconfig"), "utf8").catch(() => "");
   const settings = ["prefer-offline=true", "fund=false", "audit=false", "update-notifier=false", `cache=${cache}`];
-  await writeFile(join(place, "npmrc"), `${[`@vdc-os:registry=${registry}`, ...settings].join("\n")}\n`);
+  await writeFile(join(place, "npmrc"), [own, `@vdc-os:registry=${registry}`, ...settings, ""].join("\n"));
+  // An npm that runs the tests tells its own settings to whatever it starts.
+  const outer = Object.keys(process.env).filter((name) =>
+    /^npm_config_(local_prefix|prefix|userconfig|cache)$/i.test(name),
+  );
   // The pinned Node.js first, so that packages run on what they are tested on.
-  return [`PATH=${dirname(process.execPath)}:${process.env.PATH}`, `NPM_CONFIG_USERCONFIG=${join(place, "npmrc")}`];
+  const path = `PATH=${dirname(process.execPath)}:${process.env.PATH}`;
+  return [...outer.flatMap((name) => ["-u", name]), path, `NPM_CONFIG_USERCONFIG=${join(place, "npmrc")}`];
 }
 
 /** Compiles a file strictly, and returns what is wrong with it. */
@@ -99,6 +106,11 @@ async function compile(folder: string, file: string): Promise<string> {
   const tsc = join(root, "node_modules/typescript/bin/tsc");
   const { code, stdout, stderr } = await runProgram(process.execPath, [tsc, ...options, file], { cwd: folder });
   return code === 0 ? "" : `${stdout}${stderr}`;
+}
+
+function withDots(line: string): RegExp {
+  const parts = line.split("...").map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  return new RegExp(parts.join(".*"));
 }
 
 /** The value of a word such as `change=src/facets.ts`. */
