@@ -10,7 +10,10 @@ await using machine = await CleanMachine.arrive();
 const journeys: Journey[] = [];
 for (const point of points) {
   try {
-    journeys.push(await travel(machine, point));
+    const journey = await travel(machine, point);
+    journeys.push(journey);
+    // What was found is known, whatever becomes of the rest.
+    if (points.length > 1) console.error(formatJourneys([journey]));
   } catch (error) {
     console.error(error instanceof Error ? error.message : error);
     process.exitCode = 1;
