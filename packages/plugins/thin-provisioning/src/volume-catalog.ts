@@ -1,17 +1,17 @@
 import { mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
-import { rename, rm } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import { type Logger, VdcError } from "@vdc-os/core";
 import { removeUnfinishedWrites, syncDirectory, writeFileAtomic } from "@vdc-os/core/local";
 import { inspect, type NewEncryption, removeAbandonedClaims } from "@vdc-os/qcow2";
-import { syncPath, writeNewFile } from "./durable-file.ts";
 import type { NewVolumeEncryption } from "./key-resolver.ts";
 import { PristineVolumes, type PristineVolumesOptions } from "./pristine-volumes.ts";
 import { lowestLayerOf } from "./layer-tree.ts";
-import { imageName, incomingPrefix, isVolumeId, layerName, type PoolLayout, recordName } from "./pool-layout.ts";
+import { incomingPrefix, isVolumeId, type PoolLayout } from "./pool-layout.ts";
 import { storageFailure } from "./storage-failure.ts";
 import { VolumeEntry } from "./volume-entry.ts";
 import { SnapshotIndex } from "./snapshot-index.ts";
+import { discardVolumeFolder, makeVolumeFolder, removeOrphans } from "./volume-folder.ts";
 import { formatRecord, isSameRequest, readRecord, type VolumeRecord, type VolumeRequest } from "./volume-record.ts";
 
 /** A volume to be made. */
@@ -181,13 +181,13 @@ export class VolumeCatalog {
     const { volumeId, record } = entry;
     await entry.writing;
     entry.removed = true;
-    const [folder, trash] = [this.layout.volume(volumeId), this.layout.discarded(volumeId)];
+    const trash = this.layout.discarded(volumeId);
     try {
-      const hasFolder = renameIfThere(folder, trash);
+      const hasFolder = discardVolumeFolder(this.layout, volumeId);
       try {
         await this.#pristine.remove(volumeId);
       } catch (error) {
-        if (hasFolder) renameSync(trash, folder);
+        if (hasFolder) renameSync(trash, this.layout.volume(volumeId));
         throw error;
       }
     } catch (error) {
@@ -251,30 +251,10 @@ export class VolumeCatalog {
     }
   }
 
-  /** Makes a volume whose folder is on disk when it appears. */
+  /** Makes a volume whose folder is on disk when it appears, with those of the volumes that it reads from. */
   async #makeByFolder(record: VolumeRecord, write: (imagePath: string) => Promise<void>): Promise<void> {
-    const { volumeId, parentVolumeId } = record;
-    const folder = this.layout.incoming(volumeId);
-    if (parentVolumeId !== undefined) await this.find(parentVolumeId)?.persist();
-    try {
-      mkdirSync(folder, { mode: 0o700 });
-      // Both have ended when one has failed: the folder could not be removed under the other.
-      const written = write(join(folder, imageName));
-      const recorded = writeNewFile(join(folder, recordName), formatRecord(record));
-      const settled = await Promise.allSettled([written, recorded]);
-      for (const result of settled) if (result.status === "rejected") throw result.reason;
-      await syncPath(folder);
-      renameSync(folder, this.layout.volume(volumeId));
-      try {
-        await this.#pristine.syncNames();
-      } catch (error) {
-        await rename(this.layout.volume(volumeId), folder);
-        throw error;
-      }
-    } catch (error) {
-      await rm(folder, { recursive: true, force: true });
-      throw error;
-    }
+    if (record.parentVolumeId !== undefined) await this.find(record.parentVolumeId)?.persist();
+    await makeVolumeFolder(this.layout, { record, write, syncNames: () => this.#pristine.syncNames() });
   }
 
   /** Brings the folder of a volume to the disk, and before it those of the volumes that it reads from: whoever opens it opens them. */
@@ -319,22 +299,7 @@ export class VolumeCatalog {
     const entry = this.#add(new VolumeEntry(record));
     this.#provisionedBytes += record.capacityBytes;
     if (record.changing) await this.#reconcile(entry);
-    this.#removeOrphans(entry);
-  }
-
-  /** Removes what a call that a kill cut short left in a volume's folder. */
-  #removeOrphans({ volumeId, record }: VolumeEntry): void {
-    const { snapshots = [], checkpoints = [], pending } = record;
-    const known = new Set([
-      ...snapshots.map(({ snapshotId }) => layerName(snapshotId)),
-      ...(pending?.kind === "snapshot" ? [layerName(pending.snapshot.snapshotId)] : []),
-      ...checkpoints.map(({ checkpoint }) => basename(this.layout.changes(volumeId, checkpoint))),
-    ]);
-    for (const name of readdirSync(this.layout.volume(volumeId))) {
-      const [id = "", kind] = name.split(".");
-      if (!isVolumeId(id) || (kind !== "qcow2" && kind !== "changes") || known.has(name)) continue;
-      rmSync(join(this.layout.volume(volumeId), name), { force: true });
-    }
+    removeOrphans(this.layout, entry.record);
   }
 
   /** Brings a record up to its image: a change that was cut short may have reached the image alone. */
@@ -356,15 +321,4 @@ export class VolumeCatalog {
 
 function isBeingDeleted(name: string): VdcError {
   return new VdcError("ABORTED", `volume '${name}' is being deleted: try again`, { reason: "VDC_VOLUME_BUSY" });
-}
-
-/** Renames what is there. Tells whether it was. */
-function renameIfThere(from: string, to: string): boolean {
-  try {
-    renameSync(from, to);
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
-    throw error;
-  }
 }
