@@ -58,6 +58,36 @@ describe("vdc-ready <package>", () => {
     expect(readdirSync(join(project.folder, "node_modules")).sort()).toEqual(["@acme", "@vdc-os", "zod"]);
   });
 
+  it("prepares once what all requirements share, and releases in reverse what each of them deferred", async () => {
+    const log = join(project.folder, "log");
+    project.write({
+      "dist/certification.js": `import { appendFileSync } from "node:fs";
+import { secretStore } from "@vdc-os/core/secret/v1";
+const say = (text) => appendFileSync(${JSON.stringify(log)}, text + " ");
+export async function prepare() {
+  say("prepared");
+  return { [Symbol.asyncDispose]: async () => say("disposed") };
+}
+export async function create(kit) {
+  say(kit.module.endsWith("dist/index.js") ? "create" : "another module");
+  kit.defer(() => say("last"));
+  kit.defer(() => say("first"));
+  return { implementation: (await kit.start(secretStore, { config: { id: kit.folder() } })).implementation };
+}
+`,
+    });
+    expect(await vdcReady(". --only secret.resolve.absent --quiet")).toMatchObject({ code: 0 });
+    const twice = "create first last create first last";
+    expect(read("log")).toBe(`prepared ${twice} disposed `);
+    project.write({
+      "dist/without.js": 'export function prepare() { throw new Error("no daemon"); }\nexport function create() {}\n',
+      "package.json": read("package.json").replace("certification.js", "without.js"),
+    });
+    const { code, stdout } = await vdcReady(".");
+    expect(stdout).toContain("could not be prepared: no daemon");
+    expect(code).toBe(1);
+  });
+
   it("shows what failed, over which transport, and the contract's words", async () => {
     project.write({
       "dist/index.js": vaultPlugin("Vault.prototype.remove = async () => {};"),
