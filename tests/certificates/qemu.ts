@@ -48,12 +48,15 @@ export async function create(kit: CertificationKit): Promise<ComputeInstance> {
 
 /** A disk of zeroes in memory, served over NBD. */
 async function serve(kit: CertificationKit, path: string, sizeBytes: number): Promise<ComputeVolume> {
-  const content = Buffer.alloc(sizeBytes);
+  let content = Buffer.alloc(sizeBytes);
   const server = new NbdServer();
   server.addExport({
     name: "disk",
     backend: {
-      sizeBytes,
+      // Who connects after it was grown sees it so.
+      get sizeBytes() {
+        return content.length;
+      },
       read: (target: Buffer, offset: number) => void content.copy(target, 0, offset, offset + target.length),
       write: (source: Buffer, offset: number) => void source.copy(content, offset),
       flush: () => undefined,
@@ -65,5 +68,8 @@ async function serve(kit: CertificationKit, path: string, sizeBytes: number): Pr
     transport: { kind: "nbd-unix", path, exportName: "disk" },
     read: async () => content,
     write: async (bytes) => content.set(bytes),
+    grow: async (toBytes) => {
+      content = Buffer.concat([content], toBytes);
+    },
   };
 }
