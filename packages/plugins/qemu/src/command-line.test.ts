@@ -39,6 +39,12 @@ test("commas in names and paths do not become options", () => {
   expect(after(args, "-append")).toEqual(["quiet a=b,c"]);
 });
 
+test("a tap is opened as it is, and no script is run", () => {
+  const attachment = { kind: "tap", interfaceName: "vdc,0" } as const;
+  const args = argumentsOf({ nics: [{ ...spec.nics[0]!, attachment }] });
+  expect(after(args, "-netdev")).toEqual(["tap,ifname=vdc,,0,script=no,downscript=no,id=nic-nic0"]);
+});
+
 test("CPUs and memory leave room to grow only where the spec says so", () => {
   expect(after(argumentsOf(), "-smp")).toEqual(["cpus=2,maxcpus=4,sockets=4,cores=1,threads=1"]);
   expect(after(argumentsOf(), "-m")).toEqual([`size=${128 << 20}b`]);
@@ -82,7 +88,19 @@ test.each<readonly [string, Partial<VmSpec>, string]>([
     { disks: [{ ...spec.disks[0]!, transport: { kind: "rbd", pool: "p", image: "i", monitors: [] } }] },
     "UNIMPLEMENTED",
   ],
-  ["a tap", { nics: [{ ...spec.nics[0]!, attachment: { kind: "tap", interfaceName: "tap0" } }] }, "UNIMPLEMENTED"],
+  ...["", "..", "a/b", "a b", "tap%d", "t".repeat(16)].map(
+    (interfaceName) =>
+      [
+        `a tap named '${interfaceName}'`,
+        { nics: [{ ...spec.nics[0]!, attachment: { kind: "tap", interfaceName } as const }] },
+        "INVALID_ARGUMENT",
+      ] as const,
+  ),
+  [
+    "a port of an Open vSwitch bridge",
+    { nics: [{ ...spec.nics[0]!, attachment: { kind: "ovs", bridge: "br0", interfaceId: "i" } }] },
+    "UNIMPLEMENTED",
+  ],
 ])("%s is refused", (_, change, code) => {
   let thrown: unknown;
   try {

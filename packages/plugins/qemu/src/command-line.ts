@@ -66,7 +66,7 @@ export function checkSpec(spec: VmSpec): void {
     }
     blockNode(disk);
   }
-  for (const nic of spec.nics) nicSocket(nic);
+  for (const nic of spec.nics) netdev(nic);
 }
 
 /** QEMU's id of a device or block node: at most 31 characters of a small set, whatever the spec's id is. */
@@ -147,16 +147,28 @@ function diskArguments(disk: VmDisk, bootIndex: number | undefined): readonly st
 
 function nicArguments(nic: VmNic): readonly string[] {
   const id = deviceId("nic", nic.id);
-  const netdev = `stream,id=${id},server=on,addr.type=unix,addr.path=${escapeComma(nicSocket(nic))}`;
   // No boot ROM: it would only cost time, since nothing boots from the network.
   const device = { driver: "virtio-net-pci", id, netdev: id, mac: nic.mac, romfile: "" };
-  return ["-netdev", netdev, "-device", JSON.stringify(device)];
+  return ["-netdev", `${netdev(nic)},id=${id}`, "-device", JSON.stringify(device)];
 }
 
-function nicSocket(nic: VmNic): string {
-  if (nic.attachment.kind !== "qemu-stream")
-    throw unimplemented(nic.id, `the port attachment '${nic.attachment.kind}'`);
-  return checkUnixSocketPath(nic.attachment.path);
+/** A NIC's other end, as `-netdev` takes it, but for its id. */
+function netdev({ id, attachment }: VmNic): string {
+  switch (attachment.kind) {
+    case "qemu-stream":
+      return `stream,server=on,addr.type=unix,addr.path=${escapeComma(checkUnixSocketPath(attachment.path))}`;
+    case "tap":
+      // The switch has made it and removes it; QEMU only opens it, and runs no script.
+      return `tap,ifname=${escapeComma(checkInterfaceName(id, attachment.interfaceName))},script=no,downscript=no`;
+    default:
+      throw unimplemented(id, `the port attachment '${attachment.kind}'`);
+  }
+}
+
+/** Linux has room for 15 bytes (IFNAMSIZ), takes no slash and no white space, and makes a new name of one with `%`. */
+function checkInterfaceName(id: string, name: string): string {
+  if (/^[^\s/%:\p{Cc}]+$/u.test(name) && !/^\.\.?$/.test(name) && Buffer.byteLength(name) <= 15) return name;
+  throw new VdcError("INVALID_ARGUMENT", `device '${id}': '${name}' can't be the name of a network interface`);
 }
 
 /** QEMU's options end at a comma, unless there are two. */
