@@ -36,7 +36,7 @@ test("without a config it says what to do; with one that is written, there is a 
   const without = await folder.run("storage pools");
   expect(without).toMatchObject({ code: 1, stdout: "" });
   expect(without.stderr).toContain("vdc init");
-  expect(await folder.text("init")).toBe("'vdc.config.ts' says what is in the datacenter.\nThen: vdc storage pools\n");
+  expect(await folder.text("init")).toBe("'vdc.config.mts' says what is in the datacenter.\nThen: vdc storage pools\n");
   expect(await folder.run("init --json")).toMatchObject({ code: 1, stderr: expect.stringContaining("ALREADY_EXISTS") });
   const { pools } = await folder.json<{
     readonly pools: readonly { readonly name: string; readonly health: object }[];

@@ -125,6 +125,22 @@ export const migrationRequirements: readonly NetworkRequirement[] = [
     },
   },
   {
+    id: "network.migration.own-host",
+    title: "a port does not move to the host that it is on, and stays connected there",
+    clause:
+      'PortMigrationFacet: "another move of it fails with `FAILED_PRECONDITION`, and so does one to its own host"',
+    level: "extended",
+    facet: "migration",
+    async run(test) {
+      await using stations = new Stations(test);
+      const { witness, source } = await begin(test, stations);
+      await mustReject(prepare(test, hostOf(test, 0)), "FAILED_PRECONDITION", "a move to the port's own host");
+      const moves = await test.facet("migration").listMigrations({ switchId: port.switchId }, test.operation());
+      mustEqual(moves, [], "the moves");
+      await stations.mustReach([witness, source], () => true, "after the move that was refused");
+    },
+  },
+  {
     id: "network.migration.twice",
     title: "a port moves there and back",
     clause: 'PortMigrationFacet: "Facet `migration`: network VMotion"',

@@ -3,7 +3,7 @@ import { identifier, type OwnerStamp, objectName, ownerStamp } from "../../contr
 import { type Bytes, bytes, type Timestamp, timestamp } from "../../schema/quantity.ts";
 import { schemaOf } from "../../schema/schema-of.ts";
 
-/** An owner stamp with a token that is new for each attempt to create, written in the same request that creates. */
+/** An owner stamp with a token that is one for each instance to create, however often it is tried; written in the same request that creates. */
 export interface CloudStamp {
   readonly owner: OwnerStamp;
   /** Names the request: after a lost answer, `observeInstance` finds the instance by it. */

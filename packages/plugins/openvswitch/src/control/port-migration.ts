@@ -82,6 +82,9 @@ export function portMigrationFacet(host: PortMigrationHost): PortMigrationFacet 
           });
         }
         if (generation <= now.generation || generation < now.lowest) throw fencedError(now, generation);
+        if (targetHost === now.host) {
+          throw new VdcError("FAILED_PRECONDITION", `port '${portKey}' is on host '${targetHost}' already`);
+        }
         if (!record.spec.members.some((member) => member.host === targetHost)) {
           throw notAMember(switchId, targetHost);
         }

@@ -83,6 +83,9 @@ export function portMigrationFacet(host: PortMigrationHost): PortMigrationFacet 
           });
         }
         if (generation <= now.generation || generation < now.lowest) throw fencedError(now, generation);
+        if (targetHost === now.host) {
+          throw new VdcError("FAILED_PRECONDITION", `port '${portKey}' is on host '${targetHost}' already`);
+        }
         if (!record.spec.members.some((member) => member.host === targetHost)) {
           throw new VdcError("FAILED_PRECONDITION", `host '${targetHost}' is not a member of switch '${switchId}'`, {
             reason: "VDC_NOT_A_MEMBER",

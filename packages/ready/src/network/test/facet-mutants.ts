@@ -86,6 +86,20 @@ export const facetMutants: readonly NetworkMutant[] = [
     }),
   ),
   mutant(
+    "network.migration.own-host",
+    "moves a port to the host that it is on",
+    otherFacet("migration", (facet, memory) => ({
+      async prepareMigration(input, context) {
+        const { ports, spec } = memory.disk.get(input.switchId) ?? {};
+        const { targetHost } = input;
+        const isThere = ports?.get(input.portKey)?.request.host === targetHost;
+        const other = spec?.members.find(({ host }) => host !== targetHost)?.host ?? targetHost;
+        const ticket = await facet.prepareMigration({ ...input, targetHost: isThere ? other : targetHost }, context);
+        return { ...ticket, targetHost, target: { ...ticket.target, host: targetHost } };
+      },
+    })),
+  ),
+  mutant(
     "network.migration.twice",
     "moves a port once",
     otherFacet("migration", (facet, memory) => ({
