@@ -35,7 +35,7 @@ const tasks = {
   budgets: { script: "scripts/tasks/budgets.mjs" },
   docs: { script: "site/src/main.ts" },
   "release:status": { script: changesets, args: ["status"] },
-  "release:version": { script: changesets, args: ["version"] },
+  "release:version": { script: "scripts/tasks/version.mjs" },
   "release:publish": { script: "scripts/tasks/publish.mjs" },
   stranger: { script: "tests/packages/stranger-journey.ts" },
   lint: { script: "node_modules/@biomejs/biome/bin/biome", args: ["ci", "."] },

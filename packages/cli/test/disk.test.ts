@@ -5,6 +5,7 @@ import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createImage } from "@vdc-os/qcow2";
+import { packageVersion } from "../src/commands/program.ts";
 import { VdcFolder } from "./vdc-folder.ts";
 
 let folder: VdcFolder;
@@ -116,6 +117,6 @@ test("command lines that make no sense end with 2, help with 0", async () => {
   const usage = await folder.run("disk info --json");
   expect(JSON.parse(usage.stderr)).toMatchObject({ error: { code: "INVALID_ARGUMENT", reason: "VDC_USAGE" } });
   expect(await folder.text("storage clone --help")).toContain("Examples:");
-  expect(await folder.text("--version")).toBe("0.1.0\n");
+  expect(await folder.text("--version")).toBe(`${packageVersion}\n`);
   expect(await folder.text("completion bash")).toContain('"vdc storage volume") words="create show');
 });
