@@ -78,6 +78,40 @@ it("a plugin moves on its own", { timeout: 60_000 }, async () => {
   expect(moved).toEqual(["@vdc-os/plugin-linked-clones"]);
 });
 
+it("what states a version in the sources follows the manifests", { timeout: 60_000 }, async () => {
+  const files = ["package.json", "pnpm-workspace.yaml", ...listFiles()];
+  for (const path of new Set(files)) {
+    await mkdir(dirname(join(place, path)), { recursive: true });
+    await cp(join(root, path), join(place, path));
+  }
+  await symlink(join(root, "node_modules"), join(place, "node_modules"), "dir");
+  await writeFile(
+    join(place, ".changeset/core.md"),
+    `---\n"@vdc-os/core": minor\n---\n\nA step of the core, for a test.\n`,
+  );
+  for (const args of [
+    ["init", "--quiet"],
+    ["add", "--all"],
+  ]) {
+    const { code, stderr } = await runProgram("git", args, { cwd: place });
+    expect(code, stderr).toBe(0);
+  }
+  const { code, stderr } = await runProgram(process.execPath, ["scripts/tasks/version.mjs"], { cwd: place });
+  expect(code, stderr).toBe(0);
+  const inCopy = (path: string): Promise<string> => readFile(join(place, path), "utf8");
+  const { version } = JSON.parse(await inCopy("packages/core/package.json")) as Versioned;
+  expect(await inCopy("packages/core/src/core-version.ts")).toContain(`"${version}"`);
+  expect(await inCopy("packages/create-plugin/src/package-files.ts")).toContain(`"^${version}"`);
+  const minor = version.split(".").slice(0, 2).join(".");
+  const plugins = listFiles().filter((path) => /^(packages|examples)\/.*\/src\/plugin\.ts$/.test(path));
+  const behind = [];
+  for (const path of plugins) {
+    if (/^ +core: "/m.test(read(path)) && !(await inCopy(path)).includes(`core: "${minor}"`)) behind.push(path);
+  }
+  expect(plugins.length).toBeGreaterThan(10);
+  expect(behind).toEqual([]);
+});
+
 /** What `changeset version` makes of a copy of the workspace's manifests. */
 async function release(
   options: { readonly only?: string } = {},
