@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 export const root: string = fileURLToPath(new URL("../..", import.meta.url));
 
 /** What `.gitignore` leaves out; git itself may be absent where a copy of the tree is tested. */
-const ignored = /^(\.git|\.toolchain|\.cache|\.vdc|node_modules|dist|coverage|docs\/api)$|\/(node_modules|dist|\.vdc)$/;
+const ignored = /^(\.git|\.toolchain|\.cache|\.vdc|node_modules|dist|coverage)$|\/(node_modules|dist|\.vdc)$/;
 
 /** Every file of the repository, as a path from the root. */
 export function listFiles(folder: string = ""): readonly string[] {
