@@ -204,9 +204,10 @@ test("what a provider can tell of a switch is told by the datacenter, with the n
     { portKey: view.ports[0]?.portKey, framesInPerSecond: expect.any(Number) },
   ]);
   expect(await dc.switches.effectiveSetting("lan", port)).toMatchObject({ blocked: false });
-  await expect(dc.switches.explain("lan", port, Buffer.alloc(60))).rejects.toMatchObject({
+  expect(await dc.switches.explain("lan", port, Buffer.alloc(60))).toMatchObject({ verdict: "drop" });
+  await expect(dc.switches.neighbours("lan")).rejects.toMatchObject({
     code: "UNIMPLEMENTED",
-    message: expect.stringContaining("network 'network' has no facet 'explain'"),
+    message: expect.stringContaining("network 'network' has no facet 'discovery'"),
   });
   const network: DistributedSwitch = dc.kernel.get(distributedSwitch, "full") as never;
   await dc.switches.createAndWait(
