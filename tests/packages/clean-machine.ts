@@ -1,13 +1,13 @@
 import { mkdir, mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
-import { basename, delimiter, dirname, join } from "node:path";
+import { basename, delimiter, dirname, isAbsolute, join } from "node:path";
 import { root } from "../architecture/source-tree.ts";
 import { LoopbackRegistry } from "./loopback-registry.ts";
 import { type ProgramResult, runProgram } from "./run-program.ts";
 
-/** What is kept of the environment: how the registry is reached. */
+/** What is kept of the environment: how the registry is reached. npm tells where its settings for all users are, which another Node.js would look for elsewhere. */
 const kept =
-  /^(https?_proxy|no_proxy|all_proxy|npm_config_registry|node_extra_ca_certs|ssl_cert_(file|dir)|lang|tmpdir|ci)$/i;
+  /^(https?_proxy|no_proxy|all_proxy|npm_config_(registry|globalconfig)|node_extra_ca_certs|ssl_cert_(file|dir)|lang|tmpdir|ci)$/i;
 
 /**
  * A machine of somebody who has Node.js, npm and access to a registry, and nothing of this repository: a home folder of its own, an environment
@@ -20,12 +20,18 @@ export class CleanMachine {
   /** The registry for everything that is not ours. */
   readonly publicRegistry: string;
   readonly #npm: string;
+  readonly #authorities: string | undefined;
 
-  private constructor(directory: string, registry: LoopbackRegistry, npm: string, publicRegistry: string) {
+  private constructor(
+    directory: string,
+    registry: LoopbackRegistry,
+    found: { readonly npm: string; readonly publicRegistry: string; readonly authorities: string | undefined },
+  ) {
     this.directory = directory;
     this.registry = registry;
-    this.#npm = npm;
-    this.publicRegistry = publicRegistry;
+    this.#npm = found.npm;
+    this.publicRegistry = found.publicRegistry;
+    this.#authorities = found.authorities;
   }
 
   static async arrive(): Promise<CleanMachine> {
@@ -37,10 +43,14 @@ export class CleanMachine {
       const userconfig = process.env.npm_config_userconfig ?? join(homedir(), ".npmrc");
       const settings = await readFile(userconfig, "utf8").catch(() => "");
       const npm = await findNpm();
-      const { stdout } = await runProgram(process.execPath, [npm, "config", "get", "registry"], { cwd: directory });
-      const registries = `registry=${stdout.trim()}\n@vdc-os:registry=${registry.url}\n`;
+      const settingOf = async (name: string): Promise<string> =>
+        (await runProgram(process.execPath, [npm, "config", "get", name], { cwd: directory })).stdout.trim();
+      const publicRegistry = await settingOf("registry");
+      const registries = `registry=${publicRegistry}\n@vdc-os:registry=${registry.url}\n`;
       await writeFile(join(home, ".npmrc"), `${settings}\n${registries}`);
-      return new CleanMachine(directory, registry, npm, stdout.trim());
+      const cafile = await settingOf("cafile");
+      const authorities = isAbsolute(cafile) ? cafile : undefined;
+      return new CleanMachine(directory, registry, { npm, publicRegistry, authorities });
     } catch (error) {
       await registry[Symbol.asyncDispose]();
       await rm(directory, { recursive: true, force: true });
@@ -77,6 +87,8 @@ export class CleanMachine {
     const cache = join(root, ".cache/installers");
     const path = (process.env.PATH ?? "").split(delimiter).filter((folder) => !folder.includes("node_modules/.bin"));
     return {
+      // What npm is told to trust, the others trust as well.
+      ...(this.#authorities === undefined ? {} : { NODE_EXTRA_CA_CERTS: this.#authorities }),
       ...Object.fromEntries(
         Object.entries(process.env).filter(([name, value]) => kept.test(name) && value !== undefined),
       ),
