@@ -37,7 +37,7 @@ test("without a hypervisor it is said who would copy", async () => {
 
 test.skipIf(missing.length > 0)("a move is cancelled without loss, and done", { timeout: 120_000 }, async () => {
   await folder.run("destroy --yes");
-  const config = join(folder.path, "vdc.config.ts");
+  const config = join(folder.path, "vdc.config.mts");
   const plugin = `plugins: ({ name, directory }) => [{ module: "@vdc-os/plugin-qemu", config: { name, directory, accelerator: "tcg" } }]`;
   const text = await readFile(config, "utf8");
   await writeFile(config, text.replace('localHost({ name: "local",', `localHost({ name: "local", ${plugin},`));
