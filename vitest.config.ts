@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { defineConfig, type ViteUserConfig } from "vitest/config";
 
 // The deep run repeats many tests hundreds of times more; no test may take longer than five minutes even then.
@@ -14,6 +15,8 @@ const config: ViteUserConfig = defineConfig({
     ],
     exclude: ["**/node_modules/**", "**/dist/**"],
     pool: "forks",
+    // Half of the tests wait for other processes: a core that is kept free for the main process would be idle.
+    maxWorkers: availableParallelism(),
     testTimeout: timeout,
     hookTimeout: 60_000,
   },
