@@ -123,15 +123,23 @@ function requester(options: ApiClientOptions): Request {
   const send = options.fetch ?? fetch;
   const maxBytes = options.maxResponseBytes ?? 8 * 1024 * 1024;
   return async (method, path, answer, callOptions = {}, body) => {
-    const timeout = AbortSignal.timeout(options.timeoutMs ?? 30_000);
-    const signal = callOptions.signal === undefined ? timeout : AbortSignal.any([callOptions.signal, timeout]);
+    // A signal of the runtime's own timeout would stay in memory until it fires, long after the answer.
+    const ending = new AbortController();
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      ending.abort();
+    }, options.timeoutMs ?? 30_000);
+    const giveUp = (): void => ending.abort(callOptions.signal?.reason);
+    if (callOptions.signal?.aborted) giveUp();
+    callOptions.signal?.addEventListener("abort", giveUp);
     const where = `${method} ${base.origin}${path.split("?")[0]}`;
     let response: Response;
     let text: string;
     try {
       response = await send(new URL(path, base), {
         method,
-        signal,
+        signal: ending.signal,
         // A redirect would carry the token to another place.
         redirect: "error",
         headers: {
@@ -145,10 +153,13 @@ function requester(options: ApiClientOptions): Request {
     } catch (error) {
       if (isVdcError(error)) throw error;
       if (callOptions.signal?.aborted) throw new VdcError("CANCELLED", `${where} was cancelled`, { cause: error });
-      if (timeout.aborted) throw new VdcError("DEADLINE_EXCEEDED", `${where} did not answer in time`, { cause: error });
+      if (late) throw new VdcError("DEADLINE_EXCEEDED", `${where} did not answer in time`, { cause: error });
       throw new VdcError("UNAVAILABLE", `${where} could not be reached: is the datacenter's API running there?`, {
         cause: error,
       });
+    } finally {
+      clearTimeout(timer);
+      callOptions.signal?.removeEventListener("abort", giveUp);
     }
     const data = parse(text);
     if (!response.ok) throw errorOf(response.status, data, where);
