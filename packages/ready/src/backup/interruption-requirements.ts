@@ -2,7 +2,7 @@ import { type Progress, VdcError } from "@vdc-os/core";
 import type { BackupRepository } from "@vdc-os/core/backup/v1";
 import { must, mustEqual, mustReject } from "../suite/must.ts";
 import type { BackupRequirement, BackupTest } from "./backup-instance.ts";
-import { mustEqualSoon, patiently } from "./patience.ts";
+import { mustEqualSoon, patiently } from "../suite/patience.ts";
 import {
   backUp,
   contentOf,

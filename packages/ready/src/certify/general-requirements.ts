@@ -1,16 +1,7 @@
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import type { Contract } from "@vdc-os/core";
+import { mustKeepNoMemory } from "../suite/heap-growth.ts";
 import { must, mustReject } from "../suite/must.ts";
 import type { Instance, Requirement } from "../suite/suite.ts";
-
-/** How often `describe` is called in each of the rounds in which memory is measured, how many rounds there are at most, and for how long at most in all, in milliseconds. */
-const calls = 500;
-const rounds = 12;
-const callsMs = 10_000;
-
-/** How much the heap may grow in a round, in bytes: a call that keeps anything keeps more. */
-const growthBytes = 500 * 512;
 
 /** What every implementation of every point must do, whatever its contract. It is tried with the one operation that all have. */
 export function generalRequirements<T extends Contract, I extends Instance<T>>(
@@ -78,47 +69,11 @@ export function generalRequirements<T extends Contract, I extends Instance<T>>(
       clause: "OperationContext: it ends with its call, and what listens to its signal with it",
       level: "core",
       async run(test) {
-        const collect = collector();
-        const end = performance.now() + callsMs;
-        const round = async (): Promise<{ readonly made: number; readonly grown: number }> => {
-          await settled(collect);
-          const before = process.memoryUsage().heapUsed;
-          let made = 0;
-          for (; made < calls && performance.now() < end; made++) {
-            await test.provider.describe({ scope: {} }, test.operation());
-          }
-          await settled(collect);
-          return { made, grown: process.memoryUsage().heapUsed - before };
-        };
-        // What is made once, what is cleared away after thousands of calls, and what else the process does, shows in some rounds; what each call keeps
-        // shows in all.
-        let { grown } = await round();
-        for (let done = 1; done < rounds && grown >= growthBytes; done++) {
-          const next = await round();
-          // A round that time has cut short says nothing.
-          if (next.made < calls) break;
-          grown = Math.min(grown, next.grown);
-        }
-        must(grown < growthBytes, `the heap must not grow with each call, and grows by ${grown} bytes in ${calls}`);
+        await mustKeepNoMemory(() => test.provider.describe({ scope: {} }, test.operation()), {
+          calls: 500,
+          bytesPerCall: 512,
+        });
       },
     },
   ];
-}
-
-/** What is held weakly, as signals are that follow each other, goes in a turn of its own after a collection. */
-async function settled(collect: () => void): Promise<void> {
-  for (let turn = 0; turn < 4; turn++) {
-    collect();
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  collect();
-}
-
-/** The collector of garbage, which Node.js hides unless it is asked for. */
-function collector(): () => void {
-  if (typeof globalThis.gc === "function") return globalThis.gc;
-  setFlagsFromString("--expose-gc");
-  const collect = runInNewContext("gc") as () => void;
-  setFlagsFromString("--no-expose-gc");
-  return collect;
 }

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { isVdcError } from "@vdc-os/core";
-import { mustEqual } from "../suite/must.ts";
+import { mustEqual } from "./must.ts";
 
 /** How long what was cancelled may take to let go of what it holds, in milliseconds. */
 const soonMs = 3_000;

@@ -1,0 +1,66 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { must } from "./must.ts";
+
+/** Options of {@link mustKeepNoMemory}. */
+export interface KeepNoMemoryOptions {
+  /** How often it is called in a round. */
+  readonly calls: number;
+  /** How much the heap and what hangs on it may grow for each call, in bytes: a call that keeps anything keeps more. */
+  readonly bytesPerCall: number;
+  /** For how long it is called in all, in milliseconds. Defaults to `10_000`. */
+  readonly timeMs?: number;
+}
+
+/** How many rounds there are at most. */
+const rounds = 12;
+
+/**
+ * Fails unless memory stops growing when something is called again and again. What is made once, what is cleared away after thousands of calls, and what else
+ * the process does, shows in some rounds; what each call keeps shows in all. An implementation in another process is not measured.
+ */
+export async function mustKeepNoMemory(call: () => Promise<unknown>, options: KeepNoMemoryOptions): Promise<void> {
+  const { calls, bytesPerCall, timeMs = 10_000 } = options;
+  const collect = collector();
+  const end = performance.now() + timeMs;
+  const round = async (): Promise<{ readonly made: number; readonly grown: number }> => {
+    await settled(collect);
+    const before = usedBytes();
+    let made = 0;
+    for (; made < calls && performance.now() < end; made += 1) await call();
+    await settled(collect);
+    return { made, grown: usedBytes() - before };
+  };
+  const enough = calls * bytesPerCall;
+  let { grown } = await round();
+  for (let done = 1; done < rounds && grown >= enough; done += 1) {
+    const next = await round();
+    // A round that time has cut short says nothing.
+    if (next.made < calls) break;
+    grown = Math.min(grown, next.grown);
+  }
+  must(grown < enough, `the heap must not grow with each call, and grows by ${grown} bytes in ${calls}`);
+}
+
+function usedBytes(): number {
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
+
+/** What is held weakly, as signals are that follow each other, goes in a turn of its own after a collection. */
+async function settled(collect: () => void): Promise<void> {
+  for (let turn = 0; turn < 4; turn += 1) {
+    collect();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  collect();
+}
+
+/** The collector of garbage, which Node.js hides unless it is asked for. */
+function collector(): () => void {
+  if (typeof globalThis.gc === "function") return globalThis.gc;
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  setFlagsFromString("--no-expose-gc");
+  return collect;
+}
