@@ -1,6 +1,8 @@
-import { isVdcError, VdcError } from "@vdc-os/core";
+import { isVdcError } from "@vdc-os/core";
 import type { Attachment } from "@vdc-os/core/storage/v1";
+import { giveUpAtEveryStep } from "../suite/give-up.ts";
 import { must, mustEqual, mustReject } from "../suite/must.ts";
+import { patiently } from "../suite/patience.ts";
 import {
   attach,
   create,
@@ -35,39 +37,8 @@ async function mustNotFind(call: Promise<unknown>, what: string): Promise<void> 
   await mustReject(call, ["NOT_FOUND", "INVALID_ARGUMENT"], what);
 }
 
-/** A signal that aborts after so many turns of the event loop. */
-function abortAfter(turns: number): AbortSignal {
-  const controller = new AbortController();
-  const turn = (left: number): void => {
-    if (left === 0) controller.abort(new VdcError("CANCELLED", "given up"));
-    else setImmediate(turn, left - 1);
-  };
-  turn(turns);
-  return controller.signal;
-}
-
-/** How many different moments a call is given up at: the first turns one by one, then further apart. */
-const moments: readonly number[] = [0, 1, 2, 3, 4, 5, 7, 10, 15, 25, 50];
-
-/** A call that was given up may be under way still: until it is over, another is told to try again. */
-async function untilNotBusy<T>(call: () => Promise<T>): Promise<T> {
-  for (;;) {
-    try {
-      return await call();
-    } catch (error) {
-      if (!isVdcError(error, "ABORTED")) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-  }
-}
-
-async function settle(call: Promise<unknown>, what: string): Promise<void> {
-  try {
-    await call;
-  } catch (error) {
-    await mustReject(Promise.reject(error), ["CANCELLED", "ABORTED"], what);
-  }
-}
+/** What a change fails with that finds the volume busy with one that was given up. */
+const codes = ["ABORTED"] as const;
 
 /** Hostile input, callers that give up, and callers that all come at once. */
 export const robustnessRequirements: readonly StorageRequirement[] = [
@@ -169,18 +140,24 @@ export const robustnessRequirements: readonly StorageRequirement[] = [
       "A caller that cancels gets `CANCELLED`. What it had asked for is then whole or not there at all, and a repeat finds out which.",
     level: "core",
     async run(test) {
-      for (const [index, turns] of moments.entries()) {
-        const name = `disk-${String(index).padStart(2, "0")}`;
-        const operation = test.operation({ signal: abortAfter(turns) });
-        await settle(test.provider.createVolume({ name, capacityBytes: mib }, operation), "a create that was given up");
-        const { volumeId } = await untilNotBusy(() => create(test, name, { capacityBytes: mib }));
-        const found = (await namesOf(test)).filter((other) => other === name);
-        mustEqual(found, [name], `the volumes of the name '${name}'`);
-        await writeBlocks(test, volumeId, 1, { 0: 1, 255: 1 });
-        await mustHold(test, volumeId, 2, { 0: 1, 1: 0, 255: 1 });
-      }
+      let made = 0;
+      const nameOf = (step: number): string => `disk-${String(step).padStart(2, "0")}`;
+      await giveUpAtEveryStep(test, {
+        what: "a create",
+        codes,
+        call: (operation, step) => test.provider.createVolume({ name: nameOf(step), capacityBytes: mib }, operation),
+        async look(step) {
+          const name = nameOf(step);
+          const { volumeId } = await patiently(() => create(test, name, { capacityBytes: mib }));
+          made += 1;
+          const found = (await namesOf(test)).filter((other) => other === name);
+          mustEqual(found, [name], `the volumes of the name '${name}'`);
+          await writeBlocks(test, volumeId, 1, { 0: 1, 255: 1 });
+          await mustHold(test, volumeId, 2, { 0: 1, 1: 0, 255: 1 });
+        },
+      });
       const { provisionedBytes } = await test.provider.capacity({}, test.operation());
-      mustEqual(provisionedBytes, moments.length * mib, "what is promised: each volume once");
+      mustEqual(provisionedBytes, made * mib, "what is promised: each volume once");
     },
   },
   {
@@ -189,16 +166,22 @@ export const robustnessRequirements: readonly StorageRequirement[] = [
     clause: "A caller that cancels gets `CANCELLED`. What it had asked for is then whole or not there at all",
     level: "core",
     async run(test) {
-      for (const turns of moments) {
+      const begin = async (): Promise<string> => {
         const { volumeId } = await create(test, "disk");
         await writeBlocks(test, volumeId, 1, { 0: 7 });
-        await settle(
-          test.provider.deleteVolume({ volumeId }, test.operation({ signal: abortAfter(turns) })),
-          "a delete",
-        );
-        await untilNotBusy(() => test.provider.deleteVolume({ volumeId }, test.operation()));
-        mustEqual(await namesOf(test), [], "the names after a repeated delete");
-      }
+        return volumeId;
+      };
+      let volumeId = await begin();
+      await giveUpAtEveryStep(test, {
+        what: "a delete",
+        codes,
+        call: (operation) => test.provider.deleteVolume({ volumeId }, operation),
+        async look() {
+          await patiently(() => test.provider.deleteVolume({ volumeId }, test.operation()));
+          mustEqual(await namesOf(test), [], "the names after a repeated delete");
+          volumeId = await begin();
+        },
+      });
     },
   },
   {
@@ -208,20 +191,25 @@ export const robustnessRequirements: readonly StorageRequirement[] = [
     level: "core",
     async run(test) {
       const { volumeId } = await create(test, "disk");
-      for (const [index, turns] of moments.entries()) {
-        const generation = 2 * index + 1;
-        const input = { volumeId, host: test.instance.hosts[0], access: "readWrite", generation } as const;
-        await settle(test.provider.attachVolume(input, test.operation({ signal: abortAfter(turns) })), "an attach");
-        // One that was seen and not made is fenced by now: the next owner has the next generation.
-        const repeat = await untilNotBusy(() => attach(test, volumeId, generation)).catch((error: unknown) => error);
-        const fenced = repeat instanceof Error;
-        must(
-          !fenced || isVdcError(repeat, "FAILED_PRECONDITION"),
-          `a repeated attach must succeed or be fenced: ${String(repeat)}`,
-        );
-        const attachment = fenced ? await attach(test, volumeId, generation + 1) : (repeat as Attachment);
-        await detach(test, attachment);
-      }
+      const host = test.instance.hosts[0];
+      const inputOf = (step: number) => ({ volumeId, host, access: "readWrite", generation: 2 * step + 1 }) as const;
+      await giveUpAtEveryStep(test, {
+        what: "an attach",
+        codes,
+        call: (operation, step) => test.provider.attachVolume(inputOf(step), operation),
+        async look(step) {
+          const { generation } = inputOf(step);
+          // One that was seen and not made is fenced by now: the next owner has the next generation.
+          const repeat = await patiently(() => attach(test, volumeId, generation)).catch((error: unknown) => error);
+          const fenced = repeat instanceof Error;
+          must(
+            !fenced || isVdcError(repeat, "FAILED_PRECONDITION"),
+            `a repeated attach must succeed or be fenced: ${String(repeat)}`,
+          );
+          const attachment = fenced ? await attach(test, volumeId, generation + 1) : (repeat as Attachment);
+          await detach(test, attachment);
+        },
+      });
       await whileWritten(test, volumeId, 100, (client) => client.flush());
     },
   },
@@ -272,7 +260,7 @@ export const robustnessRequirements: readonly StorageRequirement[] = [
           await mustReject(Promise.reject(call.reason), ["ABORTED", "ALREADY_EXISTS"], "a concurrent create");
         }
       }
-      await untilNotBusy(() => test.provider.deleteVolume({ volumeId }, test.operation()));
+      await patiently(() => test.provider.deleteVolume({ volumeId }, test.operation()));
       const made = await create(test, "disk", { capacityBytes: 8 * mib });
       must(made.volumeId !== volumeId, "an id must never be used again");
       mustEqual(await namesOf(test), ["disk"], "the names");
