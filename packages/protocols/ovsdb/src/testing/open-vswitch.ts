@@ -12,6 +12,8 @@ export interface StartOpenVswitchOptions {
   readonly otherConfig?: Readonly<Record<string, string>>;
   /** The database is a cluster of one member. Defaults to `false`. */
   readonly clustered?: boolean;
+  /** Whether interfaces of this machine can be ports, as a tap of a VM monitor: that takes root. Datapaths stay dummies. Defaults to `false`. */
+  readonly hostInterfaces?: boolean;
   readonly folder?: DaemonFolder;
   /** How long each daemon may take to come up. Defaults to `20_000`. */
   readonly startTimeoutMs?: number;
@@ -28,7 +30,7 @@ export interface OpenPortOptions {
 }
 
 /**
- * Open vSwitch with every device replaced by a dummy: no kernel, no namespaces, no root. A port's frames come and go over a Unix
+ * Open vSwitch with every device replaced by a dummy, unless asked otherwise: no kernel, no namespaces, no root. A port's frames come and go over a Unix
  * stream. Disposing of it kills both daemons, and removes its folder if it has one of its own.
  */
 export interface OpenVswitch extends AsyncDisposable {
@@ -50,6 +52,7 @@ export interface OpenVswitch extends AsyncDisposable {
 
 /** Starts `ovsdb-server` and `ovs-vswitchd`. Nothing is left behind when it rejects. */
 export async function startOpenVswitch(options: StartOpenVswitchOptions = {}): Promise<OpenVswitch> {
+  const { hostInterfaces = false } = options;
   const folder = options.folder ?? (await DaemonFolder.create());
   const timeout = options.startTimeoutMs === undefined ? {} : { startTimeoutMs: options.startTimeoutMs };
   const env = { OVS_RUNDIR: folder.path, OVS_LOGDIR: folder.path, OVS_DBDIR: folder.path, OVS_SYSCONFDIR: folder.path };
@@ -71,7 +74,7 @@ export async function startOpenVswitch(options: StartOpenVswitchOptions = {}): P
       program: findProgram("ovs-vswitchd"),
       args: [
         database.remote,
-        "--enable-dummy=system",
+        hostInterfaces ? "--enable-dummy" : "--enable-dummy=system",
         "--disable-system",
         `--unixctl=${control}`,
         `--log-file=${folder.file("vswitchd.log")}`,
@@ -104,7 +107,8 @@ export async function startOpenVswitch(options: StartOpenVswitchOptions = {}): P
       openPort: async ({ bridge, name, settings = [], externalIds = {} }) => {
         const path = folder.socket(`${name}.sock`);
         const ids = Object.entries(externalIds).map(([key, value]) => `external_ids:${key}=${value}`);
-        const set = ["set", "Interface", name, "type=system", `options:pstream=punix:${path}`, ...ids];
+        const type = hostInterfaces ? "type=dummy" : "type=system";
+        const set = ["set", "Interface", name, type, `options:pstream=punix:${path}`, ...ids];
         await vsctl("add-port", bridge, name, ...settings, "--", ...set);
         return openDummyPort(path);
       },

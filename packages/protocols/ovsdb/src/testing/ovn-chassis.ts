@@ -17,6 +17,8 @@ export interface StartOvnChassisOptions {
   readonly underlay?: OvnUnderlay;
   /** `external_ids` of its `Open_vSwitch` row beside OVN's own. */
   readonly externalIds?: Readonly<Record<string, string>>;
+  /** Whether interfaces of this machine can be ports, as a tap of a VM monitor: that takes root. Defaults to `false`. */
+  readonly hostInterfaces?: boolean;
   readonly folder?: DaemonFolder;
   /** How long each daemon may take to come up. Defaults to `20_000`. */
   readonly startTimeoutMs?: number;
@@ -65,6 +67,7 @@ export async function startOvnChassis(options: StartOvnChassisOptions): Promise<
         "ovn-bridge-datapath-type": "dummy",
         ...options.externalIds,
       },
+      hostInterfaces: options.hostInterfaces ?? false,
       ...timeout,
     });
     const integration = [
@@ -128,7 +131,8 @@ async function connectUnderlay(
   await vsctl(
     ...["add-br", "br-phys", "--", "set", "Bridge", "br-phys", "datapath_type=dummy"],
     ...[`other-config:hwaddr="${macAddress}"`],
-    ...["--", "add-port", "br-phys", "up0", "--", "set", "Interface", "up0", `options:stream=unix:${socketPath}`],
+    ...["--", "add-port", "br-phys", "up0", "--", "set", "Interface", "up0", "type=dummy"],
+    `options:stream=unix:${socketPath}`,
   );
   await control("netdev-dummy/ip4addr", "br-phys", `${address}/24`);
   await control("ovs/route/add", `${address}/24`, "br-phys");

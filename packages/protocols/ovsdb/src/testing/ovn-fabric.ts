@@ -10,6 +10,8 @@ export interface StartOvnFabricOptions {
   readonly encapsulation?: "geneve" | "vxlan";
   /** The databases are clusters of one member. Defaults to `false`. */
   readonly clustered?: boolean;
+  /** Whether interfaces of this machine can be ports of chassis, as a tap of a VM monitor: that takes root. Defaults to `false`. */
+  readonly hostInterfaces?: boolean;
   /** How long each daemon may take to come up. Defaults to `20_000`. */
   readonly startTimeoutMs?: number;
 }
@@ -26,7 +28,7 @@ export interface OvnFabric extends AsyncDisposable {
 
 /** Starts everything; resolves when all chassis are known and can reach each other. Nothing is left behind when it rejects. */
 export async function startOvnFabric(options: StartOvnFabricOptions = {}): Promise<OvnFabric> {
-  const { chassis: count = 2, encapsulation = "geneve", clustered = false } = options;
+  const { chassis: count = 2, encapsulation = "geneve", clustered = false, hostInterfaces = false } = options;
   const timeout = options.startTimeoutMs === undefined ? {} : { startTimeoutMs: options.startTimeoutMs };
   const numbers = Array.from({ length: count }, (_, index) => index + 1);
   const root = await DaemonFolder.create();
@@ -51,6 +53,7 @@ export async function startOvnFabric(options: StartOvnFabricOptions = {}): Promi
           encapsulationAddress: addressOf(number),
           underlay: { socketPath: underlay.portSocket(`hv${number}`), macAddress: macOf(number) },
           folder: await root.folder(`h${number}`),
+          hostInterfaces,
           ...timeout,
         }),
       ),
