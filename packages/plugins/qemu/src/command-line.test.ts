@@ -24,6 +24,7 @@ function argumentsOf(change: Partial<VmSpec> = {}): readonly string[] {
     consoleSocket: "/run/v.con",
     consoleLog: "/vms/v/console.log",
     pidFile: "/vms/v/qemu.pid",
+    taps: new Map([["nic0", { name: "vdcq0", offloads: false }]]),
   });
 }
 
@@ -43,6 +44,15 @@ test("a tap is opened as it is, and no script is run", () => {
   const attachment = { kind: "tap", interfaceName: "vdc,0" } as const;
   const args = argumentsOf({ nics: [{ ...spec.nics[0]!, attachment }] });
   expect(after(args, "-netdev")).toEqual(["tap,ifname=vdc,,0,script=no,downscript=no,id=nic-nic0"]);
+});
+
+test("a port of a bridge is a tap of QEMU's own, without offloads where nobody would finish what is left to the NIC", () => {
+  const attachment = { kind: "ovs", bridge: "br0", interfaceId: "i" } as const;
+  const nics = [{ ...spec.nics[0]!, attachment }];
+  expect(after(argumentsOf({ nics }), "-netdev")).toEqual([
+    "tap,ifname=vdcq0,script=no,downscript=no,vnet_hdr=off,id=nic-nic0",
+  ]);
+  expect(() => checkSpec({ ...spec, nics }, { ovsProblem: undefined })).not.toThrow();
 });
 
 test("CPUs and memory leave room to grow only where the spec says so", () => {
@@ -104,7 +114,7 @@ test.each<readonly [string, Partial<VmSpec>, string]>([
 ])("%s is refused", (_, change, code) => {
   let thrown: unknown;
   try {
-    checkSpec({ ...spec, ...change });
+    checkSpec({ ...spec, ...change }, { ovsProblem: "there is none" });
   } catch (error) {
     thrown = error;
   }

@@ -13,6 +13,21 @@ export interface CommandLineInput {
   readonly consoleSocket: string;
   readonly consoleLog: string;
   readonly pidFile: string;
+  /** The taps of NICs that are ports of Open vSwitch bridges, by the NICs' ids. */
+  readonly taps: ReadonlyMap<string, NicTap>;
+}
+
+/** A tap that QEMU makes, and that goes with it. */
+export interface NicTap {
+  readonly name: string;
+  /** Whether what is at its other end finishes what the guest leaves to its NIC: checksums, and packets that are too large. */
+  readonly offloads: boolean;
+}
+
+/** What a host can give to NICs. */
+export interface NicPlaces {
+  /** Why a NIC can't be a port of an Open vSwitch bridge; `undefined` when it can. */
+  readonly ovsProblem: string | undefined;
 }
 
 /** Guests see a disk's id as its serial number, and virtio-blk has 20 bytes for that (virtio 1.2, section 5.2.6.1). */
@@ -39,12 +54,12 @@ export function commandLine(input: CommandLineInput): readonly string[] {
     ...["-object", "rng-builtin,id=rng", "-device", "virtio-rng-pci,rng=rng"],
     ...bootArguments(spec),
     ...spec.disks.flatMap((disk, index) => diskArguments(disk, spec.boot.kind === "disk" ? index + 1 : undefined)),
-    ...spec.nics.flatMap(nicArguments),
+    ...spec.nics.flatMap((nic) => nicArguments(nic, input.taps.get(nic.id))),
   ];
 }
 
 /** Refuses a spec that QEMU could not run as it is meant: `INVALID_ARGUMENT` for a wrong one, `UNIMPLEMENTED` for what this plugin does not do. */
-export function checkSpec(spec: VmSpec): void {
+export function checkSpec(spec: VmSpec, places: NicPlaces): void {
   const ids = [...spec.disks.map(({ id }) => id), ...spec.nics.map(({ id }) => id)];
   const twice = ids.find((id, index) => ids.indexOf(id) !== index);
   if (twice !== undefined) throw new VdcError("INVALID_ARGUMENT", `the device id '${twice}' is there twice`);
@@ -66,7 +81,7 @@ export function checkSpec(spec: VmSpec): void {
     }
     blockNode(disk);
   }
-  for (const nic of spec.nics) netdev(nic);
+  for (const nic of spec.nics) checkNic(nic, places);
 }
 
 /** QEMU's id of a device or block node: at most 31 characters of a small set, whatever the spec's id is. */
@@ -145,24 +160,39 @@ function diskArguments(disk: VmDisk, bootIndex: number | undefined): readonly st
   return ["-blockdev", JSON.stringify(blockNode(disk)), "-device", JSON.stringify(device)];
 }
 
-function nicArguments(nic: VmNic): readonly string[] {
+function checkNic({ id, attachment }: VmNic, { ovsProblem }: NicPlaces): void {
+  if (attachment.kind === "qemu-stream") checkUnixSocketPath(attachment.path);
+  else if (attachment.kind === "tap") checkInterfaceName(id, attachment.interfaceName);
+  else if (ovsProblem !== undefined) {
+    const text = `device '${id}' can't be a port of bridge '${attachment.bridge}': ${ovsProblem}`;
+    throw new VdcError("UNIMPLEMENTED", text, { reason: "VDC_OPEN_VSWITCH" });
+  }
+}
+
+function nicArguments(nic: VmNic, tap: NicTap | undefined): readonly string[] {
   const id = deviceId("nic", nic.id);
   // No boot ROM: it would only cost time, since nothing boots from the network.
   const device = { driver: "virtio-net-pci", id, netdev: id, mac: nic.mac, romfile: "" };
-  return ["-netdev", `${netdev(nic)},id=${id}`, "-device", JSON.stringify(device)];
+  return ["-netdev", `${netdev(nic, tap)},id=${id}`, "-device", JSON.stringify(device)];
 }
 
 /** A NIC's other end, as `-netdev` takes it, but for its id. */
-function netdev({ id, attachment }: VmNic): string {
+function netdev({ id, attachment }: VmNic, tap: NicTap | undefined): string {
   switch (attachment.kind) {
     case "qemu-stream":
       return `stream,server=on,addr.type=unix,addr.path=${escapeComma(checkUnixSocketPath(attachment.path))}`;
     case "tap":
-      // The switch has made it and removes it; QEMU only opens it, and runs no script.
-      return `tap,ifname=${escapeComma(checkInterfaceName(id, attachment.interfaceName))},script=no,downscript=no`;
-    default:
-      throw unimplemented(id, `the port attachment '${attachment.kind}'`);
+      // The switch has made it and removes it.
+      return tapNetdev(checkInterfaceName(id, attachment.interfaceName));
+    case "ovs":
+      if (tap === undefined) throw new VdcError("INTERNAL", `device '${id}' has no tap`);
+      return `${tapNetdev(tap.name)}${tap.offloads ? "" : ",vnet_hdr=off"}`;
   }
+}
+
+/** QEMU opens the interface, or makes it, and runs no script. */
+function tapNetdev(name: string): string {
+  return `tap,ifname=${escapeComma(name)},script=no,downscript=no`;
 }
 
 /** Linux has room for 15 bytes (IFNAMSIZ), takes no slash and no white space, and makes a new name of one with `%`. */

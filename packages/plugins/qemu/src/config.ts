@@ -27,6 +27,11 @@ export interface QemuConfig {
   readonly memoryBytes?: Bytes;
   /** Memory that is kept back from VMs. Defaults to 0. */
   readonly reservedMemoryBytes?: Bytes;
+  /**
+   * The remotes of this host's Open vSwitch database, for NICs that are ports of its bridges: `unix:/run/openvswitch/db.sock`; several with commas. Such NICs
+   * need a runtime that can make taps: as root, or with CAP_NET_ADMIN. Defaults to none, and such NICs are refused.
+   */
+  readonly openVswitch?: string;
   /** How long QEMU may take until its CPUs run, in milliseconds. Defaults to 30000. */
   readonly startTimeoutMs?: number;
 }
@@ -44,5 +49,10 @@ export const qemuConfig: z.ZodType<QemuConfig> = z.object({
   cpus: z.int().positive().exactOptional(),
   memoryBytes: bytes.exactOptional(),
   reservedMemoryBytes: bytes.exactOptional(),
+  openVswitch: z
+    .string()
+    .min(1)
+    .refine((remotes) => !remotes.includes("ssl:"), "the host's own database is reached by 'unix:' or 'tcp:'")
+    .exactOptional(),
   startTimeoutMs: z.number().positive().exactOptional(),
 });

@@ -8,6 +8,8 @@ import { readRecords, removeRecord, type VmRecord } from "./vm-record.ts";
 export interface LeftVms {
   readonly records: readonly VmRecord[];
   readonly processes: readonly VmProcess[];
+  /** VMs whose record can't be read: they are left alone. */
+  readonly damaged: readonly string[];
 }
 
 /** Finds what an earlier runtime left. A QEMU without a record is ended, and what was never wholly created or deleted goes. */
@@ -21,5 +23,5 @@ export async function findLeftVms(folder: HostFolder, logger: Logger): Promise<L
     await killProcess(process);
   }
   for (const vmId of abandoned) await removeRecord(folder, vmId);
-  return { records, processes };
+  return { records, processes, damaged };
 }

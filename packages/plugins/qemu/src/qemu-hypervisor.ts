@@ -32,12 +32,14 @@ import { describeFacets } from "./describe-facets.ts";
 import { diskFacets } from "./disk-facets.ts";
 import { findQemu, type QemuProgram } from "./find-program.ts";
 import { takeFolder } from "./folder-lock.ts";
+import { HostBridges } from "./host-bridges.ts";
 import { HostFolder } from "./host-folder.ts";
 import { findLeftVms } from "./left-vms.ts";
 import { MemoryPromises } from "./memory-promises.ts";
 import { QemuVm } from "./qemu-vm.ts";
 import { SerialQueue } from "./serial-queue.ts";
 import { createRecord } from "./vm-record.ts";
+import { tapProblem } from "./vm-tap.ts";
 import { trimConsole } from "./trim-console.ts";
 import { readStatistics } from "./vm-statistics.ts";
 import type { VmHost } from "./vm-host.ts";
@@ -75,6 +77,9 @@ export class QemuHypervisor implements Hypervisor {
   readonly #creates = new SerialQueue();
   readonly #closing = new AbortController();
   readonly #trimming: NodeJS.Timeout;
+  readonly #bridges: HostBridges | undefined;
+  /** Why NICs can't be ports of Open vSwitch bridges. */
+  readonly #ovsProblem: string | undefined;
 
   private constructor(
     options: QemuHypervisorOptions,
@@ -84,6 +89,8 @@ export class QemuHypervisor implements Hypervisor {
       readonly qemuImg: string | undefined;
       readonly bootId: string;
       readonly lock: ProcessLock;
+      readonly bridges: HostBridges | undefined;
+      readonly ovsProblem: string | undefined;
     },
   ) {
     const { config, logger, random } = options;
@@ -93,6 +100,8 @@ export class QemuHypervisor implements Hypervisor {
     this.#qemu = qemu;
     this.#lock = found.lock;
     this.#random = random;
+    this.#bridges = found.bridges;
+    this.#ovsProblem = found.ovsProblem;
     this.#memory = new MemoryPromises(config, this.#vms);
     this.facets = diskFacets({
       directory: folder.root,
@@ -106,6 +115,7 @@ export class QemuHypervisor implements Hypervisor {
       program: qemu.path,
       bootId,
       logger,
+      bridges: found.bridges,
       startTimeoutMs: config.startTimeoutMs ?? defaultStartTimeoutMs,
       newSpawn: () => random.uuid(),
       now: () => Date.now(),
@@ -127,12 +137,21 @@ export class QemuHypervisor implements Hypervisor {
     const qemu = await findQemu(options.config.qemu ?? "qemu-system-x86_64");
     const folder = await HostFolder.open(options.config.directory);
     const lock = await takeFolder(folder.root);
+    let bridges: HostBridges | undefined;
     try {
-      const found = { folder, qemu, qemuImg: await findQemuImg(qemu.path), lock, bootId: await readBootId() };
-      const hypervisor = new QemuHypervisor(options, found);
-      await hypervisor.#recover(options.logger);
+      const { config, logger } = options;
+      const { openVswitch } = config;
+      if (openVswitch !== undefined) bridges = new HostBridges({ remotes: openVswitch, owner: folder.root, logger });
+      const ovsProblem =
+        bridges === undefined
+          ? "where this host's Open vSwitch is reached is not known: set 'openVswitch' in the config of '@vdc-os/plugin-qemu'"
+          : await tapProblem();
+      const [qemuImg, bootId] = await Promise.all([findQemuImg(qemu.path), readBootId()]);
+      const hypervisor = new QemuHypervisor(options, { folder, qemu, qemuImg, lock, bootId, bridges, ovsProblem });
+      await hypervisor.#recover(logger);
       return hypervisor;
     } catch (error) {
+      await bridges?.close();
       await lock.release();
       throw error;
     }
@@ -145,6 +164,7 @@ export class QemuHypervisor implements Hypervisor {
     this.#closing.abort(error);
     this.#watches.close(error);
     await Promise.all([...this.#vms.values()].map((vm) => vm.release()));
+    await this.#bridges?.close();
     await this.#lock.release();
   }
 
@@ -153,7 +173,11 @@ export class QemuHypervisor implements Hypervisor {
     return {
       implementation: { name: "qemu", version: this.#qemu.version, simulated: false },
       facets: describeFacets(this.#qemu.version, accelerator, this.facets.diskCopy !== undefined),
-      attributes: { accelerator: accelerator.kind, acceleratorEvidence: accelerator.evidence },
+      attributes: {
+        accelerator: accelerator.kind,
+        acceleratorEvidence: accelerator.evidence,
+        attachments: ["qemu-stream", "tap", ...(this.#ovsProblem === undefined ? ["ovs"] : [])],
+      },
     };
   }
 
@@ -170,7 +194,7 @@ export class QemuHypervisor implements Hypervisor {
   createVm(input: CreateVm, _context: OperationContext): Promise<Vm> {
     return this.#creates.run(async () => {
       const { name, spec, owner } = input;
-      checkSpec(spec);
+      checkSpec(spec, { ovsProblem: this.#ovsProblem });
       const present = [...this.#vms.values()].find((vm) => vm.record.name === name);
       if (present !== undefined) {
         const same = isDeepStrictEqual(
@@ -287,7 +311,7 @@ export class QemuHypervisor implements Hypervisor {
   }
 
   async #recover(logger: Logger): Promise<void> {
-    const { records, processes } = await findLeftVms(this.#folder, logger);
+    const { records, processes, damaged } = await findLeftVms(this.#folder, logger);
     await Promise.all(
       records.map(async (record) => {
         const vm = new QemuVm(this.#host, record);
@@ -295,6 +319,8 @@ export class QemuHypervisor implements Hypervisor {
         await vm.recover(processes.filter(({ vmId }) => vmId === record.vmId));
       }),
     );
+    // Which VMs run is known now: ports of others are left from before.
+    this.#bridges?.begin(damaged);
   }
 }
 

@@ -10,6 +10,7 @@ import { SerialQueue } from "./serial-queue.ts";
 import { shutDownGuest } from "./shut-down-guest.ts";
 import { startFailure } from "./start-failure.ts";
 import { startQemu } from "./start-qemu.ts";
+import { VmLinks } from "./vm-links.ts";
 import type { VmHost } from "./vm-host.ts";
 import { VmLedger } from "./vm-ledger.ts";
 import type { VmRecord, VmRun } from "./vm-record.ts";
@@ -25,6 +26,7 @@ export class QemuVm {
   readonly #queue = new SerialQueue();
   readonly #console: ConsoleInput;
   readonly #ledger: VmLedger;
+  readonly #links: VmLinks;
   #process: QemuProcess | undefined;
   #phase: "starting" | "stopping" | undefined;
   #isRemoved = false;
@@ -32,6 +34,7 @@ export class QemuVm {
   constructor(host: VmHost, record: VmRecord) {
     this.#host = host;
     this.#ledger = new VmLedger(host.folder, record);
+    this.#links = new VmLinks(host, record);
     this.#console = new ConsoleInput(host.folder.consoleSocket(record.vmId));
   }
 
@@ -86,6 +89,7 @@ export class QemuVm {
       const { pid, startTicks } = main;
       const startedAt = run?.startedAt ?? this.#host.now();
       await this.#ledger.save({ ...record, run: { ...run, bootId, spawn: main.spawn, pid, startTicks, startedAt } });
+      this.#links.adopt();
       this.#attach(process);
       this.#host.logger.info("a VM was found running", { vmId, pid });
       // A guest may stand still at a disk that was just being switched. What fails here is tried again by whoever asks for the migration.
@@ -252,6 +256,7 @@ export class QemuVm {
     for (const leftover of await findVmProcesses(folder.root)) {
       if (leftover.vmId === vmId) await this.#killLeftover(leftover);
     }
+    const taps = await this.#links.prepare(signal);
     const spawn = this.#host.newSpawn();
     const run: VmRun = { spawn, bootId };
     await this.#ledger.saveStart(generation, run);
@@ -261,8 +266,13 @@ export class QemuVm {
       accelerator,
       spawn,
       signal,
+      taps,
+      onTaps: (either) => this.#links.plug(either),
       onSpawned: ({ pid, startTicks }) => this.#ledger.save({ ...this.record, run: { ...run, pid, startTicks } }),
-      onFailed: (end) => this.#ledger.saveEnd(end),
+      onFailed: async (end) => {
+        await this.#links.unplug();
+        await this.#ledger.saveEnd(end);
+      },
     });
     await this.#ledger.save({ ...this.record, run: { ...(this.record.run ?? run), startedAt: this.#host.now() } });
     this.#attach(process);
@@ -279,6 +289,7 @@ export class QemuVm {
     if (end.crashed) this.#host.logger.warn("a VM crashed", { vmId: this.vmId, detail: end.detail });
     this.#process = undefined;
     this.#console.close();
+    await this.#links.unplug();
     await this.#ledger.saveEnd(end).finally(() => this.#host.onChange(this, "modified"));
   }
 

@@ -1,7 +1,7 @@
 import { rename, rm } from "node:fs/promises";
 import { toVdcError } from "@vdc-os/core";
 import type { ProcessIdentity } from "@vdc-os/core/local";
-import { commandLine } from "./command-line.ts";
+import { commandLine, type NicTap } from "./command-line.ts";
 import type { HostFolder } from "./host-folder.ts";
 import { vmVariables } from "./process-table.ts";
 import { type QemuEnd, type QemuPaths, QemuProcess } from "./qemu-process.ts";
@@ -25,15 +25,19 @@ export interface StartQemuOptions {
   /** Names the start, which is recorded already. */
   readonly spawn: string;
   readonly signal: AbortSignal;
+  /** The taps of NICs that are ports of bridges, by the NICs' ids. */
+  readonly taps: ReadonlyMap<string, NicTap>;
   /** Records the process, before its guest runs. */
   readonly onSpawned: (identity: ProcessIdentity) => Promise<void>;
+  /** Joins the taps, which are there now, to their bridges, before the guest runs. */
+  readonly onTaps: (signal: AbortSignal) => Promise<void>;
   /** Records that the start failed, after what was started has been killed. */
   readonly onFailed: (end: QemuEnd) => Promise<void>;
 }
 
 /** Starts the QEMU of a VM, and resolves when its guest runs. Rejects with a VdcError, after it has killed what it started. */
 export async function startQemu(host: QemuHost, options: StartQemuOptions): Promise<QemuProcess> {
-  const { record, paths, accelerator, spawn, signal, onSpawned, onFailed } = options;
+  const { record, paths, accelerator, spawn, signal, taps, onSpawned, onTaps, onFailed } = options;
   const { folder, program } = host;
   const { vmId, name, uuid, spec } = record;
   const args = commandLine({
@@ -45,6 +49,7 @@ export async function startQemu(host: QemuHost, options: StartQemuOptions): Prom
     consoleSocket: folder.consoleSocket(vmId),
     consoleLog: folder.console(vmId),
     pidFile: folder.pidFile(vmId),
+    taps,
   });
   let process: QemuProcess | undefined;
   try {
@@ -52,7 +57,7 @@ export async function startQemu(host: QemuHost, options: StartQemuOptions): Prom
     for (const socket of [paths.monitorSocket, folder.consoleSocket(vmId)]) await rm(socket, { force: true });
     process = await QemuProcess.spawn({ ...paths, program, args, environment: environmentOf(host, record, spawn) });
     await onSpawned(process.identity);
-    await awaitRunning(process, host.startTimeoutMs, signal);
+    await awaitRunning(process, { timeoutMs: host.startTimeoutMs, signal, onTaps });
     return process;
   } catch (error) {
     const log = (await process?.readLog()) ?? "";
@@ -64,14 +69,21 @@ export async function startQemu(host: QemuHost, options: StartQemuOptions): Prom
   }
 }
 
-async function awaitRunning(process: QemuProcess, timeoutMs: number, signal: AbortSignal): Promise<void> {
+async function awaitRunning(
+  process: QemuProcess,
+  { timeoutMs, signal, onTaps }: Pick<StartQemuOptions, "signal" | "onTaps"> & { readonly timeoutMs: number },
+): Promise<void> {
   const over = new AbortController();
   const either = AbortSignal.any([signal, over.signal]);
   const ended = process.ended.then(() => {
     over.abort();
     throw new Error("QEMU ended");
   });
-  const running = process.connect({ timeoutMs, signal: either }).then(() => process.resume(either));
+  const running = (async () => {
+    await process.connect({ timeoutMs, signal: either });
+    await onTaps(either);
+    await process.resume(either);
+  })();
   running.catch(() => undefined);
   await Promise.race([running, ended]);
 }

@@ -1,4 +1,5 @@
 import type { Logger } from "@vdc-os/core";
+import type { HostBridges } from "./host-bridges.ts";
 import type { QemuVm } from "./qemu-vm.ts";
 import type { QemuHost } from "./start-qemu.ts";
 
@@ -6,6 +7,8 @@ import type { QemuHost } from "./start-qemu.ts";
 export interface VmHost extends QemuHost {
   readonly bootId: string;
   readonly logger: Logger;
+  /** The host's Open vSwitch, where it is known. */
+  readonly bridges: HostBridges | undefined;
   newSpawn(): string;
   now(): number;
   accelerator(): Promise<"kvm" | "tcg">;
