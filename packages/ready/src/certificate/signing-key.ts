@@ -12,7 +12,7 @@ export interface SigningKeyFiles {
   readonly keyId: string;
 }
 
-/** Makes an ed25519 key, in PEM: `<path>` of mode 0600, and `<path>.pub`. Rejects with `ALREADY_EXISTS`: no key is ever overwritten. */
+/** Makes an ed25519 key, in PEM: `<path>` of mode 0600, and `<path>.pub`. Rejects with `ALREADY_EXISTS`, since no key is ever overwritten, or `FAILED_PRECONDITION`. */
 export async function createSigningKey(path: string): Promise<SigningKeyFiles> {
   const { privateKey, publicKey } = generateKeyPairSync("ed25519");
   const publicPath = `${path}.pub`;
@@ -20,7 +20,8 @@ export async function createSigningKey(path: string): Promise<SigningKeyFiles> {
     await writeFile(path, privateKey.export({ type: "pkcs8", format: "pem" }), { flag: "wx", mode: 0o600 });
     await writeFile(publicPath, publicKey.export({ type: "spki", format: "pem" }), { flag: "wx", mode: 0o644 });
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== "EEXIST") throw cause;
+    const { code, message } = cause as NodeJS.ErrnoException;
+    if (code !== "EEXIST") throw new VdcError("FAILED_PRECONDITION", `the key can't be written: ${message}`, { cause });
     throw new VdcError("ALREADY_EXISTS", `'${(cause as NodeJS.ErrnoException).path}' is there already`, { cause });
   }
   return { privatePath: path, publicPath, keyId: keyIdOf(publicKey) };

@@ -44,7 +44,7 @@ export interface CertifyOptions {
   readonly waivers?: readonly Waiver[] | undefined;
   /** The time by which waivers expire. Defaults to that of the machine. */
   readonly now?: Date | undefined;
-  /** How long each requirement may take, in milliseconds. Defaults to `30_000`. */
+  /** How long each requirement, and each import, may take, in milliseconds. Defaults to `30_000`. */
   readonly timeoutMs?: number | undefined;
   /** Ends the run before the next requirement. */
   readonly signal?: AbortSignal | undefined;
@@ -59,7 +59,7 @@ export interface CertifyOptions {
  * What a suite needs beyond the plugin, such as a way to read a volume, comes from the author's factory: a module that the package names in
  * its package.json as `"vdcReady": { "storage": "./dist/certification.js" }`: a {@link FactoryModule}.
  *
- * Rejects when there is nothing to certify. Whatever the plugin does wrong is in the report.
+ * Rejects when there is nothing to certify, or nothing of what `only` and `level` ask for. Whatever the plugin does wrong is in the report.
  *
  * @example
  * ```ts
@@ -72,7 +72,8 @@ export async function certify(options: CertifyOptions): Promise<CertificationRep
   const startedAt = performance.now();
   await using found = await findPackage(options.package, { cwd, modules: options.modules });
   const module = options.plugin === undefined ? undefined : resolve(cwd, options.plugin);
-  const loaded = await loadPlugin(found, { module });
+  const { timeoutMs } = options;
+  const loaded = await loadPlugin(found, { module, timeoutMs });
   const suites: SuiteReport[] = [];
   const problems: string[] = [];
   const points = new Map(loaded.plugin.manifest.provides.map(({ point }) => [point.id, point.version]));
@@ -98,7 +99,7 @@ export async function certify(options: CertifyOptions): Promise<CertificationRep
       );
       continue;
     }
-    const { create, prepare } = await loadFactory(path);
+    const { create, prepare } = await loadFactory(path, timeoutMs);
     let prepared: AsyncDisposable | undefined;
     try {
       prepared = await prepare?.();
@@ -111,6 +112,10 @@ export async function certify(options: CertifyOptions): Promise<CertificationRep
     } finally {
       await prepared?.[Symbol.asyncDispose]();
     }
+  }
+  if (suites.length > 0 && problems.length === 0 && suites.every(({ results }) => results.length === 0)) {
+    const list = suites.map(({ point }) => `'vdc-ready list ${point}'`).join(", ");
+    throw new VdcError("INVALID_ARGUMENT", `no requirement is among those that were asked for: see ${list}`);
   }
   const { kind, manifest, sha256, dirHash } = found;
   const { name, version } = loaded.plugin.manifest;
@@ -153,7 +158,7 @@ async function runKnown(
   const { loaded, now, transports, only = "", level, waivers = [], signal } = options;
   const suite = { ...known, requirements: [...known.requirements, ...generalRequirements(known.name)] };
   const { id: point, version: contractVersion } = suite.point;
-  const create = createInstance(loaded, factory);
+  const create = inTime(createInstance(loaded, factory));
   const results: RequirementResult[] = [];
   let report: SuiteReport | undefined;
   const own = suite.requirements.filter(
@@ -177,9 +182,9 @@ async function runKnown(
       now,
       timeoutMs: options.timeoutMs,
       onResult: (result) => {
+        signal?.throwIfAborted();
         results.push(result);
         options.onResult?.(result);
-        signal?.throwIfAborted();
       },
     });
     if (!leaks) continue;
@@ -198,6 +203,25 @@ async function runKnown(
       results,
     ),
     verdict: verdictOf(results),
+  };
+}
+
+/** How many instances may be overdue before no more are made: each costs the time of a requirement, and the rest would hang as these do. */
+const mostOverdue = 3;
+
+function inTime<I>(create: () => Promise<I>): () => Promise<I> {
+  let beingMade = 0;
+  return async () => {
+    // Requirements come one after the other: what is being made still was given up.
+    if (beingMade >= mostOverdue) {
+      throw new VdcError("DEADLINE_EXCEEDED", `not tried: ${mostOverdue} instances before it were not made in time`);
+    }
+    beingMade += 1;
+    try {
+      return await create();
+    } finally {
+      beingMade -= 1;
+    }
   };
 }
 
@@ -221,8 +245,8 @@ function factoryPath(
 }
 
 /** The factory of a module: `create`, or else the only function that it exports. */
-async function loadFactory(path: string): Promise<FactoryModule<Instance<Contract>>> {
-  const exported = await importModule(path);
+async function loadFactory(path: string, timeoutMs: number | undefined): Promise<FactoryModule<Instance<Contract>>> {
+  const exported = await importModule(path, { timeoutMs });
   const functions = [...new Set(Object.values(exported).filter((value) => typeof value === "function"))];
   const factory = exported.create ?? (functions.length === 1 ? functions[0] : undefined);
   const { prepare } = exported as Partial<FactoryModule<Instance<Contract>>>;

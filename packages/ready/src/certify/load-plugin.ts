@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
 import { pathToFileURL } from "node:url";
-import { type Plugin, pluginFormatOf, VdcError } from "@vdc-os/core";
+import { isVdcError, type Plugin, pluginFormatOf, VdcError } from "@vdc-os/core";
 import type { FoundPackage, PackageManifest } from "./find-package.ts";
 
 /** A plugin, and the module that exports it. */
@@ -15,6 +15,8 @@ export interface LoadedPlugin {
 export interface LoadPluginOptions {
   /** The path of the module that exports the plugin. Defaults to what the package says: `vdcReady.plugin`, else its main entry. */
   readonly module?: string | undefined;
+  /** How long the import may take, in milliseconds. Defaults to `30_000`. */
+  readonly timeoutMs?: number | undefined;
 }
 
 /**
@@ -23,10 +25,10 @@ export interface LoadPluginOptions {
  */
 export async function loadPlugin(
   { folder, manifest }: FoundPackage,
-  { module }: LoadPluginOptions = {},
+  { module, timeoutMs }: LoadPluginOptions = {},
 ): Promise<LoadedPlugin> {
   const path = module ?? inPackage(folder, manifest.vdcReady?.plugin ?? entryOf(manifest), "its plugin's module");
-  const exported = await importModule(path);
+  const exported = await importModule(path, { timeoutMs });
   const plugins = [...new Set(Object.values(exported).filter((value) => pluginFormatOf(value) !== undefined))];
   const main = plugins.includes(exported.default) ? exported.default : plugins.length === 1 ? plugins[0] : undefined;
   if (main !== undefined) return { plugin: main as Plugin, module: pathToFileURL(path).href };
@@ -38,25 +40,43 @@ export async function loadPlugin(
 }
 
 /** Imports a module by its path. Rejects with `FAILED_PRECONDITION` that says what to do. */
-export async function importModule(path: string): Promise<Readonly<Record<string, unknown>>> {
+export async function importModule(
+  path: string,
+  { timeoutMs = 30_000 }: { readonly timeoutMs?: number | undefined } = {},
+): Promise<Readonly<Record<string, unknown>>> {
   const found = await stat(path).catch(() => undefined);
   if (found?.isFile() !== true) {
     throw new VdcError("NOT_FOUND", `there is no module '${path}': was the package built?`);
   }
+  const late = Promise.withResolvers<string>();
+  const timer = setTimeout(() => {
+    late.resolve(`it is not there after ${timeoutMs} ms: what waits for something belongs in 'setup'`);
+  }, timeoutMs);
   try {
-    return (await import(pathToFileURL(path).href)) as Readonly<Record<string, unknown>>;
+    const imported = (await Promise.race([import(pathToFileURL(path).href), late.promise])) as object | string;
+    if (typeof imported === "object") return imported as Readonly<Record<string, unknown>>;
+    throw new VdcError("FAILED_PRECONDITION", `'${path}' can't be imported: ${imported}`);
   } catch (cause) {
-    const { code, message } = cause as { readonly code?: string; readonly message?: string };
-    const advice =
-      code === "ERR_MODULE_NOT_FOUND"
-        ? "; run this in the folder in which the plugin's dependencies are installed"
-        : code === "ERR_UNSUPPORTED_NODE_MODULES_TYPE_STRIPPING"
-          ? "; a package must be published as JavaScript"
-          : "";
-    throw new VdcError("FAILED_PRECONDITION", `'${path}' can't be imported: ${message ?? String(cause)}${advice}`, {
-      cause,
-    });
+    if (isVdcError(cause)) throw cause;
+    throw new VdcError("FAILED_PRECONDITION", `'${path}' can't be imported: ${whyNotImported(cause, path)}`, { cause });
+  } finally {
+    clearTimeout(timer);
   }
+}
+
+/** What an import failed of, where, and what to do. Anything may have been thrown. */
+function whyNotImported(cause: unknown, path: string): string {
+  if (!(cause instanceof Error)) return `it throws ${String(cause)}`;
+  const { message, stack = "" } = cause;
+  const { code } = cause as { readonly code?: string };
+  if (code === "ERR_MODULE_NOT_FOUND")
+    return `${message}; run this in the folder in which the plugin's dependencies are installed`;
+  if (code === "ERR_UNSUPPORTED_NODE_MODULES_TYPE_STRIPPING")
+    return `${message}; a package must be published as JavaScript`;
+  const [place] = /file:\/\/[^\s)]+:\d+/.exec(stack) ?? [];
+  // Node.js keeps the place of a syntax error to itself until nobody catches it.
+  if (cause instanceof SyntaxError && place === undefined) return `${message}; 'node ${path}' shows where`;
+  return place === undefined ? message : `${message} (${place})`;
 }
 
 /** A path of a package's manifest as a path of the machine. It must stay in the package. */

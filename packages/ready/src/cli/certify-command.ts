@@ -1,5 +1,5 @@
 import { existsSync, statSync } from "node:fs";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import { VdcError } from "@vdc-os/core";
 import { issueCertificate } from "../certificate/issue-certificate.ts";
@@ -13,7 +13,9 @@ import { formatTerminal } from "../reports/terminal-report.ts";
 import type { Verdict } from "../suite/report.ts";
 import { parseWaivers, type Waiver } from "../suite/waiver.ts";
 import type { CommandLine } from "./run-command-line.ts";
+import { EarlyEnd } from "./early-end.ts";
 import { packFolder } from "./pack-folder.ts";
+import { assertWritable, writeReport } from "./report-files.ts";
 import { RunProgress } from "./run-progress.ts";
 import { mayColor } from "./terminal.ts";
 
@@ -53,9 +55,17 @@ export async function runCertify(name: string, flags: CertifyFlags, line: Comman
       "a certificate is for a tarball: give one, or '--pack' to have the folder packed",
     );
   }
+  const files = {
+    json: resolveIn(cwd, flags.json),
+    junit: resolveIn(cwd, flags.junit),
+    html: resolveIn(cwd, flags.html),
+    certificate: resolveIn(cwd, flags.certificate),
+  };
+  await assertWritable(Object.values(files).filter((path) => path !== undefined));
   const tarball = flags.pack === true ? await packFolder(folder, { signal }) : undefined;
   const progress = flags.quiet === true ? undefined : new RunProgress(stderr);
   let report: CertificationReport;
+  const early = new EarlyEnd(stderr, signal);
   try {
     report = await certify({
       package: tarball ?? name,
@@ -71,29 +81,30 @@ export async function runCertify(name: string, flags: CertifyFlags, line: Comman
       timeoutMs: flags.timeout === undefined ? undefined : parseMilliseconds(flags.timeout),
       waivers: await readWaivers(name, flags.waivers, cwd),
       onBegin: (begin) => progress?.begin(begin),
-      onResult: (result) => progress?.result(result),
+      onResult: (result) => {
+        early.passed(result.id);
+        progress?.result(result);
+      },
     });
   } finally {
+    early[Symbol.dispose]();
     progress?.end();
   }
-  const write = async (path: string | undefined, text: () => string): Promise<void> => {
-    if (path !== undefined) await writeFile(resolve(cwd, path), text());
-  };
-  await write(flags.json, () => formatJson(report));
-  await write(flags.junit, () => formatJunit(report));
-  await write(flags.html, () => formatHtml(report));
   const { subject, verdict } = report;
   if (flags.quiet === true) stdout.write(`${subject.name} ${subject.version}: ${verdict}\n`);
   else stdout.write(formatTerminal(report, { colors: mayColor(stdout, line.env) }));
   if (tarball !== undefined && flags.quiet !== true) {
     stdout.write(`What was certified, and is to be published, is '${relative(cwd, tarball)}'.\n`);
   }
-  if (flags.certificate !== undefined && key !== undefined) {
+  if (files.json !== undefined) await writeReport(files.json, formatJson(report));
+  if (files.junit !== undefined) await writeReport(files.junit, formatJunit(report));
+  if (files.html !== undefined) await writeReport(files.html, formatHtml(report));
+  if (files.certificate !== undefined && key !== undefined) {
     if (verdict === "failure") {
       stderr.write("No certificate was written: a failure is not certified.\n");
     } else {
       const envelope = issueCertificate(report, { key });
-      await write(flags.certificate, () => `${JSON.stringify(envelope)}\n`);
+      await writeReport(files.certificate, `${JSON.stringify(envelope)}\n`);
       stdout.write(`The certificate of ${verdict} is in '${flags.certificate}'.\n`);
     }
   }
@@ -105,7 +116,17 @@ async function readWaivers(name: string, given: string | undefined, cwd: string)
   const folder = isFolder(resolve(cwd, name)) ? resolve(cwd, name) : cwd;
   const path = given === undefined ? join(folder, "vdc-ready.json") : resolve(cwd, given);
   if (given === undefined && !existsSync(path)) return [];
-  return parseWaivers(await readFile(path, "utf8"), path);
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (cause) {
+    throw new VdcError("NOT_FOUND", `'${path}' can't be read: ${(cause as Error).message}`, { cause });
+  }
+  return parseWaivers(text, path);
+}
+
+function resolveIn(cwd: string, path: string | undefined): string | undefined {
+  return path === undefined ? undefined : resolve(cwd, path);
 }
 
 function isFolder(path: string): boolean {

@@ -17,7 +17,8 @@ export class RunProgress {
     this.#begin = begin;
     this.#done = 0;
     this.#failed = 0;
-    if (this.#terminal.isTTY !== true) this.#terminal.write(`${this.#title()}: ${begin.count} requirements\n`);
+    if (this.#terminal.isTTY !== true)
+      this.#terminal.write(`${this.#title()}: ${begin.count} ${begin.count === 1 ? "requirement" : "requirements"}\n`);
   }
 
   result({ id, status, message }: RequirementResult): void {

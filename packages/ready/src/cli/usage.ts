@@ -16,12 +16,12 @@ Of the run; a part of the requirements certifies nothing
   --transport direct|pipe                over one transport alone
   --level core|extended                  what every implementation must do, or the rest
   --only <beginning of an id>            such as storage.create
-  --timeout <milliseconds>               how long a requirement may take (default: 30000)
+  --timeout <milliseconds>               how long a requirement, or an import, may take (default: 30000)
 
 Of the report
   --json <file>  --junit <file>  --html <file>
   --certificate <file> --key <private key>   sign what a tarball's certification found
   --quiet                                the verdict alone
 
-Ends with 0 for success, 3 for partial, 1 for failure, 2 when nothing could be tried.
+Ends with 0 for success, 3 for partial, 1 for failure, 2 when it could not be tried or told, and 130 when it was interrupted.
 `;

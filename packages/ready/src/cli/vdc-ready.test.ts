@@ -158,7 +158,19 @@ export async function create(kit) {
       [new PluginProject({}, { name: "" }), ".", /'.*package\.json' is wrong/],
       [new PluginProject(), "./none", /is no folder, no tarball, and no package/],
       [new PluginProject({ "x.tgz": "text" }), "x.tgz", /is no package's tarball/],
+      [new PluginProject({ "dist/index.js": 'throw new TypeError("no array");' }), ".", /no array \(file:/],
+      [new PluginProject({ "dist/index.js": "throw undefined;" }), ".", /it throws undefined/],
+      [
+        new PluginProject({ "dist/index.js": "await new Promise(() => {});" }),
+        ". --timeout 100",
+        /not there after 100 ms/,
+      ],
       [new PluginProject(), ". --level all", /must be one of core, extended/],
+      [new PluginProject(), ". --only secret.nothing", /^vdc-ready: no requirement is among.*'vdc-ready list vdc\.secret'/m],
+      [new PluginProject(), ". --html none/r.html", /none\/r\.html' can't be written: ENOENT/],
+      [new PluginProject(), ". --json .", /can't be written: it is a folder/],
+      [new PluginProject(), ". --waivers none.json", /none\.json' can't be read: ENOENT/],
+      [new PluginProject(), "key none/k", /the key can't be written: ENOENT/],
       [new PluginProject(), ". --factory storages=./x.js", /there is no suite 'storages'/],
       [new PluginProject(), ". --nonsense", /See 'vdc-ready --help'/],
       [new PluginProject(), "verify", /give the file of a certificate/],
@@ -185,14 +197,39 @@ export async function create(kit) {
     expect(`${plain.stdout}${plain.stderr}`).toBe(stripVTControlCharacters(`${plain.stdout}${plain.stderr}`));
   });
 
-  it("is a program", async () => {
-    const main = fileURLToPath(new URL("main.ts", import.meta.url));
-    const { promise, resolve } = Promise.withResolvers<Ended>();
-    const args = [main, project.folder, "--quiet", "--only", "secret.put"];
-    execFile(process.execPath, args, { cwd: project.folder }, (error, stdout, stderr) =>
-      resolve({ code: Number(error?.code ?? 0), stdout, stderr }),
-    );
-    expect(await promise).toEqual({ code: 0, stdout: "@acme/vdc-vault 1.2.0: success\n", stderr: "" });
+  it("gives up on a plugin whose start hangs, and tries nothing more", async () => {
+    project.write({
+      "dist/certification.js": "export const create = () => new Promise(() => {});",
+    });
+    const { code, stdout } = await vdcReady(". --timeout 1000 --transport direct");
+    expect(stdout.match(/it did not finish in 1000 ms/g)).toHaveLength(3);
+    expect(stdout).toContain("not tried: 3 instances before it were not made in time");
+    expect(code).toBe(1);
+  });
+
+  describe("as a program", () => {
+    function run(): Promise<Ended> {
+      const main = fileURLToPath(new URL("main.ts", import.meta.url));
+      const { promise, resolve } = Promise.withResolvers<Ended>();
+      const args = [main, project.folder, "--quiet", "--only", "secret.put"];
+      execFile(process.execPath, args, { cwd: project.folder }, (error, stdout, stderr) =>
+        resolve({ code: Number(error?.code ?? 0), stdout, stderr }),
+      );
+      return promise;
+    }
+
+    it("says the verdict, and nothing of what the plugin prints, on standard output", async () => {
+      project.write({ "dist/index.js": vaultPlugin('console.log("chatter");') });
+      expect(await run()).toEqual({ code: 0, stdout: "@acme/vdc-vault 1.2.0: success\n", stderr: "chatter\n" });
+    });
+
+    it.each([
+      ["exits", "Vault.prototype.put = () => process.exit(0);"],
+      ["throws where nobody waits", 'queueMicrotask(() => { throw new Error("late"); });'],
+    ])("is no success when the plugin %s", { timeout: 60_000 }, async (_, code) => {
+      project.write({ "dist/index.js": vaultPlugin(code) });
+      expect(await run()).toMatchObject({ code: 2, stdout: "", stderr: expect.stringMatching(/vdc-ready: /) });
+    });
   });
 });
 
