@@ -166,7 +166,11 @@ export async function create(kit) {
         /not there after 100 ms/,
       ],
       [new PluginProject(), ". --level all", /must be one of core, extended/],
-      [new PluginProject(), ". --only secret.nothing", /^vdc-ready: no requirement is among.*'vdc-ready list vdc\.secret'/m],
+      [
+        new PluginProject(),
+        ". --only secret.nothing",
+        /^vdc-ready: no requirement is among.*'vdc-ready list vdc\.secret'/m,
+      ],
       [new PluginProject(), ". --html none/r.html", /none\/r\.html' can't be written: ENOENT/],
       [new PluginProject(), ". --json .", /can't be written: it is a folder/],
       [new PluginProject(), ". --waivers none.json", /none\.json' can't be read: ENOENT/],
