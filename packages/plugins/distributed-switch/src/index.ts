@@ -54,7 +54,7 @@ export type { DatagramDropReason, UdpAddress, VxlanEndpointStatistics } from "./
 
 // Looking into ports, and moving what they know.
 export type { CapturedFrame, CaptureOptions } from "./dataplane/capture-tap.ts";
-export type { Explanation } from "./dataplane/explain.ts";
+export type { Explanation } from "./dataplane/explanation.ts";
 export type { PortState } from "./dataplane/port-state.ts";
 export type { Capture, EffectivePort, PortTools } from "./dataplane/port-tools.ts";
 

@@ -7,7 +7,8 @@ import {
   tagVlan,
   UNTAGGED,
 } from "../src/dataplane/ethernet-frame.ts";
-import { SwitchEngine, type SwitchEngineOptions } from "../src/dataplane/switch-engine.ts";
+import { SwitchEngine } from "../src/dataplane/switch-engine.ts";
+import type { SwitchEngineOptions } from "../src/dataplane/switch-engine-options.ts";
 import type { PortSettings, SwitchPort } from "../src/dataplane/switch-port.ts";
 import type { FrameBytes, TunnelSink } from "../src/dataplane/tunnel-sink.ts";
 import type { VlanSetting } from "../src/dataplane/vlan-membership.ts";

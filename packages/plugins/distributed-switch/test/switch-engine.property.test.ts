@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { LENGTH_PREFIX_BYTES, recordOf } from "../src/dataplane/ethernet-frame.ts";
-import type { Explanation } from "../src/dataplane/explain.ts";
+import type { Explanation } from "../src/dataplane/explanation.ts";
 import { FlowTable } from "../src/dataplane/flow-table.ts";
 import { SwitchEngine } from "../src/dataplane/switch-engine.ts";
 import type { PortSettings, SwitchPort, SwitchPortStatistics } from "../src/dataplane/switch-port.ts";
@@ -103,6 +103,9 @@ class Subject {
     ];
   }
 
+  /** Why the frame of the last step that came from another host was dropped. */
+  refusedPeer: string | undefined;
+
   run(step: Act): void {
     const { engine } = this;
     switch (step.kind) {
@@ -116,7 +119,7 @@ class Subject {
         // A switch goes one way or the other: without a tunnel there are no peers.
         if (this.usesUplinks) break;
         const record = recordOf(step.bytes);
-        engine.receiveFromPeer(step.peer, step.vlan, record, LENGTH_PREFIX_BYTES, record.length);
+        this.refusedPeer = engine.receiveFromPeer(step.peer, step.vlan, record, LENGTH_PREFIX_BYTES, record.length);
         break;
       }
       case "uplink": {
@@ -170,12 +173,19 @@ function expectExplained(
   expect(own[1].in.dropped - own[0].in.dropped).toBe(was === "drop" ? 1 : 0);
   expect(grown("held")).toBe(was === "hold" ? 1 : 0);
   expect(grown("forwarded")).toBe(was === "forward" || was === "flood" ? 1 : 0);
-  if (reason !== undefined) expect((own[1].in.drops[reason] ?? 0) - (own[0].in.drops[reason] ?? 0)).toBe(1);
+  if (reason !== undefined && reason !== "unknownPeer")
+    expect((own[1].in.drops[reason] ?? 0) - (own[0].in.drops[reason] ?? 0)).toBe(1);
   expect(subject.toPeers.toSorted()).toEqual([...peers].sort());
   for (const [index, { key, out }] of subject.uplinks.entries()) {
     const past = uplinksBefore[index]?.out;
     expect(out.frames + out.dropped - (past?.frames ?? 0) - (past?.dropped ?? 0)).toBe(key === uplink ? 1 : 0);
   }
+  expectDelivered(ports, subject, before);
+}
+
+/** That the ports have got what was said. */
+function expectDelivered(ports: Explanation["ports"], subject: Subject, before: readonly SwitchPortStatistics[]): void {
+  const after = subject.statistics();
   for (const [index, port] of subject.ports.entries()) {
     if (port.mirrorTarget) continue;
     const told = ports.find((each) => each.port === port.key);
@@ -202,9 +212,14 @@ it("loses sight of no frame with every feature on, whatever comes, and explains 
         const subject = new Subject(each, up);
         for (const step of steps) {
           let explanation: Explanation | undefined;
+          if (step.kind === "peer" && !up) {
+            const untouched = subject.everything();
+            explanation = subject.engine.explainer.fromPeer(step.peer, step.vlan, step.bytes);
+            expect(subject.everything()).toEqual(untouched);
+          }
           if (step.kind === "frame") {
             const untouched = subject.everything();
-            explanation = subject.engine.explain(subject.ports[step.port] as SwitchPort, step.bytes);
+            explanation = subject.engine.explainer.fromPort(subject.ports[step.port] as SwitchPort, step.bytes);
             expect(subject.everything()).toEqual(untouched);
             seen.set(
               explanation.reason ?? explanation.verdict,
@@ -217,6 +232,12 @@ it("loses sight of no frame with every feature on, whatever comes, and explains 
           subject.run(step);
           if (step.kind === "frame" && explanation !== undefined) {
             expectExplained(explanation, subject, step, before, uplinksBefore);
+          }
+          if (step.kind === "peer" && explanation !== undefined) {
+            expect(subject.refusedPeer).toBe(explanation.reason);
+            expectDelivered(explanation.ports, subject, before);
+            const way = `peer ${explanation.reason ?? explanation.verdict}`;
+            seen.set(way, (seen.get(way) ?? 0) + 1);
           }
           let sent = 0;
           for (const uplink of subject.uplinks) {
@@ -263,6 +284,10 @@ it("loses sight of no frame with every feature on, whatever comes, and explains 
     "looped",
     "reverseFilter",
     "arpSpoof",
+    "peer forward",
+    "peer flood",
+    "peer noDestination",
+    "peer splitHorizon",
   ]) {
     expect(seen.get(way) ?? 0, way).toBeGreaterThan(0);
   }

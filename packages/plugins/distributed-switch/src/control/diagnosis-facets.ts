@@ -1,10 +1,9 @@
-import { type Json, VdcError } from "@vdc-os/core";
+import type { Json } from "@vdc-os/core";
 import type {
   CapturedFrame,
   CaptureFacet,
   DiscoveryFacet,
   EffectiveSettingFacet,
-  ExplainFacet,
   HealthCheckFacet,
   HealthCheckKind,
   HealthFinding,
@@ -13,15 +12,13 @@ import type {
   UplinkState,
   VlanSetting,
 } from "@vdc-os/core/network/v1";
-import type { Explanation } from "../dataplane/explain.ts";
-import { attachmentKey } from "../process/host-config.ts";
+import type { UplinkUse } from "../dataplane/host-uplinks.ts";
 import { findingsOf } from "../wire/probe/health-findings.ts";
 import type { ProbeResult, ProbeTarget } from "../wire/probe/path-prober.ts";
 import type { DiscoveredNeighbour } from "../wire/services/discovery-agent.ts";
 import { ask, type FacetHost } from "./facets.ts";
 import { findSwitch } from "./find-switch.ts";
-import { portId } from "./host-config.ts";
-import type { PortRecord } from "./records.ts";
+import { attachmentKeyOf } from "./host-config.ts";
 
 /** How long a piece of a capture is waited for on the host. */
 const pieceMs = 1_000;
@@ -53,42 +50,13 @@ export function captureFacet(host: FacetHost): CaptureFacet {
   };
 }
 
-/** What the data plane would do with a frame. */
-export function explainFacet(host: FacetHost): ExplainFacet {
-  return {
-    async explainFrame({ switchId, portKey, frame }) {
-      const record = host.find(switchId, portKey);
-      if (!record.connected) throw new VdcError("NOT_FOUND", `port '${portKey}' is not connected`);
-      const explanation = (await ask(host, record, "explain", { frame })) as unknown as Explanation;
-      const names = new Map(host.state.portsOf(switchId).map((port) => [keyOf(port), port.portKey]));
-      const { verdict, reason, ports, peers, uplink, steps } = explanation;
-      return {
-        verdict: verdict === "hold" ? "drop" : verdict,
-        reason: verdict === "hold" ? "held" : (reason ?? (verdict === "flood" ? "everybody" : "knownAddress")),
-        ports: ports.flatMap(({ port, drop }) => (drop === undefined ? [names.get(port) ?? port] : [])),
-        hosts: peers,
-        steps: [
-          ...steps.map(({ stage, text, port, drop }) => ({
-            stage,
-            detail: [
-              port === undefined ? text : text.replaceAll(port, names.get(port) ?? port),
-              ...(drop === undefined ? [] : [drop]),
-            ].join(": "),
-          })),
-          ...(uplink === undefined ? [] : [{ stage: "egress", detail: `leaves the host by ${uplink}` }]),
-        ],
-      };
-    },
-  };
-}
-
 /** The uplinks of all members. */
 export function teamingFacet(host: FacetHost, setting: EffectiveSettingFacet): TeamingFacet {
   return {
     ...setting,
     async uplinkStates({ switchId }) {
       const { spec } = findSwitch(host.state, switchId);
-      const names = new Map(host.state.portsOf(switchId).map((port) => [keyOf(port), port.portKey]));
+      const names = new Map(host.state.portsOf(switchId).map((port) => [attachmentKeyOf(port), port.portKey]));
       const states = await Promise.all(
         spec.members.map(async (member): Promise<readonly UplinkState[]> => {
           try {
@@ -115,11 +83,6 @@ export function teamingFacet(host: FacetHost, setting: EffectiveSettingFacet): T
       return states.flat();
     },
   };
-}
-
-interface UplinkUse {
-  readonly status: { readonly uplink: string; readonly link: "up" | "down"; readonly reason?: string };
-  readonly ports: readonly string[];
 }
 
 /** Who is heard on the uplinks. A member that can't be asked is left out. */
@@ -201,8 +164,4 @@ function probedVlans(vlan: VlanSetting): readonly number[] {
     case "pvlan":
       return [vlan.primary, vlan.secondary];
   }
-}
-
-function keyOf(port: PortRecord): string {
-  return attachmentKey({ id: portId(port.switchId, port.portKey), attachment: port.attachment });
 }

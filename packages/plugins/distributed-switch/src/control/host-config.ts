@@ -77,7 +77,7 @@ function switchPart(state: DesiredState, record: SwitchRecord, own: HostRecord):
     mirrors: sessions.map((session, number) => mirrorAt(session, number, ports, own.host)),
     mirrorTargets: sessions.flatMap(({ destination }, session) => {
       const port = destination.kind === "port" ? portOf(ports, destination.portKey) : undefined;
-      return port?.host === own.host ? [{ session, portKey: keyOf(port) }] : [];
+      return port?.host === own.host ? [{ session, portKey: attachmentKeyOf(port) }] : [];
     }),
     multicast: spec.multicastSnooping === true ? "snooping" : "flood",
     ...(spec.flowExport === undefined ? {} : { flowExport: spec.flowExport }),
@@ -111,7 +111,7 @@ function mirrorAt(
   const sources = ports
     .filter(({ portKey }) => sourcePorts.includes(portKey))
     .flatMap((port) => attachmentsAt(port, host))
-    .map(keyOf)
+    .map(attachmentKeyOf)
     .sort();
   return { ...rest, name, sourcePorts: sources, destination: destinationAt(destination, session, ports, host) };
 }
@@ -126,14 +126,17 @@ function destinationAt(
   const port = portOf(ports, destination.portKey);
   // Without a port there is nobody to copy to, and the session counts what it would have copied.
   if (port === undefined) return { kind: "port", portKey: `${destination.portKey} is not connected` };
-  return port.host === host ? { kind: "port", portKey: keyOf(port) } : { kind: "peer", peer: port.host, session };
+  return port.host === host
+    ? { kind: "port", portKey: attachmentKeyOf(port) }
+    : { kind: "peer", peer: port.host, session };
 }
 
 function portOf(ports: readonly PortRecord[], portKey: string): PortRecord | undefined {
   return ports.find((port) => port.portKey === portKey && port.connected);
 }
 
-function keyOf(port: PortRecord): string {
+/** The key that the data plane has for a port as it is connected now. */
+export function attachmentKeyOf(port: PortRecord): string {
   return attachmentKey({ id: portId(port.switchId, port.portKey), attachment: port.attachment });
 }
 

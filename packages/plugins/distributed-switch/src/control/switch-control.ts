@@ -22,8 +22,9 @@ import {
 } from "@vdc-os/core/network/v1";
 import { describeSwitch } from "./describe-switch.ts";
 import { MAX_VNI_BASE, VNIS_PER_SWITCH } from "../dataplane/segment.ts";
-import { captureFacet, discoveryFacet, explainFacet, healthCheckFacet, teamingFacet } from "./diagnosis-facets.ts";
+import { captureFacet, discoveryFacet, healthCheckFacet, teamingFacet } from "./diagnosis-facets.ts";
 import type { DesiredState, Write } from "./desired-state.ts";
+import { explainFacet } from "./explain-facet.ts";
 import { effectiveSettingFacet, gateFacet } from "./facets.ts";
 import { findPort, findSwitch } from "./find-switch.ts";
 import { HostMember, type HostMemberOptions } from "./host-member.ts";

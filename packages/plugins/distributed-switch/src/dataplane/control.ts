@@ -9,7 +9,8 @@ import {
 import { type DataPlaneLimits, defaultLimits } from "./data-plane-limits.ts";
 import { DataPlaneError } from "./data-plane-error.ts";
 import type { DataPlanePortStatistics, DataPlanePortStatus, DataPlaneStatus } from "./data-plane-status.ts";
-import { HostSwitch, type HostSwitchOptions } from "./host-switch.ts";
+import { HostSwitch } from "./host-switch.ts";
+import type { HostSwitchOptions } from "./host-switch-options.ts";
 import { PortTools } from "./port-tools.ts";
 import { splitVni } from "./segment.ts";
 import type { Gate } from "./switch-port.ts";
@@ -60,9 +61,9 @@ export class DataPlane {
         const host = this.#switchOf(portKey);
         return { engine: host.engine, port: host.port(portKey) };
       },
-      engine: (switchKey) => {
+      host: (switchKey) => {
         const host = this.#switches.get(switchKey);
-        if (host !== undefined) return host.engine;
+        if (host !== undefined) return host;
         throw new DataPlaneError("NOT_FOUND", `there is no switch '${switchKey}' in this data plane`);
       },
       now: options.now ?? (() => performance.now()),

@@ -93,9 +93,9 @@ export class Forwarding {
 
   /** To where the address was learned, or to everybody who gets what is unknown. */
   #toElsewhere(frame: FrameInFlight, primary: number, now: number, absentOwners: readonly SwitchPort[]): InDropReason {
-    const { from, vlan } = frame;
+    const { from, origin, vlan } = frame;
     const learned =
-      frame.sourceLearned && frame.toSource ? from : this.#table.lookup(primary, frame.toHigh, frame.toLow, now);
+      frame.sourceLearned && frame.toSource ? origin : this.#table.lookup(primary, frame.toHigh, frame.toLow, now);
     if (learned instanceof SwitchPort) {
       if (learned === from) return "toItself";
       if (!learned.membership.admits(vlan)) return "privateVlan";

@@ -1,5 +1,5 @@
 import { ETHERNET_HEADER_BYTES, recordWithoutTag, recordWithTag, LENGTH_PREFIX_BYTES } from "./ethernet-frame.ts";
-import type { ExplainStep } from "./explain-step.ts";
+import type { ExplainStep } from "./explanation.ts";
 import { readMacHigh, readMacLow } from "./mac-address.ts";
 import type { Place } from "./place.ts";
 import type { SwitchPort } from "./switch-port.ts";

@@ -78,7 +78,7 @@ export class FramePipeline {
     const refused = this.#stages.admission.fromPeer(frame);
     if (refused !== undefined) return refused;
     if (this.#directory.vlans.portsOf(vlan).all.length === 0) return "noDestination";
-    if (!detours || frame.group) this.#learnOutside(frame, place);
+    if (!detours || frame.group) this.learnOutside(frame, place);
     const refusal = this.#stages.forwarding.decide(frame, this.time());
     return this.#send(frame) > 0 ? undefined : refusal;
   }
@@ -164,6 +164,16 @@ export class FramePipeline {
     return port.dropsStrangers && !frame.sourceLearned ? "learningLimit" : undefined;
   }
 
+  /** Takes note of where a frame from elsewhere says that its sender is. */
+  learnOutside(frame: FrameInFlight, place: Place): void {
+    const { table } = this.#stages;
+    const vlan = this.#directory.privateVlans.primaryOf(frame.vlan);
+    const { fromHigh, fromLow } = frame;
+    const limit = Number.POSITIVE_INFINITY;
+    if (frame.trace === undefined) table.learn(vlan, fromHigh, fromLow, place, limit, this.time());
+    else frame.sourceLearned = table.probe(vlan, fromHigh, fromLow, place, limit, this.time()) !== "limited";
+  }
+
   /** The place of another host; undefined when it was never heard of. */
   peer(key: string): Place | undefined {
     return this.#peers.get(key);
@@ -229,18 +239,12 @@ export class FramePipeline {
     const known = table.lookup(primary, frame.fromHigh, frame.fromLow, now);
     if (known?.kind === "port" && team.uplinkFor(known as SwitchPort, frame) !== uplink) return "looped";
     if (vlans.portsOf(frame.vlan).all.length === 0) return "noDestination";
-    this.#learnOutside(frame, team.place);
+    this.learnOutside(frame, team.place);
     const refusal = forwarding.decide(frame, now);
     const decided = frame.portCount;
     frame.keepPorts((port) => team.accepts(port, uplink, frame));
     if (decided > 0 && frame.portCount === 0) return "reverseFilter";
     return this.#send(frame) > 0 ? undefined : refusal;
-  }
-
-  #learnOutside(frame: FrameInFlight, place: Place): void {
-    const vlan = this.#directory.privateVlans.primaryOf(frame.vlan);
-    const { fromHigh, fromLow } = frame;
-    this.#stages.table.learn(vlan, fromHigh, fromLow, place, Number.POSITIVE_INFINITY, this.time());
   }
 
   /** Does what was decided. Returns to how many places the frame was addressed, whether or not their queues took it. */

@@ -1,49 +1,21 @@
 import { isDeepStrictEqual } from "node:util";
 import type { DataPlaneSwitchConfig, FlowAccounting, UplinkConfig } from "./data-plane-config.ts";
 import { type DataPlaneLimits, defaultLimits } from "./data-plane-limits.ts";
-import type {
-  DataPlanePortStatistics,
-  DataPlanePortStatus,
-  DataPlaneSwitchStatus,
-  UplinkStatus,
-} from "./data-plane-status.ts";
+import type { DataPlanePortStatistics, DataPlanePortStatus, DataPlaneSwitchStatus } from "./data-plane-status.ts";
 import { DEFAULT_MTU, ETHERNET_HEADER_BYTES, LENGTH_PREFIX_BYTES, recordOf } from "./ethernet-frame.ts";
+import type { Explanation } from "./explanation.ts";
 import { type FlowRecord, FlowTable } from "./flow-table.ts";
-import type { InterfaceLinks } from "./frame-link.ts";
 import { HostPorts, type StreamSettings } from "./host-ports.ts";
-import { HostUplinks } from "./host-uplinks.ts";
+import type { HostSwitchOptions } from "./host-switch-options.ts";
+import { HostUplinks, type UplinkUse } from "./host-uplinks.ts";
 import { parseMac } from "./mac-address.ts";
-import type { MirrorCopy, MirrorSession, MirrorSink } from "./mirror-session.ts";
-import { type ControlFrames, MIRROR_SEGMENT, mirroredFrame, PeerIngress } from "./peer-ingress.ts";
+import type { MirrorCopy, MirrorSession } from "./mirror-session.ts";
+import { MIRROR_SEGMENT, mirroredFrame, PeerIngress } from "./peer-ingress.ts";
 import { SwitchEngine } from "./switch-engine.ts";
 import type { Gate, SwitchPort } from "./switch-port.ts";
 import { SwitchTunnel } from "./switch-tunnel.ts";
-import type { DatagramReceiver, VxlanEndpoint } from "./vxlan-endpoint.ts";
+import type { DatagramReceiver } from "./vxlan-endpoint.ts";
 import { vxlanOverhead } from "./vxlan-header.ts";
-
-export interface HostSwitchOptions {
-  readonly config: DataPlaneSwitchConfig;
-  readonly now: () => number;
-  readonly endpoint: () => VxlanEndpoint | undefined;
-  readonly onLink: (status: DataPlanePortStatus) => void;
-  /** Gets what a port has counted that is gone. */
-  readonly onRemoved?: (statistics: DataPlanePortStatistics) => void;
-  /** Takes the switch's own frames, which no VM sent: probes and link layer discovery. */
-  readonly control?: ControlFrames;
-  /** Takes copies of mirror sessions with a destination outside the switch; without one they are dropped. */
-  readonly mirrorSink?: MirrorSink;
-  /** Takes flows that ended or are due. */
-  readonly onFlows?: (switchKey: string, records: readonly FlowRecord[]) => void;
-  /** What `now` says, when it is 0, in milliseconds since 1970; for the times of flows. */
-  readonly epochMs?: number;
-  /** Called when an uplink's link comes up or goes down. */
-  readonly onUplink?: (status: UplinkStatus) => void;
-  /** Makes the links to interfaces of the host, such as `hostInterfaceLinks`; without it such ports and uplinks are down. */
-  readonly interfaces?: InterfaceLinks;
-  /** The wait before a NIC's socket is dialled again; see `StreamPort`. */
-  readonly redialMs?: number;
-  readonly redialLargestMs?: number;
-}
 
 /** How often what has expired is let go of. */
 const TICK_MS = 1000;
@@ -195,15 +167,20 @@ export class HostSwitch {
   }
 
   /** The uplinks, and which ports use each of them now. */
-  uplinkUses(): readonly { readonly status: UplinkStatus; readonly ports: readonly string[] }[] {
-    const { team, directory } = this.engine;
-    return this.#uplinks.statuses().map((status) => {
-      const uplink = team.uplinks.get(status.uplink);
-      const uses = [...directory.all()].filter(
-        (port) => uplink !== undefined && team.choiceOf(port).candidates.includes(uplink),
-      );
-      return { status, ports: uses.map(({ key }) => key) };
-    });
+  uplinkUses(): readonly UplinkUse[] {
+    return this.#uplinks.uses();
+  }
+
+  /** What would become of an untagged frame that another host sent here, and why; without doing it. */
+  explainFromPeer(peer: string, vlan: number, frame: Uint8Array): Explanation {
+    const drop = frame.length < ETHERNET_HEADER_BYTES ? "runt" : this.#tunnel.refusal(peer, frame);
+    if (drop === undefined) {
+      const explanation = this.#ingress.explain(peer, vlan, frame);
+      this.engine.flush();
+      return explanation;
+    }
+    const step = { stage: "admission", text: `comes from host '${peer}' and is dropped`, drop } as const;
+    return { verdict: "drop", reason: drop, ports: [], peers: [], steps: [step] };
   }
 
   /** Tells everybody that the port's address is here. */

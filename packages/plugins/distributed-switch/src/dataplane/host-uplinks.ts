@@ -32,6 +32,12 @@ interface HostUplink {
   readonly link: FrameLink;
 }
 
+/** An uplink, and the keys of the ports that use it now. */
+export interface UplinkUse {
+  readonly status: UplinkStatus;
+  readonly ports: readonly string[];
+}
+
 /** A switch's uplinks on this host: each a stream of frames on a Unix socket that the switch dials, or an interface of the host. */
 export class HostUplinks {
   readonly #options: HostUplinksOptions;
@@ -66,6 +72,17 @@ export class HostUplinks {
 
   statuses(): UplinkStatus[] {
     return [...this.#uplinks.values()].map((uplink) => this.#status(uplink));
+  }
+
+  uses(): UplinkUse[] {
+    const { team, directory } = this.#options.engine;
+    return this.statuses().map((status) => {
+      const uplink = team.uplinks.get(status.uplink);
+      const uses = [...directory.all()].filter(
+        (port) => uplink !== undefined && team.choiceOf(port).candidates.includes(uplink),
+      );
+      return { status, ports: uses.map(({ key }) => key) };
+    });
   }
 
   statistics(): UplinkStatistics[] {

@@ -56,7 +56,7 @@ it("lets a port that may not forge speak for its own address alone in ARP and ne
       const bench = new Bench();
       const a = bench.port(1, access(10), { security: { forgedTransmits } });
       bench.port(2, access(10));
-      const said = bench.engine.explain(a, bytes).verdict;
+      const said = bench.engine.explainer.fromPort(a, bytes).verdict;
       bench.send(a, Buffer.concat([bytes, Buffer.alloc(4)]).subarray(0, Math.max(bytes.length, 22)));
       const { drops } = a.statistics().in;
       expect(drops, bytes.toString("hex")).toEqual(passes || forgedTransmits ? {} : { arpSpoof: 1 });

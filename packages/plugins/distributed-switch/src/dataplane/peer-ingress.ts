@@ -1,4 +1,5 @@
 import { LENGTH_PREFIX_BYTES, recordOf } from "./ethernet-frame.ts";
+import type { Explanation } from "./explanation.ts";
 import { type MacAddress, parseMac, readMac } from "./mac-address.ts";
 import type { SwitchEngine } from "./switch-engine.ts";
 import type { SwitchPort } from "./switch-port.ts";
@@ -140,6 +141,24 @@ export class PeerIngress {
       }
     }
     return engine.receiveFromPeer(peer, vlan, buffer, start, end, this.#detours !== undefined && this.#isDetour(peer));
+  }
+
+  /** What `receiveFromPeer` would do with a frame now, without doing it. */
+  explain(peer: string, vlan: number, frame: Uint8Array): Explanation {
+    const mac = frame.length < 14 ? undefined : readMac(Buffer.from(frame), 0);
+    const way = mac === undefined ? undefined : this.#redirects?.get(mac);
+    if (way === undefined || way.peer === peer || way.until <= this.#options.now()) {
+      return this.#options.engine.explainer.fromPeer(peer, vlan, frame);
+    }
+    const text = `its port has moved, so it is sent after it, to host '${way.peer}'`;
+    return {
+      verdict: "forward",
+      vlan,
+      ports: [],
+      peers: [way.peer],
+      onward: Buffer.from(frame),
+      steps: [{ stage: "forwarding", text }],
+    };
   }
 
   #isDetour(peer: string): boolean {

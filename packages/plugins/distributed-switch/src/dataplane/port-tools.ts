@@ -1,9 +1,10 @@
 import { type CapturedFrame, type CaptureOptions, CaptureTap } from "./capture-tap.ts";
 import { DataPlaneError } from "./data-plane-error.ts";
 import type { FilterEvent } from "./event-log.ts";
-import type { Explanation } from "./explain.ts";
+import type { Explanation } from "./explanation.ts";
 import type { FilterRuleStatistics } from "./filter-program.ts";
 import type { FlowStatistics } from "./flow-table.ts";
+import type { HostSwitch } from "./host-switch.ts";
 import type { MirrorStatistics } from "./mirror-session.ts";
 import type { EffectiveShaping } from "./port-shaper.ts";
 import { type PortState, portStateSchema } from "./port-state.ts";
@@ -13,7 +14,7 @@ import type { SwitchPort } from "./switch-port.ts";
 /** How to find what the tools work on. Both throw `NOT_FOUND`. */
 export interface PortToolsOptions {
   readonly port: (portKey: string) => { readonly engine: SwitchEngine; readonly port: SwitchPort };
-  readonly engine: (switchKey: string) => SwitchEngine;
+  readonly host: (switchKey: string) => HostSwitch;
   readonly now: () => number;
 }
 
@@ -50,9 +51,18 @@ export class PortTools {
     if (engine.port(portKey) !== port) {
       throw new DataPlaneError("INVALID_ARGUMENT", `'${portKey}' is an uplink; only frames from ports are explained`);
     }
-    const explanation = engine.explain(port, frame);
+    const explanation = engine.explainer.fromPort(port, frame);
     engine.flush();
     return explanation;
+  }
+
+  /** What would become of an untagged frame of a VLAN that another host sent to a switch here. Throws `NOT_FOUND`. */
+  explainFromPeer(
+    switchKey: string,
+    { peer, vlan }: { readonly peer: string; readonly vlan: number },
+    frame: Uint8Array,
+  ): Explanation {
+    return this.#options.host(switchKey).explainFromPeer(peer, vlan, frame);
   }
 
   /** Copies what passes a port, or an uplink by `<switch>/<name>`, from now on. There may be several captures of one. */
@@ -96,17 +106,17 @@ export class PortTools {
     switchKey: string,
     afterSequence?: number,
   ): { readonly events: readonly FilterEvent[]; readonly suppressed: number } {
-    const { log } = this.#options.engine(switchKey);
+    const { log } = this.#options.host(switchKey).engine;
     return { events: log.read(afterSequence), suppressed: log.suppressed };
   }
 
   mirrorStatistics(switchKey: string): readonly MirrorStatistics[] {
-    return [...this.#options.engine(switchKey).directory.mirrorPoints()].map((point) => point.statistics());
+    return [...this.#options.host(switchKey).engine.directory.mirrorPoints()].map((point) => point.statistics());
   }
 
   /** Undefined when the switch accounts no flows. */
   flowStatistics(switchKey: string): FlowStatistics | undefined {
-    return this.#options.engine(switchKey).directory.flows?.statistics();
+    return this.#options.host(switchKey).engine.directory.flows?.statistics();
   }
 
   /** What a port takes along to another host. The port stays as it is. */

@@ -2,50 +2,22 @@ import { isDeepStrictEqual } from "node:util";
 import { Egress } from "./egress.ts";
 import { DEFAULT_MTU, ETHERNET_HEADER_BYTES } from "./ethernet-frame.ts";
 import { EventLog } from "./event-log.ts";
-import { type Explanation, explainFrame } from "./explain.ts";
 import { Forwarding } from "./forwarding.ts";
+import { FrameExplainer } from "./frame-explainer.ts";
 import { FramePipeline } from "./frame-pipeline.ts";
-import type { HoldQueueOptions } from "./hold-queue.ts";
 import { IngressAdmission } from "./ingress-admission.ts";
 import type { MacAddress } from "./mac-address.ts";
 import { LoopGuard } from "./loop-guard.ts";
 import { MacTable } from "./mac-table.ts";
-import type { MirrorSink } from "./mirror-session.ts";
 import { MulticastSnooping } from "./multicast-snooping.ts";
 import type { Place } from "./place.ts";
 import { PortDirectory } from "./port-directory.ts";
 import { exportPortState, importPortState, type PortState, type PortStateSources } from "./port-state.ts";
 import { type FrameSink, type Gate, type PortSettings, SwitchPort } from "./switch-port.ts";
 import type { InDropReason } from "./traffic-counters.ts";
+import type { EngineLimits, SwitchEngineOptions } from "./switch-engine-options.ts";
 import { NO_TUNNEL, type TunnelSink } from "./tunnel-sink.ts";
 import { UplinkTeam } from "./uplink-team.ts";
-
-export interface SwitchEngineOptions {
-  /** A monotonic clock in milliseconds. It is read once between two calls of `flush`. */
-  readonly now: () => number;
-  /** The largest payload in octets. Defaults to `1500`. */
-  readonly maxMtu?: number;
-  /** How long a learned address is remembered. Defaults to `300_000`. */
-  readonly macAgeingMs?: number;
-  /** How many addresses are learned in all. Defaults to `65_536`. */
-  readonly macLimit?: number;
-  /** How many frames a second a port may send whose sender is known elsewhere; beyond it is taken for a loop. Defaults to `256`. */
-  readonly loopLimit?: number;
-  readonly tunnel?: TunnelSink;
-  readonly hold?: HoldQueueOptions;
-  /** Takes the copies of mirror sessions with a remote destination; without one they are dropped. */
-  readonly mirrorSink?: MirrorSink;
-}
-
-/** Bounds of an engine. */
-export interface EngineLimits {
-  /** How many addresses are learned in all. */
-  readonly learnedAddresses: number;
-  /** How many frames a second a port may send whose sender is known elsewhere; a port that sends more is taken for a loop. */
-  readonly strangersPerSecond: number;
-  /** What a port's gate keeps. */
-  readonly hold: HoldQueueOptions;
-}
 
 /**
  * One distributed switch's forwarding on one host, without I/O: frames come in by method calls and leave through sinks.
@@ -66,10 +38,11 @@ export class SwitchEngine {
   readonly snooping: MulticastSnooping = new MulticastSnooping();
   /** The uplinks, and which port uses which. */
   readonly team: UplinkTeam = new UplinkTeam();
+  /** Tells what would become of a frame. */
+  readonly explainer: FrameExplainer;
   readonly #table: MacTable;
   readonly #tunnel: TunnelSink;
   readonly #admission: IngressAdmission;
-  readonly #forwarding: Forwarding;
   readonly #egress = new Egress();
   readonly #pipeline: FramePipeline;
   readonly #loops: LoopGuard;
@@ -87,18 +60,29 @@ export class SwitchEngine {
     const { owners, vlans, privateVlans } = this.directory;
     this.#admission = new IngressAdmission(owners);
     const table = this.#table;
-    this.#forwarding = new Forwarding({ table, owners, vlans, privateVlans, snooping: this.snooping });
+    const stages = {
+      admission: this.#admission,
+      forwarding: new Forwarding({ table, owners, vlans, privateVlans, snooping: this.snooping }),
+      egress: this.#egress,
+      tunnel: this.#tunnel,
+    };
     this.#loops = new LoopGuard({ table, directory: this.directory, limit: options.loopLimit });
     this.#pipeline = new FramePipeline({
+      ...stages,
       loops: this.#loops,
       clock: options.now,
       directory: this.directory,
       table,
-      admission: this.#admission,
-      forwarding: this.#forwarding,
-      egress: this.#egress,
-      tunnel: this.#tunnel,
       team: this.team,
+    });
+    this.explainer = new FrameExplainer({
+      ...stages,
+      now: () => this.#pipeline.time(),
+      vlans,
+      team: () => (this.#pipeline.usesUplinks ? this.team : undefined),
+      learn: (port, frame) => this.#pipeline.learn(port, frame),
+      learnOutside: (frame, peer) => this.#pipeline.learnOutside(frame, peer),
+      peer: (key) => this.#pipeline.peer(key),
     });
     this.maxMtu = options.maxMtu ?? DEFAULT_MTU;
   }
@@ -265,22 +249,6 @@ export class SwitchEngine {
   /** Takes one frame from the physical network. */
   receiveFromUplink(uplink: SwitchPort, buffer: Buffer, start: number, end: number): void {
     this.#pipeline.fromUplink(uplink, buffer, start, end);
-  }
-
-  /**
-   * What would happen to a frame from a port's NIC now, and why. Sends, learns and counts nothing. Whether queues have room isn't known;
-   * what another host or the physical network does with the frame isn't either.
-   */
-  explain(port: SwitchPort, bytes: Uint8Array): Explanation {
-    return explainFrame(port, bytes, {
-      now: this.#pipeline.time(),
-      admission: this.#admission,
-      forwarding: this.#forwarding,
-      egress: this.#egress,
-      tunnel: this.#tunnel,
-      team: this.#pipeline.usesUplinks ? this.team : undefined,
-      learn: (frame) => this.#pipeline.learn(port, frame),
-    });
   }
 
   /** The addresses of a port besides its assigned one: what was learned behind it, and what its guest changed to. */

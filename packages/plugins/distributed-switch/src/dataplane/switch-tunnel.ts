@@ -131,6 +131,13 @@ export class SwitchTunnel implements TunnelSink {
     return true;
   }
 
+  /** Why a frame of a peer is dropped before it is looked at. */
+  refusal(peerKey: string, frame: Uint8Array): "unknownPeer" | "fenced" | undefined {
+    const peer = this.#peers.get(peerKey);
+    if (peer === undefined) return "unknownPeer";
+    return peer.refuses?.has(readMac(Buffer.from(frame), 6)) === true ? "fenced" : undefined;
+  }
+
   statistics(): TunnelPeerStatistics[] {
     const now = this.#options.now();
     return [...this.#peers.values()].map((peer) => ({

@@ -199,9 +199,13 @@ describe("uplinks", () => {
     const bench = new Uplinked();
     const port = bench.port(1, access(10));
     const bytes = frame(BROADCAST_MAC, nic(1));
-    expect(bench.engine.explain(port, bytes)).toMatchObject({ verdict: "flood", uplink: "up/u1", peers: [] });
+    expect(bench.engine.explainer.fromPort(port, bytes)).toMatchObject({
+      verdict: "flood",
+      uplink: "up/u1",
+      peers: [],
+    });
     for (const name of ["u1", "u2", "u3"]) bench.link(name, false);
-    expect(bench.engine.explain(port, bytes)).toMatchObject({ verdict: "drop", reason: "noUplink" });
+    expect(bench.engine.explainer.fromPort(port, bytes)).toMatchObject({ verdict: "drop", reason: "noUplink" });
     expect(bench.sent.filter(({ announces }) => !announces)).toEqual([]);
   });
 });

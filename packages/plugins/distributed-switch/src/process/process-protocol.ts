@@ -1,4 +1,5 @@
 import type { PortStatistics } from "@vdc-os/core/network/v1";
+import type { Explanation } from "../dataplane/explanation.ts";
 import type { Gate } from "../dataplane/switch-port.ts";
 import type { UdpAddress } from "../dataplane/vxlan-endpoint.ts";
 
@@ -40,6 +41,16 @@ export interface ProcessStatus {
     readonly findings?: readonly string[];
   }[];
   readonly ports: readonly ProcessPortStatus[];
+}
+
+/** What a frame's way on a host is; the frame as other hosts get it is base64. */
+export interface ProcessExplanation extends Omit<Explanation, "onward"> {
+  readonly onward?: string;
+}
+
+/** An explanation as the process tells it. */
+export function toldExplanation({ onward, ...rest }: Explanation): ProcessExplanation {
+  return onward === undefined ? rest : { ...rest, onward: onward.toString("base64") };
 }
 
 /** Counters of one attachment, as the contract has them. */

@@ -4,11 +4,11 @@ import { isDeepStrictEqual } from "node:util";
 import { type Json, type JsonObject, VdcError } from "@vdc-os/core";
 import { DataPlane, type DataPlaneOptions } from "../dataplane/control.ts";
 import { DataPlaneError } from "../dataplane/data-plane-error.ts";
-import type { ProbeTarget } from "../wire/probe/path-prober.ts";
 import type { GreTransport } from "../wire/services/gre-transport.ts";
 import { hostInterfaceLinks } from "../wire/tap/host-interface-links.ts";
 import { CaptureSessions } from "./capture-sessions.ts";
 import { CounterLedger } from "./counter-ledger.ts";
+import { diagnosisMethods, type ProcessMethod } from "./diagnosis-methods.ts";
 import {
   attachmentKey,
   type HostConfig,
@@ -25,16 +25,11 @@ import { statusOfProcess } from "./status-of-process.ts";
 import { StatusSignal } from "./status-signal.ts";
 import { VmTaps } from "./vm-taps.ts";
 
-const longestWaitMs = 30_000;
 /** How often counters are written when nobody asks: what `kill -9` can cost of them. */
 const saveIntervalMs = 5_000;
 
 const noTraffic = { frames: 0, octets: 0, broadcast: 0, multicast: 0, dropped: 0, drops: {} };
 const nothingCounted = { in: noTraffic, out: noTraffic, forwarded: 0, learningRefused: 0 };
-
-interface Call {
-  readonly signal: AbortSignal;
-}
 
 /** Options of {@link SwitchProcess.open}. */
 export interface SwitchProcessOptions {
@@ -53,7 +48,7 @@ export interface SwitchProcessOptions {
  */
 export class SwitchProcess {
   /** The control protocol. */
-  readonly methods: Readonly<Record<string, (params: Json, call: Call) => Promise<Json>>>;
+  readonly methods: Readonly<Record<string, ProcessMethod>>;
   readonly #plane: DataPlane;
   readonly #services: HostServices;
   readonly #captures: CaptureSessions;
@@ -85,6 +80,13 @@ export class SwitchProcess {
     this.#captures = new CaptureSessions(this.#plane.tools);
     const queued = (run: (params: Json) => Promise<unknown>) => (params: Json) => this.#queue(() => run(params));
     this.methods = {
+      ...diagnosisMethods({
+        plane: this.#plane,
+        services: this.#services,
+        captures: this.#captures,
+        port: (params) => this.#port(params),
+        queued,
+      }),
       apply: queued((params) => this.#apply(params)),
       status: async (params, { signal }) => {
         await this.#signal.wait(params, signal);
@@ -104,33 +106,11 @@ export class SwitchProcess {
         return { discarded: moved };
       }),
       setGate: queued((params) => this.#setGate(params)),
-      effectiveSetting: queued(async (params) => this.#effective(this.#port(params))),
-      explain: queued(async (params) => {
-        const { frame } = params as { frame: string };
-        return this.#plane.tools.explain(attachmentKey(this.#port(params)), Buffer.from(frame, "base64"));
-      }),
       exportPortState: queued(async (params) => this.#plane.tools.exportState(attachmentNamed(params))),
       importPortState: queued(async (params) => {
         const { state } = params as { state: JsonObject };
         // Counters are added up by the control side, over all attachments.
         this.#plane.tools.importState(attachmentNamed(params), { ...state, statistics: nothingCounted });
-        return {};
-      }),
-      uplinkUses: queued(async (params) => this.#plane.uplinkUses((params as { switch: string }).switch)),
-      neighbours: queued(async (params) => this.#services.neighbours((params as { switch: string }).switch)),
-      probe: async (params, { signal }) => {
-        const { switch: key, targets } = params as unknown as { switch: string; targets: ProbeTarget[] };
-        return plain(await this.#services.probe(key, targets, signal));
-      },
-      beginCapture: queued(async (params) =>
-        this.#captures.begin(attachmentKey(this.#port(params)), (params as { snapLength: number }).snapLength),
-      ),
-      takeCaptured: async (params, { signal }) => {
-        const { capture, limit, waitMs } = params as { capture: string; limit: number; waitMs: number };
-        return plain(await this.#captures.take(capture, { limit, waitMs: Math.min(waitMs, longestWaitMs), signal }));
-      },
-      endCapture: queued(async (params) => {
-        this.#captures.end((params as { capture: string }).capture);
         return {};
       }),
     };
@@ -255,23 +235,6 @@ export class SwitchProcess {
 
   #port(params: Json): HostPort {
     return portNamed(this.#config, params);
-  }
-
-  /** The settings of a port in the values that the data plane works with. */
-  #effective(port: HostPort): HostPort["settings"] {
-    const { shapingIn, shapingOut } = this.#plane.tools.effective(attachmentKey(port));
-    const inForce = (shaping: typeof shapingIn) =>
-      shaping && {
-        averageBitsPerSecond: shaping.averageBitsPerSecond,
-        peakBitsPerSecond: shaping.peakBitsPerSecond,
-        burstBytes: shaping.burstBytes,
-        packetsPerSecond: shaping.packetsPerSecond,
-      };
-    return {
-      ...port.settings,
-      ...(shapingIn === undefined ? {} : { shapingIn: inForce(shapingIn) }),
-      ...(shapingOut === undefined ? {} : { shapingOut: inForce(shapingOut) }),
-    };
   }
 
   async #portStatus(port: HostPort): Promise<{ readonly held: number }> {
