@@ -12,8 +12,16 @@ export interface OpenVswitchFabric extends AsyncDisposable {
   readonly hosts: readonly FabricHost[];
 }
 
+/** Options of {@link startOpenVswitchFabric}. */
+export interface OpenVswitchFabricOptions {
+  /** Whether taps of this machine can be ports, which takes root. Defaults to `false`. */
+  readonly hostInterfaces?: boolean;
+}
+
 /** Starts two hosts. */
-export async function startOpenVswitchFabric(): Promise<OpenVswitchFabric> {
+export async function startOpenVswitchFabric({
+  hostInterfaces = false,
+}: OpenVswitchFabricOptions = {}): Promise<OpenVswitchFabric> {
   const root = await DaemonFolder.create();
   const numbers = [1, 2];
   try {
@@ -27,12 +35,12 @@ export async function startOpenVswitchFabric(): Promise<OpenVswitchFabric> {
     );
     const hosts = await Promise.all(
       numbers.map(async (number): Promise<FabricHost> => {
-        const openVswitch = await startOpenVswitch({ folder: await root.folder(`h${number}`) });
+        const openVswitch = await startOpenVswitch({ folder: await root.folder(`h${number}`), hostInterfaces });
         const tunnelAddress = addressOf(number);
         await openVswitch.vsctl(
           ...["add-br", "br-phys", "--", "set", "Bridge", "br-phys", "datapath_type=dummy"],
           ...[`other-config:hwaddr="${macOf(number)}"`, "--", "add-port", "br-phys", "up0", "--", "set", "Interface"],
-          ...["up0", `options:stream=unix:${underlay.portSocket(`hv${number}`)}`],
+          ...["up0", "type=dummy", `options:stream=unix:${underlay.portSocket(`hv${number}`)}`],
         );
         await openVswitch.control("netdev-dummy/ip4addr", "br-phys", `${tunnelAddress}/24`);
         await openVswitch.control("ovs/route/add", `${tunnelAddress}/24`, "br-phys");

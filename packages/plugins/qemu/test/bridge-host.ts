@@ -10,7 +10,7 @@ export async function lacksOpenVswitch(): Promise<boolean> {
   const missing = missingPrograms("openvswitch");
   const why = missing.length > 0 ? `not installed: ${missing.join(", ")}` : await tapProblem();
   if (why === undefined) return false;
-  if (process.env.CI) throw new Error(why);
+  if (process.env.CI && (missing.length > 0 || process.getuid?.() === 0)) throw new Error(why);
   console.warn(`SKIPPED, ${why}: that VMs are joined to Open vSwitch`);
   return true;
 }

@@ -1,0 +1,133 @@
+import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { use } from "@vdc-os/core/kernel";
+import openVswitch from "@vdc-os/plugin-openvswitch";
+import type { Datacenter } from "@vdc-os/sdk";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type OpenVswitchFabric, startOpenVswitchFabric } from "../certificates/open-vswitch-fabric.ts";
+import { askGuest, guestImage } from "../datacenter/guest.ts";
+import { lacksTaps } from "../datacenter/lacks-taps.ts";
+import { missingPrograms } from "../datacenter/missing-programs.ts";
+import { type BridgedHost, openBridgedDatacenter, tapsOf } from "../datacenter/open-bridged-datacenter.ts";
+import { findProcesses, killProcess } from "../datacenter/owned-processes.ts";
+
+const what = "that VMs of a datacenter are joined by Open vSwitch is not tested";
+const programs = ["qemu-system-x86_64", "apt-get", "dpkg-deb", "ovs-vswitchd", "ovsdb-server", "ovs-vsctl"];
+const skip = missingPrograms(programs, what) || lacksTaps(what);
+
+const canPing = (address: string): string => `ping -c 1 -w 20 ${address} >/dev/null && echo yes || echo no`;
+
+describe.skipIf(skip)("VMs of a datacenter on Open vSwitch", () => {
+  let base: string;
+  let fabric: OpenVswitchFabric;
+  let dc: Datacenter;
+
+  const host = (name: string): BridgedHost => {
+    const found = fabric.hosts.find((each) => each.name === name);
+    if (found === undefined) throw new Error(`no host '${name}'`);
+    return found;
+  };
+  const open = (): Promise<Datacenter> => {
+    const hosts = Object.fromEntries(
+      fabric.hosts.map(({ name, openVswitch: { database }, tunnelAddress }) => [
+        name,
+        { openVswitch: database.remote, tunnelAddress, datapathType: "dummy" },
+      ]),
+    );
+    return openBridgedDatacenter({
+      directory: join(base, "dc"),
+      hosts: fabric.hosts,
+      network: use(openVswitch, { config: { name: "network", hosts, requestTimeoutMs: 10_000 } }),
+    });
+  };
+  const processOf = async (kind: "qemu" | "runtime", name: string): Promise<number> => {
+    const found = (await findProcesses(join(base, "dc"))).filter(({ what: is }) => is === kind);
+    const own = found.filter(({ owner, command }) =>
+      kind === "qemu" ? owner?.split("/")[1] === name : command.includes(name),
+    );
+    expect(own).toHaveLength(1);
+    return own[0]?.pid ?? 0;
+  };
+  const startOf = async (name: string): Promise<number> => (await dc.vms.get(name)).status.startedAt ?? 0;
+
+  beforeAll(async () => {
+    base = await mkdtemp(join(tmpdir(), "vb"));
+    fabric = await startOpenVswitchFabric({ hostInterfaces: true });
+    dc = await open();
+    const { kernel, initrd, commandLine } = await guestImage();
+    await dc.images.createAndWait({ name: "guest", spec: { boot: { kind: "kernel", kernel, initrd, commandLine } } });
+    await dc.switches.createAndWait({
+      name: "lan",
+      spec: {
+        network: "network",
+        mtu: 1_400,
+        hosts: fabric.hosts.map(({ name }) => name),
+        portGroups: [{ name: "web", policy: { vlan: { kind: "access", id: 10 } } }],
+      },
+    });
+    for (const [index, { name }] of fabric.hosts.entries()) {
+      await dc.vms.createAndWait({
+        name: `vm-${index + 1}`,
+        spec: {
+          image: "guest",
+          cpus: 1,
+          memoryBytes: 128 << 20,
+          host: name,
+          commandLine: `vdc.ip=192.0.2.${index + 1}/24`,
+          nics: [{ switch: "lan", portGroup: "web" }],
+        },
+      });
+    }
+    for (const name of ["vm-1", "vm-2"]) await dc.vms.waitForConsole(name, /VDC-READY/);
+  }, 120_000);
+
+  afterAll(async () => {
+    const taps = (await Promise.all(fabric.hosts.map(tapsOf))).flat();
+    await dc?.destroy();
+    const left = await findProcesses(join(base, "dc"));
+    const ports = (await Promise.all(fabric.hosts.map(tapsOf))).flat();
+    await fabric[Symbol.asyncDispose]();
+    await rm(base, { recursive: true, force: true });
+    expect(left).toEqual([]);
+    expect(ports).toEqual([]);
+    expect(taps.filter((name) => existsSync(`/sys/class/net/${name}`))).toEqual([]);
+  });
+
+  test("reach each other over two hosts", async () => {
+    expect(await askGuest(dc, "vm-1", canPing("192.0.2.2"))).toBe("yes");
+    const { linksUp } = (await dc.switches.get("lan")).status;
+    expect(linksUp).toBe(2);
+  }, 60_000);
+
+  test("keep their link when a host's runtime is killed, and when the manager leaves", async () => {
+    const [tap] = await tapsOf(host("host-1"));
+    killProcess(await processOf("runtime", "host-1"));
+    expect(await askGuest(dc, "vm-2", canPing("192.0.2.1"))).toBe("yes");
+    await dc.close();
+    dc = await open();
+    expect(await tapsOf(host("host-1"))).toEqual([tap]);
+    await expect
+      .poll(() => askGuest(dc, "vm-1", canPing("192.0.2.2")).catch(() => "not yet"), { timeout: 40_000 })
+      .toBe("yes");
+  }, 90_000);
+
+  test("whose QEMU is killed have a link again when they are started again, and no other", async () => {
+    const before = await startOf("vm-1");
+    killProcess(await processOf("qemu", "host-1"));
+    await expect.poll(() => startOf("vm-1"), { timeout: 30_000 }).toBeGreaterThan(before);
+    await dc.vms.waitForConsole("vm-1", /VDC-READY/);
+    expect(await tapsOf(host("host-1"))).toHaveLength(1);
+    expect(await askGuest(dc, "vm-1", canPing("192.0.2.2"))).toBe("yes");
+  }, 90_000);
+
+  test("leave nothing when they are switched off", async () => {
+    const [tap = ""] = await tapsOf(host("host-2"));
+    expect(existsSync(`/sys/class/net/${tap}`)).toBe(true);
+    const { task } = await dc.vms.apply("vm-2", { power: "off" });
+    await task.wait({ timeoutMs: 30_000 });
+    expect(await tapsOf(host("host-2"))).toEqual([]);
+    expect(existsSync(`/sys/class/net/${tap}`)).toBe(false);
+  }, 60_000);
+});
