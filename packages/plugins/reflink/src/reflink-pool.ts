@@ -77,6 +77,7 @@ export class ReflinkPool {
 
   view(record: VolumeRecord): Volume {
     const allocatedBytes = this.volumes.allocatedBytes(record.volumeId);
+    const accessibleHosts = record.accessibleHosts ?? this.accessibleHosts;
     return {
       volumeId: record.volumeId,
       name: record.name,
@@ -87,7 +88,7 @@ export class ReflinkPool {
       createdAt: record.createdAt,
       ...(record.owner === undefined ? {} : { owner: record.owner }),
       ...(record.source === undefined ? {} : { parent: record.source }),
-      ...(record.accessibleHosts === undefined ? {} : { accessibleHosts: record.accessibleHosts }),
+      ...(accessibleHosts === undefined ? {} : { accessibleHosts }),
       parameters: {},
     };
   }

@@ -103,7 +103,7 @@ async function powerOn(
 
   const host =
     placedOn === undefined
-      ? await chooseHost(context, object, providers, recent)
+      ? await chooseHost(context, object, providers, { recent, volumes: volumes.volumes })
       : { name: placedOn, reason: placement };
   found ??= await findVm(context, object, providers, host);
   // A start that was begun goes on with its generation; a VM that has run with it gets a new one.

@@ -11,6 +11,7 @@ import { isBeingDeleted, type Resource } from "../resource/resource.ts";
 import type { DatacenterProviders, StorageHandle } from "./providers.ts";
 import { orFail } from "./reconcile-failure.ts";
 import { settleIntents } from "./settle-intents.ts";
+import { chooseStorage, namedStorage } from "./volume/choose-storage.ts";
 import { holdAgainstPolicy } from "./volume/hold-against-policy.ts";
 import { absentFacet, type MadeVolume, makeVolume } from "./volume/make-volume.ts";
 import { VolumePlacer } from "./volume/place-volume-object.ts";
@@ -112,13 +113,13 @@ async function ensure(context: Context, found: VolumeObject, services: Services)
   const { waitsFor, later } = await showGuestItsSize(context, object, volume, services.providers);
   if (waitsFor !== undefined) return { requeueAfterMs: waitMs };
   const compliance = await holdAgainstPolicy(context, object, storage, volumeId);
-  const { allocatedBytes, capacityBytes: size } = volume;
+  const { allocatedBytes, capacityBytes: size, accessibleHosts } = volume;
   const first =
     made === undefined
       ? {}
       : { createdInMs: made.createdInMs, ...(made.cloneKind === undefined ? {} : { cloneKind: made.cloneKind }) };
   // What is there now is kept: a VM may have attached the volume since this run looked at it.
-  await context.updateStatus(({ status: { qos: _, ...present } }) => ({
+  await context.updateStatus(({ status: { qos: _, accessibleHosts: __, ...present } }) => ({
     status: {
       ...present,
       ...first,
@@ -127,6 +128,7 @@ async function ensure(context: Context, found: VolumeObject, services: Services)
       volumeId,
       capacityBytes: size,
       allocatedBytes,
+      ...(accessibleHosts === undefined ? {} : { accessibleHosts }),
     },
     conditions: [
       { type: readyCondition, status: "True", reason: "Realised", ...(later === undefined ? {} : { message: later }) },
@@ -162,10 +164,10 @@ async function placeAndMake(
   }
   const full: Record<string, string> = {};
   // A choice that a run before has recorded is kept: what it made is there.
-  let chosen = object.status.storage ?? mayGoTo(context, object);
+  let chosen = object.status.storage ?? namedStorage(context, object);
   await removeElsewhere(context, object, providers);
   for (;;) {
-    chosen ??= await choose(context, object, { placer, source, full });
+    chosen ??= await chooseStorage(context, object, { placer, source, full });
     try {
       const storage = providers.storage.get(chosen);
       const made = await makeVolume(context, object, storage, source);
@@ -180,54 +182,6 @@ async function placeAndMake(
       await context.updateStatus(({ status: { storage: _, placement: __, ...status } }) => ({ status }));
     }
   }
-}
-
-/** The provider that was asked for by name, unless the operator's limit has to be asked. */
-function mayGoTo({ cache }: Context, { spec: { storage } }: VolumeObject): string | undefined {
-  const pool = storage === undefined ? undefined : cache.get(storagePoolKind, { tenant: "default", name: storage });
-  return pool?.spec.maxOverSubscription === undefined ? storage : undefined;
-}
-
-async function choose(
-  context: Context,
-  object: VolumeObject,
-  {
-    placer,
-    source,
-    full,
-  }: {
-    readonly placer: VolumePlacer;
-    readonly source: CloneSource | undefined;
-    readonly full: Readonly<Record<string, string>>;
-  },
-): Promise<string> {
-  const { spec, metadata } = object;
-  const policy =
-    spec.policy === undefined
-      ? undefined
-      : await context.store.find(
-          storagePolicyKind,
-          { tenant: metadata.tenant, name: spec.policy },
-          { signal: context.signal },
-        );
-  if (spec.policy !== undefined && policy === undefined) {
-    throw new VdcError("NOT_FOUND", `policy '${spec.policy}' of volume '${metadata.name}' does not exist`);
-  }
-  const only = source?.storage ?? spec.storage;
-  const needs = { empty: [], file: ["importExport"], clone: ["clones"] } as const;
-  const request = {
-    capacityBytes: spec.capacityBytes ?? source?.capacityBytes ?? 0,
-    facets: needs[spec.content.kind],
-    ...(policy === undefined ? {} : { policy: policy.spec }),
-    ...(only === undefined ? {} : { storage: only }),
-  };
-  const { ranked, rejected } = await placer.choose(context, request, full);
-  const [best] = ranked;
-  if (best === undefined) throw new VdcError("INTERNAL", "a placement without a place");
-  const { storage, reason } = best;
-  const placement = policy === undefined ? {} : { placement: { reason, rejected } };
-  await context.updateStatus(({ status }) => ({ status: { ...status, storage, ...placement } }));
-  return storage;
 }
 
 async function grow(

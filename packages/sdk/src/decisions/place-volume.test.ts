@@ -99,6 +99,18 @@ describe("a volume is placed", () => {
     expect(decision.rejected.a).toContain(reason);
   });
 
+  test("where all hosts that need it reach it; a pool that tells no hosts is reached by all", () => {
+    const reachedBy = (name: string, ...accessibleHosts: string[]) => pool(name, { attributes: { accessibleHosts } });
+    const pools = [reachedBy("rack-1", "h1", "h2"), reachedBy("rack-2", "h3"), pool("everywhere")];
+    const decision = placeVolume({ capacityBytes: gib, hosts: ["h1", "h3"] }, pools);
+    expect(decision).toMatchObject({
+      placed: true,
+      ranked: [{ storage: "everywhere" }],
+      rejected: { "rack-1": "isn't reached by 'h3'", "rack-2": "isn't reached by 'h1'" },
+    });
+    expect(placeVolume({ capacityBytes: gib, hosts: [] }, pools).rejected).toEqual({});
+  });
+
   test("where preferred labels are, then where it is well, then where most is free, then by name", () => {
     const policy = policyOf({ preferredLabels: { tier: "gold", rack: "r1" } });
     const pools = [

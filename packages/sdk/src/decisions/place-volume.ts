@@ -1,4 +1,4 @@
-import type { Bytes } from "@vdc-os/core";
+import type { Bytes, JsonObject } from "@vdc-os/core";
 import type { PoolCapacity, VolumeHealth } from "@vdc-os/core/storage/v1";
 import type { StoragePolicySpec } from "../kinds/storage-policy-spec.ts";
 import { type PolicySubject, policyProblems } from "./policy-problems.ts";
@@ -27,6 +27,8 @@ export interface VolumePlacementRequest {
   readonly storage?: string;
   /** Facets that making it takes, such as `importExport`. */
   readonly facets?: readonly string[];
+  /** Hosts that must reach it, all of them. */
+  readonly hosts?: readonly string[];
 }
 
 /** Where a volume can go, the best first, and why not elsewhere. */
@@ -40,7 +42,7 @@ export type VolumePlacement =
   | { readonly placed: false; readonly rejected: Readonly<Record<string, string>> };
 
 /**
- * Chooses a storage provider: filters by policy, limits and space; then those with most of the preferred labels, then the healthy ones, then the largest
+ * Chooses a storage provider: filters by policy, hosts, limits and space; then those with most of the preferred labels, then the healthy ones, then the largest
  * share of space left, then the first by name. Every provider that is not taken has its reasons. Pure: the same input gives the same answer.
  */
 export function placeVolume(request: VolumePlacementRequest, pools: readonly PlacementPool[]): VolumePlacement {
@@ -94,8 +96,16 @@ function unfit(request: VolumePlacementRequest, pool: PlacementPool): readonly s
     const facet = pool.facets[name];
     if (facet?.status !== "available") reasons.push(`has no facet '${name}', which making it takes`);
   }
+  const blind = unreachedHosts(request.hosts ?? [], pool.attributes);
+  if (blind.length > 0) reasons.push(`isn't reached by ${blind.map((host) => `'${host}'`).join(", ")}`);
   if (policy !== undefined) reasons.push(...policyProblems(policy, pool));
   return [...reasons, ...withoutRoom(request, pool)];
+}
+
+/** Those of some hosts that don't reach a provider, by what it says of itself. */
+export function unreachedHosts(hosts: readonly string[], attributes: JsonObject): readonly string[] {
+  const { accessibleHosts: reaching } = attributes;
+  return Array.isArray(reaching) ? hosts.filter((host) => !reaching.includes(host)) : [];
 }
 
 function withoutRoom({ capacityBytes, policy }: VolumePlacementRequest, pool: PlacementPool): readonly string[] {

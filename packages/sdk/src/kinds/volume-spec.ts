@@ -25,6 +25,11 @@ export interface VolumeSpec {
   readonly capacityBytes?: Bytes;
   /** Defaults to `empty`. Can't be changed. */
   readonly content: VolumeContent;
+  /**
+   * Hosts that it must be attachable on, all of them: it is placed, and moves, only where they reach it. Defaults to any; a VM then goes to a host that reaches all
+   * its volumes. Can't be changed. A clone is where its source is, and has none.
+   */
+  readonly accessibleHosts?: readonly string[];
   /** The provider's own settings. They change together with the provider alone. */
   readonly parameters: Readonly<Record<string, string>>;
   /** The snapshot of it to go back to, once for each `request`: see `VolumeClient.revert`. */
@@ -37,7 +42,12 @@ export interface VolumeMove {
   readonly phase: "copying" | "switching" | "leaving" | "undoing";
   readonly from: { readonly storage: string; readonly volumeId: string };
   /** `name` is the provider's, and names the move too. */
-  readonly to: { readonly storage: string; readonly name: string; readonly volumeId?: string };
+  readonly to: {
+    readonly storage: string;
+    readonly name: string;
+    readonly volumeId?: string;
+    readonly accessibleHosts?: readonly string[];
+  };
   /** Where it is copied, and the generation with which both sides are attached there. */
   readonly host: string;
   readonly generation: number;
@@ -64,6 +74,8 @@ export interface VolumeStatus {
   readonly volumeId?: string;
   readonly capacityBytes?: Bytes;
   readonly allocatedBytes?: Bytes;
+  /** The hosts that it can be attached on, as its provider says. Absent when all can. */
+  readonly accessibleHosts?: readonly string[];
   /** How a clone was had: `linked`, `reflink` or `full`. */
   readonly cloneKind?: string;
   /** How long the provider took to create it, in milliseconds. */
@@ -91,6 +103,7 @@ export const volumeSpec: z.ZodType<VolumeSpec> = schemaOf<VolumeSpec>()(
         z.strictObject({ kind: z.literal("clone"), snapshot: objectName, want: z.enum(["linked", "full", "any"]) }),
       ])
       .default({ kind: "empty" }),
+    accessibleHosts: z.array(z.string().min(1)).min(1).exactOptional(),
     parameters: z.record(z.string(), z.string()).default({}),
     revert: z.object({ snapshot: objectName, request: z.string().min(1) }).exactOptional(),
   }),
@@ -108,6 +121,7 @@ export const volumeStatus: z.ZodType<VolumeStatus> = schemaOf<VolumeStatus>()(
     volumeId: z.string().exactOptional(),
     capacityBytes: bytes.exactOptional(),
     allocatedBytes: bytes.exactOptional(),
+    accessibleHosts: z.array(z.string()).exactOptional(),
     cloneKind: z.string().exactOptional(),
     createdInMs: z.number().exactOptional(),
     generation: z.int().exactOptional(),
@@ -117,7 +131,12 @@ export const volumeStatus: z.ZodType<VolumeStatus> = schemaOf<VolumeStatus>()(
       .object({
         phase: z.enum(["copying", "switching", "leaving", "undoing"]),
         from: z.object({ storage: z.string(), volumeId: z.string() }),
-        to: z.object({ storage: z.string(), name: z.string(), volumeId: z.string().exactOptional() }),
+        to: z.object({
+          storage: z.string(),
+          name: z.string(),
+          volumeId: z.string().exactOptional(),
+          accessibleHosts: z.array(z.string()).exactOptional(),
+        }),
         host: z.string(),
         generation: z.int(),
         online: z.object({ vm: z.string(), vmId: z.string(), diskId: z.string() }).exactOptional(),
@@ -144,7 +163,7 @@ export const volumeKind: Kind<VolumeSpec, VolumeStatus, VolumeInput> = defineKin
   spec: volumeSpec,
   status: volumeStatus,
   initialStatus: {},
-  immutable: ["/content"],
+  immutable: ["/content", "/accessibleHosts"],
   finalizers: [volumeFinalizer],
   usage: (spec) => ({ bytes: spec.capacityBytes ?? 0 }),
   validate({ spec }, old) {
@@ -155,6 +174,9 @@ export const volumeKind: Kind<VolumeSpec, VolumeStatus, VolumeInput> = defineKin
     }
     if (spec.content.kind === "empty" && spec.capacityBytes === undefined) {
       return [{ path: "/capacityBytes", message: "an empty volume needs a size" }];
+    }
+    if (spec.content.kind === "clone" && spec.accessibleHosts !== undefined) {
+      return [{ path: "/accessibleHosts", message: "a clone is where its source is: say the hosts of that" }];
     }
     const before = old?.spec.capacityBytes;
     if (before !== undefined && (spec.capacityBytes ?? before) < before) {

@@ -84,6 +84,13 @@ export class VolumePool {
   add(identity: VolumeIdentity, content: Omit<NewVolume, "facts">): VolumeRecord {
     const { capacityBytes } = content;
     if (capacityBytes <= 0) throw new VdcError("OUT_OF_RANGE", "a volume has at least one byte");
+    const reaching = this.#options.attributes?.accessibleHosts;
+    const blind = identity.accessibleHosts?.filter((host) => reaching?.includes(host) === false) ?? [];
+    if (blind.length > 0) {
+      const hosts = blind.map((host) => `'${host}'`).join(", ");
+      throw new VdcError("RESOURCE_EXHAUSTED", `pool '${this.name}' isn't reached by ${hosts}`);
+    }
+    const accessibleHosts = identity.accessibleHosts ?? reaching;
     const { totalBytes, provisionedBytes } = this.capacity();
     if (provisionedBytes + capacityBytes > totalBytes * this.maxOverSubscription) {
       throw new VdcError(
@@ -99,7 +106,7 @@ export class VolumePool {
         createdAt: this.world.clock.now(),
         parameters: identity.parameters ?? {},
         ...(identity.owner === undefined ? {} : { owner: identity.owner }),
-        ...(identity.accessibleHosts === undefined ? {} : { accessibleHosts: identity.accessibleHosts }),
+        ...(accessibleHosts === undefined ? {} : { accessibleHosts }),
       },
     });
     this.volumes.set(record.facts.volumeId, record);

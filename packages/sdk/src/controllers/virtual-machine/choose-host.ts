@@ -3,11 +3,20 @@ import { placeVm, type PlacementHost } from "../../decisions/place-vm.ts";
 import { hostKind } from "../../kinds/host-spec.ts";
 import { switchKind } from "../../kinds/switch-spec.ts";
 import { virtualMachineKind } from "../../kinds/virtual-machine-spec.ts";
+import type { VolumeSpec, VolumeStatus } from "../../kinds/volume-spec.ts";
+import type { Resource } from "../../resource/resource.ts";
 import type { DatacenterProviders } from "../providers.ts";
 import type { ChosenHost, VmContext, VmObject } from "./vm-object.ts";
 
 /** Hosts that VMs were given, by the VM's uid, for as long as the cache may not show it yet. */
 export type RecentPlacements = Map<string, string>;
+
+/** Options of {@link chooseHost}. */
+export interface ChooseHostOptions {
+  readonly recent: RecentPlacements;
+  /** The VM's disks: it goes where all of them can be attached. */
+  readonly volumes: readonly Resource<VolumeSpec, VolumeStatus>[];
+}
 
 /**
  * Chooses a host, from what the cache shows and what was chosen a moment ago, so that VMs that are placed at once do not count on the same memory. The choice is
@@ -17,18 +26,21 @@ export async function chooseHost(
   context: VmContext,
   object: VmObject,
   providers: DatacenterProviders,
-  recent: RecentPlacements,
+  { recent, volumes }: ChooseHostOptions,
 ): Promise<ChosenHost> {
   const { tenant } = object.metadata;
   const { signal } = context;
   const switches = await Promise.all(
     object.spec.nics.map((nic) => context.store.find(switchKind, { tenant, name: nic.switch }, { signal })),
   );
-  const members = switches.map((found) => found?.spec.hosts ?? []);
+  const reaching = [
+    ...switches.map((found) => found?.spec.hosts ?? []),
+    ...volumes.flatMap(({ status: { accessibleHosts } }) => (accessibleHosts === undefined ? [] : [accessibleHosts])),
+  ];
   const reachable =
-    members.length === 0
+    reaching.length === 0
       ? undefined
-      : (members[0] ?? []).filter((host) => members.every((list) => list.includes(host)));
+      : (reaching[0] ?? []).filter((host) => reaching.every((list) => list.includes(host)));
   // From here to the choice nothing is awaited: no other VM is placed in between.
   const hosts = context.cache.list(hostKind);
   const vms = context.cache.list(virtualMachineKind).filter((vm) => vm.metadata.uid !== object.metadata.uid);

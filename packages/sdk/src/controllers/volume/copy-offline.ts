@@ -5,19 +5,27 @@ import type { DatacenterProviders } from "../providers.ts";
 import { showProgress } from "./move-progress.ts";
 import { ensureTarget } from "./move-target.ts";
 import { arrive, enter, type MoveStep } from "./move-step.ts";
-import type { VolumeContext, VolumeObject } from "./volume-object.ts";
+import { isUnreached } from "./unreached.ts";
+import { storageOf, type VolumeContext, type VolumeObject } from "./volume-object.ts";
 
 /** How often a copy looks whether it is still wanted, in milliseconds. */
 const lookMs = 500;
 
-/** A host that can copy volumes. Fails with `UNIMPLEMENTED`, and says of each host why it can't. */
+/** A host that can copy volumes and reaches both sides. Fails with `UNIMPLEMENTED`, and says of each host why it can't. */
 export async function hostForCopy(
   context: VolumeContext,
   object: VolumeObject,
   providers: DatacenterProviders,
 ): Promise<string> {
   const reasons: string[] = [];
+  const target = object.spec.storage ?? storageOf(object);
   for (const host of providers.compute.names()) {
+    const sides = object.status.accessibleHosts?.includes(host) === false ? [storageOf(object)] : [];
+    if (await isUnreached(context, providers, { storage: target, host })) sides.push(target);
+    if (sides.length > 0) {
+      reasons.push(`'${host}' does not reach ${sides.map((side) => `'${side}'`).join(" and ")}`);
+      continue;
+    }
     const facet = await providers.compute.get(host).facet("diskCopy", context.operation);
     if (facet.available) return host;
     reasons.push(`'${host}' ${facet.reason}`);

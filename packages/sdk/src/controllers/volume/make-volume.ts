@@ -63,7 +63,8 @@ async function make(
   switch (spec.content.kind) {
     case "empty": {
       const parameters = Object.keys(spec.parameters).length === 0 ? {} : { parameters: spec.parameters };
-      const input = { ...common, capacityBytes: spec.capacityBytes ?? 0, ...parameters };
+      const hosts = spec.accessibleHosts === undefined ? {} : { accessibleHosts: spec.accessibleHosts };
+      const input = { ...common, capacityBytes: spec.capacityBytes ?? 0, ...parameters, ...hosts };
       return { volume: await storage.createVolume(input, operation) };
     }
     case "file": {

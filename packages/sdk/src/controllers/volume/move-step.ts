@@ -29,10 +29,10 @@ export function beginMove(change: (status: VolumeStatus) => VolumeStatus): MoveS
 /** The target becomes the volume. */
 export const arrive: MoveStep = {
   status: (status) => {
-    const { cloneKind: _, move, ...rest } = status;
+    const { cloneKind: _, accessibleHosts: __, move, ...rest } = status;
     if (move?.to.volumeId === undefined) return status;
-    const { storage, volumeId } = move.to;
-    return { ...rest, storage, volumeId, move: { ...move, phase: "leaving" } };
+    const { name: ___, ...there } = move.to;
+    return { ...rest, ...there, move: { ...move, phase: "leaving" } };
   },
 };
 

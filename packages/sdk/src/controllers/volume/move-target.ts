@@ -1,5 +1,5 @@
 import { VdcError } from "@vdc-os/core";
-import type { VolumeTransport } from "@vdc-os/core/storage/v1";
+import type { Volume, VolumeTransport } from "@vdc-os/core/storage/v1";
 import type { VolumeMove } from "../../kinds/volume-spec.ts";
 import type { DatacenterProviders } from "../providers.ts";
 import type { VolumeContext, VolumeObject } from "./volume-object.ts";
@@ -26,7 +26,7 @@ export async function ensureTarget(
     const source = await providers.storage
       .get(move.from.storage)
       .getVolume({ volumeId: move.from.volumeId }, operation);
-    const { parameters } = object.spec;
+    const { parameters, accessibleHosts } = object.spec;
     const intent = await context.journal.begin({
       object,
       provider: `storage/${provider}`,
@@ -40,11 +40,12 @@ export async function ensureTarget(
         owner: context.ownerStamp,
         capacityBytes: source.capacityBytes,
         ...(Object.keys(parameters).length === 0 ? {} : { parameters }),
+        ...(accessibleHosts === undefined ? {} : { accessibleHosts }),
       },
       operation,
     );
     ({ volumeId } = made);
-    await rememberTarget(context, object, move, volumeId);
+    await rememberTarget(context, object, move, made);
     await context.journal.done(intent, { signal });
     if (made.capacityBytes < source.capacityBytes) {
       throw new VdcError("OUT_OF_RANGE", `storage '${provider}' made a volume of ${made.capacityBytes} bytes only`);
@@ -59,12 +60,13 @@ async function rememberTarget(
   context: VolumeContext,
   object: VolumeObject,
   { to }: VolumeMove,
-  volumeId: string,
+  { volumeId, accessibleHosts }: Volume,
 ): Promise<void> {
   await context.updateStatus(({ status }) => {
     if (status.move?.to.name !== to.name) {
       throw new VdcError("ABORTED", `volume '${object.metadata.name}' began another move; it is looked at again`);
     }
-    return { status: { ...status, move: { ...status.move, to: { ...to, volumeId } } } };
+    const hosts = accessibleHosts === undefined ? {} : { accessibleHosts };
+    return { status: { ...status, move: { ...status.move, to: { ...to, volumeId, ...hosts } } } };
   });
 }

@@ -19,6 +19,7 @@ import { settleIntents } from "../settle-intents.ts";
 import { copyOffline, hostForCopy } from "./copy-offline.ts";
 import { cancelOnline, copyOnline, findMovableDisk, resolveSwitch } from "./copy-online.ts";
 import { beginMove, enter, giveUp, type MoveStep, waitFor } from "./move-step.ts";
+import { isUnreached } from "./unreached.ts";
 import { isAskedElsewhere, storageOf, type VolumeContext, type VolumeObject } from "./volume-object.ts";
 
 /** What {@link moveVolume} came to: the volume, where it is asked to be; or what to do until then. */
@@ -103,6 +104,12 @@ async function begin(context: VolumeContext, object: VolumeObject, providers: Da
     const generation = (status.generation ?? 0) + 1;
     const host = await hostForCopy(context, object, providers);
     return beginMove((now) => ({ ...now, moves, generation, move: { ...common, host, generation } }));
+  }
+  if (await isUnreached(context, providers, { storage: to.storage, host: attachedTo.host })) {
+    throw new VdcError(
+      "UNIMPLEMENTED",
+      `storage '${to.storage}' isn't reached by host '${attachedTo.host}', where VM '${attachedTo.vm}' has volume '${metadata.name}'`,
+    );
   }
   const disk = await findMovableDisk(context, object, providers, attachedTo);
   if ("waitsFor" in disk) return waitFor(context, disk.waitsFor);
