@@ -1,0 +1,88 @@
+import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { use } from "@vdc-os/core/kernel";
+import { type OvnFabric, startOvnFabric } from "@vdc-os/ovsdb/testing";
+import ovn from "@vdc-os/plugin-ovn";
+import type { Datacenter } from "@vdc-os/sdk";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { askGuest, guestImage } from "../datacenter/guest.ts";
+import { lacksTaps } from "../datacenter/lacks-taps.ts";
+import { missingPrograms } from "../datacenter/missing-programs.ts";
+import { openBridgedDatacenter, tapsOf } from "../datacenter/open-bridged-datacenter.ts";
+import { findProcesses } from "../datacenter/owned-processes.ts";
+
+const what = "that VMs of a datacenter are joined by OVN is not tested";
+const programs = ["qemu-system-x86_64", "apt-get", "dpkg-deb", "ovs-vswitchd", "ovn-controller", "ovn-northd"];
+const skip = missingPrograms(programs, what) || lacksTaps(what);
+
+/** Has a guest ask for an address, take it, and say it. */
+const askForAddress = `printf '#!/bin/sh\\n[ "$1" = bound ] && ip addr add $ip/24 dev $interface && echo $ip $router >/tmp/lease\\nexit 0\\n' >/tmp/dhcp;
+  chmod +x /tmp/dhcp; udhcpc -i eth0 -n -q -t 20 -T 1 -s /tmp/dhcp; cat /tmp/lease`;
+
+describe.skipIf(skip)("VMs of a datacenter on OVN", () => {
+  let base: string;
+  let fabric: OvnFabric;
+  let dc: Datacenter;
+
+  beforeAll(async () => {
+    base = await mkdtemp(join(tmpdir(), "vo"));
+    fabric = await startOvnFabric({ hostInterfaces: true });
+    const { central, chassis } = fabric;
+    const hosts = Object.fromEntries(
+      chassis.map(({ name, openVswitch: { database } }) => [name, { openVswitch: database.remote }]),
+    );
+    const { remote: northbound } = central.northbound;
+    const { remote: southbound } = central.southbound;
+    const config = { name: "network", northbound, southbound, hosts, requestTimeoutMs: 10_000 };
+    dc = await openBridgedDatacenter({ directory: join(base, "dc"), hosts: chassis, network: use(ovn, { config }) });
+    const { kernel, initrd, commandLine } = await guestImage();
+    await dc.images.createAndWait({ name: "guest", spec: { boot: { kind: "kernel", kernel, initrd, commandLine } } });
+    const dhcp = {
+      subnet: "192.0.2.0/24",
+      serverAddress: "192.0.2.1",
+      serverMac: "52:54:00:00:00:01",
+      router: "192.0.2.1",
+      dnsServers: ["192.0.2.2"],
+      leaseSeconds: 3_600,
+    };
+    const portGroups = [{ name: "web", policy: { vlan: { kind: "access", id: 10 } as const, dhcp } }];
+    await dc.switches.createAndWait({
+      name: "lan",
+      spec: { network: "network", mtu: 1_400, hosts: chassis.map(({ name }) => name), portGroups },
+    });
+    for (const [index, { name }] of chassis.entries()) {
+      await dc.vms.createAndWait({
+        name: `vm-${index + 1}`,
+        spec: {
+          image: "guest",
+          cpus: 1,
+          memoryBytes: 128 << 20,
+          host: name,
+          nics: [{ switch: "lan", portGroup: "web", addresses: [`192.0.2.1${index}`] }],
+        },
+      });
+    }
+    for (const name of ["vm-1", "vm-2"]) await dc.vms.waitForConsole(name, /VDC-READY/);
+  }, 120_000);
+
+  afterAll(async () => {
+    const taps = (await Promise.all(fabric.chassis.map(tapsOf))).flat();
+    await dc?.destroy();
+    const left = await findProcesses(join(base, "dc"));
+    const ports = (await Promise.all(fabric.chassis.map(tapsOf))).flat();
+    await fabric[Symbol.asyncDispose]();
+    await rm(base, { recursive: true, force: true });
+    expect(left).toEqual([]);
+    expect(ports).toEqual([]);
+    expect(taps.filter((name) => existsSync(`/sys/class/net/${name}`))).toEqual([]);
+  });
+
+  test("are claimed by their chassis, get their leases from OVN, and reach each other over two chassis", async () => {
+    await expect.poll(async () => (await dc.switches.get("lan")).status.linksUp, { timeout: 20_000 }).toBe(2);
+    expect(await askGuest(dc, "vm-1", askForAddress)).toBe("192.0.2.10 192.0.2.1");
+    expect(await askGuest(dc, "vm-2", askForAddress)).toBe("192.0.2.11 192.0.2.1");
+    expect(await askGuest(dc, "vm-1", "ping -c 1 -w 20 192.0.2.11 >/dev/null && echo yes || echo no")).toBe("yes");
+  }, 120_000);
+});
