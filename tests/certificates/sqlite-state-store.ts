@@ -3,6 +3,7 @@ import { stateStore } from "@vdc-os/core/state/v1";
 import { createTestClock } from "@vdc-os/core/testing";
 import type { CertificationKit } from "@vdc-os/ready";
 import type { StateInstance } from "@vdc-os/ready/state";
+import { startKillable } from "./killable-plugin.ts";
 
 /** What the state suite is run on: the plugin, with a database of its own. */
 export async function create(kit: CertificationKit): Promise<StateInstance> {
@@ -16,6 +17,17 @@ export async function create(kit: CertificationKit): Promise<StateInstance> {
     restart: async () => {
       await first.stop();
       return (await kit.start(stateStore, { config: { directory }, clock })).implementation;
+    },
+    async killable() {
+      const config = { directory: kit.folder() };
+      const { implementation, kill } = await startKillable(kit, stateStore, { name: "sqlite", config, plugins: [] });
+      return {
+        implementation,
+        async kill() {
+          await kill();
+          return (await kit.start(stateStore, { config })).implementation;
+        },
+      };
     },
   };
 }

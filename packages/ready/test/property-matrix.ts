@@ -55,18 +55,26 @@ export const propertyMatrix: Readonly<Record<Property, Readonly<Record<SuiteName
     network: "on `describe` alone",
     compute: ["start.cancel", "console.cancel", "watch.cancel", "migration.cancel"],
     cloud: ["create.cancelled"],
-    state: ["transact.cancelled", "watch.cancel"],
-    secret: ["put.cancelled"],
+    state: ["transact.cancelled", "watch.cancel", "cancel.transact", "cancel.lease", "cancel.watch"],
+    secret: ["put.cancelled", "cancel.put", "cancel.rotate", "cancel.remove"],
     backup: ["cancel.before", "cancel.create", "cancel.restore"],
   },
-  deadlines: { storage: [], network: [], compute: [], cloud: [], state: [], secret: [], backup: [] },
+  deadlines: {
+    storage: [],
+    network: [],
+    compute: [],
+    cloud: [],
+    state: ["deadline.passed", "deadline.watch"],
+    secret: ["deadline.passed"],
+    backup: [],
+  },
   "error codes": {
     storage: ["create.conflict", "get.absent", "attach.older", "delete.attached", "snapshots.absent"],
     network: ["port.unknown", "port.taken", "port.fenced", "apply.refuses"],
     compute: ["get.absent", "create.conflict", "start.fenced", "delete.running"],
     cloud: ["credentials.wrong", "create.bad-image", "create.bad-size", "operation.unknown"],
-    state: ["transact.refuses", "lease.unknown"],
-    secret: ["resolve.absent", "rotate.absent"],
+    state: ["transact.refuses", "lease.unknown", "hostile.leases", "hostile.values"],
+    secret: ["resolve.absent", "rotate.absent", "hostile.versions"],
     backup: ["create.conflict", "create.unknown-disk", "get.unknown", "restore.unknown-target"],
   },
   crash: {
@@ -74,8 +82,8 @@ export const propertyMatrix: Readonly<Record<Property, Readonly<Record<SuiteName
     network: ["durable.restart", "migration.durable"],
     compute: ["reopen.adopts", "reopen.fenced", "reopen.defined", "migration.reopen"],
     cloud: ["create.lost-answer", "create.reopened"],
-    state: ["durable.restart"],
-    secret: ["durable.restart"],
+    state: ["durable.restart", "crash.transact", "crash.lease"],
+    secret: ["durable.restart", "crash.put", "crash.rotate"],
     backup: ["resume.create", "resume.other", "resume.restore", "sweep.run", "sweep.restore", "durable.restart"],
   },
   leaks: { storage: [], network: [], compute: [], cloud: [], state: [], secret: [], backup: ["sweep.run"] },
@@ -84,18 +92,26 @@ export const propertyMatrix: Readonly<Record<Property, Readonly<Record<SuiteName
     network: ["list.paging"],
     compute: ["list.paging", "list.token"],
     cloud: ["offerings.paged", "images.paged", "networks.paged", "list.paged", "list.token"],
-    state: ["list.paging", "list.token"],
-    secret: ["list.names"],
+    state: ["list.paging", "list.token", "list.bounded"],
+    secret: ["list.names", "hostile.tokens"],
     backup: ["list.paged", "list.token"],
   },
-  "bounded memory": { storage: [], network: [], compute: [], cloud: [], state: [], secret: [], backup: [] },
+  "bounded memory": {
+    storage: [],
+    network: [],
+    compute: [],
+    cloud: [],
+    state: ["list.bounded", "watch.unread"],
+    secret: ["resolve.bounded-memory"],
+    backup: [],
+  },
   "hostile input": {
     storage: ["hostile.ids", "hostile.names", "hostile.sizes", "hostile.tokens", "import-export.hostile"],
     network: ["apply.refuses", "validate.facets"],
     compute: "names and paths of others are not tried yet",
     cloud: ["list.token"],
-    state: ["transact.keys"],
-    secret: ["hostile.names"],
+    state: ["transact.keys", "hostile.keys", "hostile.values", "hostile.leases"],
+    secret: ["hostile.names", "hostile.values", "hostile.versions", "hostile.tokens"],
     backup: ["create.hostile-names"],
   },
 };
@@ -107,9 +123,14 @@ export function formatMatrix(): string {
     const all = (everywhere[property]?.length ?? 0) + (typeof own === "string" ? 0 : own.length);
     return String(all);
   };
+  const rows = [
+    ["tried", ...suiteNames],
+    ...properties.map((property) => [property, ...suiteNames.map((suite) => count(property, suite))]),
+  ];
+  const widths = ["tried", ...suiteNames].map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
-  const rows = properties.map((property) => line([property, ...suiteNames.map((suite) => count(property, suite))]));
-  return [line(["tried", ...suiteNames]), line(["-", ...suiteNames.map(() => "-")]), ...rows].join("\n");
+  const [head = "", ...rest] = rows.map((row) => line(row.map((cell, column) => cell.padEnd(widths[column] ?? 0))));
+  return [head, line(widths.map((width) => "-".repeat(width))), ...rest].join("\n");
 }
 
 /** A row for each cell of the table that has a name in it: what the table counts. */

@@ -1,5 +1,5 @@
 // The suite
-export type { SecretInstance } from "./secret-instance.ts";
+export type { KillableSecretStore, SecretInstance } from "./secret-instance.ts";
 export { secretSuite } from "./secret-suite.ts";
 
 // The reference that it is proved with, also as a fake for tests

@@ -5,6 +5,7 @@ import {
   type OperationContext,
   type Page,
   type PageRequest,
+  toVdcError,
   VdcError,
 } from "@vdc-os/core";
 import type { SecretRef, SecretStore } from "@vdc-os/core/secret/v1";
@@ -13,9 +14,9 @@ import type { SecretRef, SecretStore } from "@vdc-os/core/secret/v1";
 export class MemorySecretStore implements SecretStore {
   readonly #secrets: Map<string, readonly string[]>;
 
-  /** With another store, begins with what that one holds: as after a restart. */
+  /** With another store, keeps what that one keeps: as after a restart. */
   constructor(former?: MemorySecretStore) {
-    this.#secrets = new Map(former === undefined ? [] : former.#secrets);
+    this.#secrets = former === undefined ? new Map() : former.#secrets;
   }
 
   async describe(_input: DescribeInput, _context: OperationContext): Promise<Description> {
@@ -35,8 +36,9 @@ export class MemorySecretStore implements SecretStore {
 
   async put(
     { name, value }: { readonly name: string; readonly value: string },
-    _context: OperationContext,
+    context: OperationContext,
   ): Promise<{ readonly version: number }> {
+    refuseWhenOver(context);
     const values = this.#secrets.get(name) ?? [];
     if (values.at(-1) === value) return { version: values.length };
     this.#secrets.set(name, [...values, value]);
@@ -47,11 +49,13 @@ export class MemorySecretStore implements SecretStore {
     { name, bytes }: { readonly name: string; readonly bytes: number },
     context: OperationContext,
   ): Promise<{ readonly version: number }> {
+    refuseWhenOver(context);
     this.#valuesOf(name);
     return this.put({ name, value: randomBytes(bytes).toString("base64url") }, context);
   }
 
-  async remove({ name }: { readonly name: string }, _context: OperationContext): Promise<void> {
+  async remove({ name }: { readonly name: string }, context: OperationContext): Promise<void> {
+    refuseWhenOver(context);
     this.#secrets.delete(name);
   }
 
@@ -74,4 +78,9 @@ export class MemorySecretStore implements SecretStore {
     if (values === undefined) throw new VdcError("NOT_FOUND", `there is no secret '${name}'`);
     return values;
   }
+}
+
+/** A call that was given up, or whose deadline has passed, before it begins changes nothing. */
+function refuseWhenOver({ signal }: OperationContext): void {
+  if (signal.aborted) throw toVdcError(signal.reason);
 }

@@ -1,50 +1,13 @@
-import { createOperationContext, isVdcError, VdcError } from "@vdc-os/core";
+import { createOperationContext, VdcError } from "@vdc-os/core";
 import type { SecretStore } from "@vdc-os/core/secret/v1";
 import { describe } from "vitest";
+import { createReference, forgiving, mutant } from "../../test/secret-mutants/build-mutant.ts";
+import { pressureMutants } from "../../test/secret-mutants/pressure-mutants.ts";
 import type { Mutant } from "../suite/proves-suite.ts";
 import { describeProof, describeSuite } from "../suite/vitest.ts";
 import { MemorySecretStore } from "./memory-secret-store.ts";
 import type { SecretInstance } from "./secret-instance.ts";
 import { secretSuite } from "./secret-suite.ts";
-
-function create(): SecretInstance {
-  const implementation = new MemorySecretStore();
-  return { implementation, restart: async () => new MemorySecretStore(implementation) };
-}
-
-/** A mutant that answers some operations in another way. */
-function mutant(
-  breaks: string,
-  how: string,
-  change: (store: SecretStore) => Partial<SecretStore>,
-): Mutant<SecretStore, SecretInstance> {
-  return {
-    breaks,
-    how,
-    mutate(instance) {
-      const store = instance.implementation;
-      const implementation: SecretStore = {
-        describe: (input, context) => store.describe(input, context),
-        resolve: (input, context) => store.resolve(input, context),
-        put: (input, context) => store.put(input, context),
-        rotate: (input, context) => store.rotate(input, context),
-        remove: (input, context) => store.remove(input, context),
-        list: (input, context) => store.list(input, context),
-        ...change(store),
-      };
-      return { ...instance, implementation };
-    },
-  };
-}
-
-async function forgiving<T>(call: Promise<T>, otherwise: () => T | Promise<T>): Promise<T> {
-  try {
-    return await call;
-  } catch (error) {
-    if (!isVdcError(error)) throw error;
-    return otherwise();
-  }
-}
 
 const mutants: readonly Mutant<SecretStore, SecretInstance>[] = [
   mutant("secret.resolve.value", "trims values", (store) => ({
@@ -124,9 +87,10 @@ const mutants: readonly Mutant<SecretStore, SecretInstance>[] = [
     how: "keeps nothing",
     mutate: (instance) => ({ ...instance, restart: async () => new MemorySecretStore() }),
   },
+  ...pressureMutants,
 ];
 
 describe("the secret suite", () => {
-  describeProof(secretSuite, { create, mutants });
-  describe("the reference", () => describeSuite(secretSuite, { create }));
+  describeProof(secretSuite, { create: createReference, mutants, timeoutMs: 3_000 });
+  describe("the reference", () => describeSuite(secretSuite, { create: createReference }));
 });

@@ -2,6 +2,9 @@ import { inspect } from "node:util";
 import { type SecretStore, secretStore } from "@vdc-os/core/secret/v1";
 import { must, mustEqual, mustReject } from "../suite/must.ts";
 import { defineSuite, type Suite } from "../suite/suite.ts";
+import { cancelRequirements } from "./cancel-requirements.ts";
+import { crashRequirements } from "./crash-requirements.ts";
+import { hostileRequirements } from "./hostile-requirements.ts";
 import { pressureRequirements } from "./pressure-requirements.ts";
 import { put, type SecretInstance, type SecretTest } from "./secret-instance.ts";
 
@@ -210,5 +213,8 @@ export const secretSuite: Suite<SecretStore, SecretInstance> = defineSuite<Secre
       },
     },
     ...pressureRequirements,
+    ...cancelRequirements,
+    ...crashRequirements,
+    ...hostileRequirements,
   ],
 });

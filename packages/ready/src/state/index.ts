@@ -1,5 +1,5 @@
 // The suite
-export type { StateInstance } from "./state-instance.ts";
+export type { KillableStateStore, StateInstance } from "./state-instance.ts";
 export { stateSuite } from "./state-suite.ts";
 
 // The reference that it is proved with, also as a model for tests

@@ -30,6 +30,10 @@ export interface MemoryDisk {
   log: LoggedChange[];
   compactRevision: number;
   readonly backups: Map<string, readonly LoggedChange[]>;
+  /** Leases by their ids: how long each is, and what ends its timer. */
+  readonly leases: Map<string, { readonly ttlMs: number; cancel: () => void }>;
+  /** How many leases there have been. */
+  leaseCount: number;
 }
 
 /**
@@ -40,17 +44,25 @@ export class MemoryStateStore implements StateStore {
   readonly facets: { readonly history: StateHistoryFacet; readonly backup: StateBackupFacet };
   readonly disk: MemoryDisk;
   readonly #clock: Clock;
-  readonly #leases = new Map<string, { readonly ttlMs: number; cancel: () => void }>();
   readonly #waiting = new Set<() => void>();
-  #leaseCount = 0;
 
   constructor(options: { readonly clock?: Clock; readonly disk?: MemoryDisk } = {}) {
     this.#clock = options.clock ?? systemClock;
-    this.disk = options.disk ?? { log: [], compactRevision: 0, backups: new Map() };
+    this.disk = options.disk ?? {
+      log: [],
+      compactRevision: 0,
+      backups: new Map(),
+      leases: new Map(),
+      leaseCount: 0,
+    };
+    for (const [lease, { ttlMs, cancel }] of this.disk.leases) {
+      cancel();
+      this.#startLease(lease, ttlMs);
+    }
     this.facets = {
       history: {
         keyHistory: (input, context) => this.#keyHistory(input.key, context),
-        compact: (input) => this.#compact(input.revision),
+        compact: (input, context) => this.#compact(input.revision, context),
       },
       backup: { backup: (input) => this.#backup(input.path) },
     };
@@ -79,10 +91,19 @@ export class MemoryStateStore implements StateStore {
     return { ...(entry === undefined ? {} : { entry }), revision: this.revision };
   }
 
-  async transact(input: Transaction, _context: OperationContext): Promise<TransactionResult> {
+  async transact(input: Transaction, context: OperationContext): Promise<TransactionResult> {
+    refuseWhenOver(context);
     const keys = new Set(input.operations.map(({ key }) => key));
     if (keys.size < input.operations.length) throw new VdcError("INVALID_ARGUMENT", "a key is changed twice");
     if (keys.size > 512) throw new VdcError("INVALID_ARGUMENT", "more than 512 operations");
+    for (const operation of input.operations) {
+      if (operation.type === "put" && Buffer.byteLength(JSON.stringify(operation.value)) > maxValueBytes) {
+        throw new VdcError(
+          "INVALID_ARGUMENT",
+          `the value of key '${operation.key}' is larger than ${maxValueBytes} bytes`,
+        );
+      }
+    }
     const now = this.#asOf(this.revision);
     const failed = input.compare.filter(({ key, modRevision }) => (now.get(key)?.modRevision ?? 0) !== modRevision);
     if (failed.length > 0) {
@@ -99,7 +120,7 @@ export class MemoryStateStore implements StateStore {
         continue;
       }
       const { lease } = operation;
-      if (lease !== undefined && !this.#leases.has(lease)) throw noLease(lease);
+      if (lease !== undefined && !this.disk.leases.has(lease)) throw noLease(lease);
       const entry: KeyValue = {
         key,
         value: structuredClone(operation.value),
@@ -152,32 +173,35 @@ export class MemoryStateStore implements StateStore {
     }
   }
 
-  async grantLease(input: { readonly ttlMs: number }, _context: OperationContext): Promise<StateLease> {
-    this.#leaseCount += 1;
-    const lease = `lease-${this.#leaseCount}`;
+  async grantLease(input: { readonly ttlMs: number }, context: OperationContext): Promise<StateLease> {
+    refuseWhenOver(context);
+    this.disk.leaseCount += 1;
+    const lease = `lease-${this.disk.leaseCount}`;
     this.#startLease(lease, input.ttlMs);
     return { lease, ttlMs: input.ttlMs };
   }
 
-  async keepAlive(input: { readonly lease: string }, _context: OperationContext): Promise<StateLease> {
-    const found = this.#leases.get(input.lease);
+  async keepAlive(input: { readonly lease: string }, context: OperationContext): Promise<StateLease> {
+    refuseWhenOver(context);
+    const found = this.disk.leases.get(input.lease);
     if (found === undefined) throw noLease(input.lease);
     found.cancel();
     this.#startLease(input.lease, found.ttlMs);
     return { lease: input.lease, ttlMs: found.ttlMs };
   }
 
-  async revokeLease(input: { readonly lease: string }, _context: OperationContext): Promise<void> {
+  async revokeLease(input: { readonly lease: string }, context: OperationContext): Promise<void> {
+    refuseWhenOver(context);
     this.#endLease(input.lease);
   }
 
   #startLease(lease: string, ttlMs: number): void {
-    this.#leases.set(lease, { ttlMs, cancel: this.#clock.schedule(ttlMs, () => this.#endLease(lease)) });
+    this.disk.leases.set(lease, { ttlMs, cancel: this.#clock.schedule(ttlMs, () => this.#endLease(lease)) });
   }
 
   #endLease(lease: string): void {
-    this.#leases.get(lease)?.cancel();
-    this.#leases.delete(lease);
+    this.disk.leases.get(lease)?.cancel();
+    this.disk.leases.delete(lease);
     const revision = this.revision + 1;
     const keys = [...this.#asOf(this.revision).values()].filter((entry) => entry.lease === lease);
     this.#append(keys.map(({ key }) => ({ revision, key, entry: undefined })));
@@ -191,7 +215,8 @@ export class MemoryStateStore implements StateStore {
     }
   }
 
-  async #compact(revision: number): Promise<void> {
+  async #compact(revision: number, context: OperationContext): Promise<void> {
+    refuseWhenOver(context);
     if (revision > this.revision) throw new VdcError("OUT_OF_RANGE", `revision ${revision} has not been yet`);
     this.disk.compactRevision = Math.max(this.disk.compactRevision, revision);
   }
@@ -230,6 +255,14 @@ export class MemoryStateStore implements StateStore {
     }
     return state;
   }
+}
+
+/** The most bytes that a value has as JSON text. */
+const maxValueBytes = 1024 * 1024;
+
+/** A call that was given up, or whose deadline has passed, before it begins changes nothing. */
+function refuseWhenOver({ signal }: OperationContext): void {
+  if (signal.aborted) throw toVdcError(signal.reason);
 }
 
 /** Keys are ordered by code point, as UTF-8 orders bytes. */

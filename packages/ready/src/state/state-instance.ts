@@ -4,6 +4,13 @@ import type { TestClock } from "@vdc-os/core/testing";
 import { must } from "../suite/must.ts";
 import type { Instance, Requirement, SuiteTest } from "../suite/suite.ts";
 
+/** A store that can be killed. */
+export interface KillableStateStore {
+  readonly implementation: StateStore;
+  /** Ends its process by SIGKILL, and opens what it left. */
+  kill(): Promise<StateStore>;
+}
+
 /** What the factory gives for the state suite. */
 export interface StateInstance extends Instance<StateStore> {
   /** The clock that the store's leases run on. Without it the suite waits in real time, a few seconds in all. */
@@ -13,6 +20,8 @@ export interface StateInstance extends Instance<StateStore> {
    * verdict is `partial`.
    */
   restart?(): Promise<StateStore>;
+  /** Another store, empty, in a process of its own, on the machine's clock. Without it kills in the middle of a call are tried with `restart`. */
+  killable?(): Promise<KillableStateStore>;
   /** A path at which nothing is, for facet `backup`. */
   readonly backupPath?: string | undefined;
 }

@@ -1,76 +1,13 @@
-import { createOperationContext, isVdcError, VdcError } from "@vdc-os/core";
-import type { StateEvent, StateOperation, StateStore } from "@vdc-os/core/state/v1";
-import { createTestClock } from "@vdc-os/core/testing";
+import { createOperationContext, VdcError } from "@vdc-os/core";
+import type { StateEvent, StateStore } from "@vdc-os/core/state/v1";
 import { describe } from "vitest";
+import { createReference, events, forgiving, mutant, operations } from "../../test/state-mutants/build-mutant.ts";
+import { pressureMutants } from "../../test/state-mutants/pressure-mutants.ts";
 import type { Mutant } from "../suite/proves-suite.ts";
 import { describeProof, describeSuite } from "../suite/vitest.ts";
 import { MemoryStateStore } from "./memory-state-store.ts";
 import type { StateInstance } from "./state-instance.ts";
 import { stateSuite } from "./state-suite.ts";
-
-interface MemoryInstance extends StateInstance {
-  readonly implementation: MemoryStateStore;
-}
-
-function create(): MemoryInstance {
-  const clock = createTestClock();
-  const implementation = new MemoryStateStore({ clock });
-  return {
-    implementation,
-    clock,
-    restart: async () => new MemoryStateStore({ clock, disk: implementation.disk }),
-    backupPath: "/backup",
-  };
-}
-
-type Change = (store: MemoryStateStore) => Partial<StateStore>;
-
-/** A mutant that answers some operations in another way. */
-function mutant(breaks: string, how: string, change: Change): Mutant<StateStore, StateInstance> {
-  return {
-    breaks,
-    how,
-    mutate(instance) {
-      const store = instance.implementation as MemoryStateStore;
-      const implementation: StateStore = {
-        describe: (input, context) => store.describe(input, context),
-        get: (input, context) => store.get(input, context),
-        transact: (input, context) => store.transact(input, context),
-        list: (input, context) => store.list(input, context),
-        watch: (input, context) => store.watch(input, context),
-        grantLease: (input, context) => store.grantLease(input, context),
-        keepAlive: (input, context) => store.keepAlive(input, context),
-        revokeLease: (input, context) => store.revokeLease(input, context),
-        facets: store.facets,
-        ...change(store),
-      };
-      return { ...instance, implementation };
-    },
-  };
-}
-
-function operations(store: MemoryStateStore, map: (operation: StateOperation) => StateOperation): Partial<StateStore> {
-  return {
-    transact: (input, context) => store.transact({ ...input, operations: input.operations.map(map) }, context),
-  };
-}
-
-function events(store: MemoryStateStore, map: (event: StateEvent) => readonly StateEvent[]): Partial<StateStore> {
-  return {
-    async *watch(input, context) {
-      for await (const event of store.watch(input, context)) yield* map(event);
-    },
-  };
-}
-
-async function forgiving<T>(call: Promise<T>, otherwise: () => T | Promise<T>): Promise<T> {
-  try {
-    return await call;
-  } catch (error) {
-    if (!isVdcError(error)) throw error;
-    return otherwise();
-  }
-}
 
 const mutants: readonly Mutant<StateStore, StateInstance>[] = [
   mutant("state.get.absent", "tells revision 0 for an absent key", (store) => ({
@@ -270,9 +207,10 @@ const mutants: readonly Mutant<StateStore, StateInstance>[] = [
       },
     },
   })),
+  ...pressureMutants,
 ];
 
 describe("the state suite", () => {
-  describeProof(stateSuite, { create, mutants });
-  describe("the reference", () => describeSuite(stateSuite, { create }));
+  describeProof(stateSuite, { create: createReference, mutants, timeoutMs: 3_000 });
+  describe("the reference", () => describeSuite(stateSuite, { create: createReference }));
 });

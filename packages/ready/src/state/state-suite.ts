@@ -1,6 +1,9 @@
 import { type StateStore, stateStore } from "@vdc-os/core/state/v1";
 import { defineSuite, type Suite } from "../suite/suite.ts";
+import { cancelRequirements } from "./cancel-requirements.ts";
+import { crashRequirements } from "./crash-requirements.ts";
 import { facetRequirements } from "./facet-requirements.ts";
+import { hostileRequirements } from "./hostile-requirements.ts";
 import { leaseRequirements } from "./lease-requirements.ts";
 import { listRequirements } from "./list-requirements.ts";
 import type { StateInstance } from "./state-instance.ts";
@@ -17,5 +20,8 @@ export const stateSuite: Suite<StateStore, StateInstance> = defineSuite<StateSto
     ...watchRequirements,
     ...leaseRequirements,
     ...facetRequirements,
+    ...cancelRequirements,
+    ...crashRequirements,
+    ...hostileRequirements,
   ],
 });

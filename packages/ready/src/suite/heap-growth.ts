@@ -21,25 +21,34 @@ const rounds = 12;
  */
 export async function mustKeepNoMemory(call: () => Promise<unknown>, options: KeepNoMemoryOptions): Promise<void> {
   const { calls, bytesPerCall, timeMs = 10_000 } = options;
-  const collect = collector();
   const end = performance.now() + timeMs;
-  const round = async (): Promise<{ readonly made: number; readonly grown: number }> => {
-    await settled(collect);
-    const before = usedBytes();
-    let made = 0;
-    for (; made < calls && performance.now() < end; made += 1) await call();
-    await settled(collect);
-    return { made, grown: usedBytes() - before };
-  };
+  let made = 0;
+  const round = (): Promise<number> =>
+    heapGrowth(async () => {
+      for (made = 0; made < calls && performance.now() < end; made += 1) await call();
+    });
   const enough = calls * bytesPerCall;
-  let { grown } = await round();
+  let grown = await round();
   for (let done = 1; done < rounds && grown >= enough; done += 1) {
     const next = await round();
     // A round that time has cut short says nothing.
-    if (next.made < calls) break;
-    grown = Math.min(grown, next.grown);
+    if (made < calls) break;
+    grown = Math.min(grown, next);
   }
   must(grown < enough, `the heap must not grow with each call, and grows by ${grown} bytes in ${calls}`);
+}
+
+/**
+ * How many bytes more than before are in use when something is done, and what it left to the collector is gone. What is held weakly, as signals are that follow
+ * each other, goes in a turn of its own after a collection; `turns` says how many are waited for.
+ */
+export async function heapGrowth(work: () => Promise<unknown>, turns = 4): Promise<number> {
+  const collect = collector();
+  await settled(collect, turns);
+  const before = usedBytes();
+  await work();
+  await settled(collect, turns);
+  return usedBytes() - before;
 }
 
 function usedBytes(): number {
@@ -47,9 +56,8 @@ function usedBytes(): number {
   return heapUsed + external;
 }
 
-/** What is held weakly, as signals are that follow each other, goes in a turn of its own after a collection. */
-async function settled(collect: () => void): Promise<void> {
-  for (let turn = 0; turn < 4; turn += 1) {
+async function settled(collect: () => void, turns: number): Promise<void> {
+  for (let turn = 0; turn < turns; turn += 1) {
     collect();
     await new Promise((resolve) => setImmediate(resolve));
   }

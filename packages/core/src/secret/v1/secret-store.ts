@@ -15,7 +15,10 @@ export interface SecretRef {
   readonly version?: number;
 }
 
-/** Where secrets are kept. Values leave it only through `resolve`, and never reach a log, an error or the state store. */
+/**
+ * Where secrets are kept. Values leave it only through `resolve`, and never reach a log, an error or the state store. A change that was answered survives
+ * `kill -9`; one that was not is made wholly or not at all.
+ */
 export interface SecretStore {
   describe(input: DescribeInput, context: OperationContext): Promise<Description>;
   resolve(input: SecretRef, context: OperationContext): Promise<{ readonly value: string; readonly version: number }>;

@@ -60,7 +60,10 @@ export type StateEvent =
   | { readonly type: "progress"; readonly revision: number }
   | { readonly type: "resync"; readonly compactRevision: number };
 
-/** A lease: keys that are put with it go when it is not kept alive. Its time is monotonic: a jump of the wall clock ends no lease. */
+/**
+ * A lease: keys that are put with it go when it is not kept alive. It outlives the store's process, and may have its whole time again then. Its time is
+ * monotonic: a jump of the wall clock ends no lease.
+ */
 export interface StateLease {
   readonly lease: string;
   readonly ttlMs: number;
@@ -99,12 +102,15 @@ export interface StateStore {
   ): Promise<{ readonly entry?: KeyValue; readonly revision: number }>;
   /** A conflict is a result, not an error. */
   transact(input: Transaction, context: OperationContext): Promise<TransactionResult>;
-  /** Entries whose key begins with the prefix, in key order, as of one revision, which is returned. A page token holds on to it. */
+  /**
+   * Entries whose key begins with the prefix, in key order, as of one revision, which is returned. A page token holds on to it. At most 1000 entries at a
+   * time, also without `limit`.
+   */
   list(
     input: { readonly prefix: string; readonly limit?: number; readonly pageToken?: string },
     context: OperationContext,
   ): Promise<{ readonly entries: readonly KeyValue[]; readonly revision: number; readonly nextPageToken?: string }>;
-  /** Every change under the prefix after a revision, in order, once each. */
+  /** Every change under the prefix after a revision, in order, once each. What a watch has not read yet costs no memory, and holds nobody up. */
   watch(
     input: { readonly prefix: string; readonly afterRevision: number },
     context: OperationContext,

@@ -1,5 +1,12 @@
 import { randomBytes } from "node:crypto";
-import { type Description, type OperationContext, type Page, type PageRequest, VdcError } from "@vdc-os/core";
+import {
+  type Description,
+  type OperationContext,
+  type Page,
+  type PageRequest,
+  toVdcError,
+  VdcError,
+} from "@vdc-os/core";
 import type { SecretStore } from "@vdc-os/core/secret/v1";
 import type { MemoryVault } from "./memory-vault.ts";
 import { version } from "./version.ts";
@@ -30,19 +37,21 @@ export class AcmeVault implements SecretStore {
     return { value, version: wanted };
   }
 
-  async put({ name, value }: Input<"put">): Promise<{ readonly version: number }> {
+  async put({ name, value }: Input<"put">, context: OperationContext): Promise<{ readonly version: number }> {
+    refuseWhenOver(context);
     const versions = this.#vault.secrets.get(name) ?? [];
     // A repeated put of the same value is the same put.
     if (versions.at(-1) !== value) this.#vault.secrets.set(name, [...versions, value]);
     return { version: this.#versionsOf(name).length };
   }
 
-  async rotate({ name, bytes }: Input<"rotate">, _context: OperationContext): Promise<{ readonly version: number }> {
+  async rotate({ name, bytes }: Input<"rotate">, context: OperationContext): Promise<{ readonly version: number }> {
     this.#versionsOf(name);
-    return this.put({ name, value: randomBytes(bytes).toString("base64url") });
+    return this.put({ name, value: randomBytes(bytes).toString("base64url") }, context);
   }
 
-  async remove({ name }: Input<"remove">): Promise<void> {
+  async remove({ name }: Input<"remove">, context: OperationContext): Promise<void> {
+    refuseWhenOver(context);
     this.#vault.secrets.delete(name);
   }
 
@@ -59,4 +68,9 @@ export class AcmeVault implements SecretStore {
     if (versions === undefined) throw new VdcError("NOT_FOUND", `there is no secret '${name}'`);
     return versions;
   }
+}
+
+/** A call that was given up, or whose deadline has passed, before it begins changes nothing. */
+function refuseWhenOver({ signal }: OperationContext): void {
+  if (signal.aborted) throw toVdcError(signal.reason);
 }

@@ -20,6 +20,9 @@ interface Lease {
   cancel(): void;
 }
 
+/** The most bytes that a value has as JSON text. */
+const maxValueBytes = 1024 * 1024;
+
 /**
  * A state store in memory, with etcd's model. It outlives the kernels that use it and ends with its world: nothing is on a disk.
  */
@@ -60,6 +63,11 @@ export class SimulatedStateStore implements StateStore {
     const keys = new Set(operations.map(({ key }) => key));
     if (keys.size < operations.length) throw new VdcError("INVALID_ARGUMENT", "a transaction changes a key twice");
     if (keys.size > 512) throw new VdcError("INVALID_ARGUMENT", "a transaction has at most 512 operations");
+    for (const operation of operations) {
+      if (operation.type !== "put" || Buffer.byteLength(JSON.stringify(operation.value)) <= maxValueBytes) continue;
+      const { key } = operation;
+      throw new VdcError("INVALID_ARGUMENT", `the value of key '${key}' is larger than ${maxValueBytes} bytes as JSON`);
+    }
     const failed = compare.filter(({ key, modRevision }) => (now.get(key)?.modRevision ?? 0) !== modRevision);
     if (failed.length > 0) {
       const conflicts = [...new Set(failed.map(({ key }) => key))].flatMap((key) => now.get(key) ?? []);
