@@ -3,6 +3,7 @@ import type { HealthCheckKind } from "@vdc-os/core/network/v1";
 import { portLabel } from "../datacenter/network-access.ts";
 import { withDatacenter } from "../datacenter/with-datacenter.ts";
 import { usageError } from "../failure/failure.ts";
+import { healthText } from "../network/health-text.ts";
 import { formatDuration } from "../terminal/duration.ts";
 import { printable } from "../terminal/printable.ts";
 import { formatTable } from "../terminal/table.ts";
@@ -17,9 +18,10 @@ export const addDiagnosisCommands: AddCommands = (parent, bind) => {
     .description("check the paths between a switch's hosts with real frames; ends with 1 when something is wrong")
     .argument("<switch>", "its name")
     .option("--check <kind...>", "'path', 'mtu', 'vlan', 'teaming'. Default: all")
+    .option("--all", "tell each good finding too, however many there are")
     .addHelpText("after", examples([["vdc network health prod --check mtu", "whether the largest frame arrives"]]))
     .action(
-      bind<{ check?: readonly string[] }>((context, { check = checks }, args) => {
+      bind<{ check?: readonly string[]; all?: boolean }>((context, { check = checks, all = false }, args) => {
         const name = textArgument(args, 0);
         const unknown = check.find((kind) => !checks.includes(kind as HealthCheckKind));
         if (unknown !== undefined) throw usageError(`'${unknown}' is no check: there is ${checks.join(", ")}`);
@@ -32,15 +34,7 @@ export const addDiagnosisCommands: AddCommands = (parent, bind) => {
           const wrong = findings.filter(({ ok }) => !ok);
           terminal.result({ switch: name, healthy: wrong.length === 0, findings }, () => {
             if (findings.length === 0) return "There was nothing to check: a path needs two hosts that are up.";
-            const rows = findings.map((finding) => [
-              finding.ok ? style.green("ok") : style.red("WRONG"),
-              finding.check,
-              finding.from,
-              finding.to,
-              printable(finding.detail),
-            ]);
-            const columns = ["", "CHECK", "FROM", "TO", "WHAT WAS SEEN"].map((title) => ({ title }));
-            return formatTable(columns, rows, style.dim);
+            return healthText(findings, { style, all });
           });
           if (wrong.length > 0) {
             throw new VdcError(
@@ -62,8 +56,9 @@ export const addDiagnosisCommands: AddCommands = (parent, bind) => {
           const { terminal, signal } = context;
           const name = textArgument(args, 0);
           const neighbours = await dc.switches.neighbours(name, { signal });
+          const { spec } = await dc.switches.get(name, { signal });
           terminal.result({ neighbours }, () => {
-            if (neighbours.length === 0) return "Nobody was heard: the spec's 'discovery' must be 'listen' or 'both'.";
+            if (neighbours.length === 0) return nobodyText(name, spec);
             const rows = neighbours.map((each) => [
               each.host,
               each.uplink,
@@ -114,3 +109,20 @@ export const addDiagnosisCommands: AddCommands = (parent, bind) => {
       ),
     );
 };
+
+/** Why there are no neighbours. */
+function nobodyText(
+  name: string,
+  {
+    discovery,
+    uplinks = {},
+  }: { readonly discovery?: string; readonly uplinks?: Readonly<Record<string, readonly unknown[]>> },
+): string {
+  if (!Object.values(uplinks).some((some) => some.length > 0)) {
+    return `Switch '${name}' has no uplinks, so there is nobody to hear.`;
+  }
+  if (discovery === "listen" || discovery === "both") {
+    return "Nobody was heard yet: neighbours announce themselves every 30 seconds or so.";
+  }
+  return `Switch '${name}' does not listen: its spec's 'discovery' must be 'listen' or 'both'.`;
+}

@@ -1,6 +1,7 @@
 import { findPort, portLabel } from "../datacenter/network-access.ts";
 import { withDatacenter } from "../datacenter/with-datacenter.ts";
 import { usageError } from "../failure/failure.ts";
+import { dropReasonText } from "../network/drop-reason-text.ts";
 import { buildFrame, type FrameRecipe, parseFrame } from "../network/build-frame.ts";
 import { printable } from "../terminal/printable.ts";
 import { type AddCommands, examples, textArgument } from "./command-context.ts";
@@ -54,6 +55,7 @@ export const addExplainCommand: AddCommands = (parent, bind) => {
           const port = await findPort(dc, name, wanted, signal);
           const { ports } = await dc.switches.view(name, { signal });
           const names = new Map(ports.map((each) => [each.portKey, portLabel(each)]));
+          const hostOf = new Map(ports.map((each) => [each.portKey, each.host]));
           const addressOf = async (text: string): Promise<string> => {
             if (text === "broadcast") return "ff:ff:ff:ff:ff:ff";
             if (/^[0-9a-f]{2}([:-]?[0-9a-f]{2}){5}$/i.test(text)) return text;
@@ -82,12 +84,18 @@ export const addExplainCommand: AddCommands = (parent, bind) => {
               ({ stage, detail }, at) =>
                 `${style.dim(String(at + 1).padStart(2))}  ${style.bold(stage.padEnd(widest))}  ${said(detail)}`,
             );
-            const ways = [
-              ...(named.length > 0 ? [`to ${named.join(", ")}`] : []),
-              ...(hosts.length > 0 ? [`to host ${hosts.join(", ")}`] : []),
-            ];
-            const ending = `${paint(style.bold(verdict))} (${said(reason)})${ways.length === 0 ? "" : `: ${ways.join("; ")}`}`;
-            return [...lines, ending].join("\n");
+            const places = found.ports.map((key, which) => {
+              const host = hostOf.get(key);
+              return host === undefined || host === port.host ? named[which] : `${named[which]} on ${host}`;
+            });
+            // A provider that does not follow the frame tells the hosts that it goes to.
+            const ways = places.length > 0 ? places : verdict === "drop" ? [] : hosts.map((host) => `host ${host}`);
+            const why = verdict === "drop" ? dropReasonText(reason) : undefined;
+            const ending = [
+              `${paint(style.bold(verdict))} (${said(reason)})`,
+              ...(ways.length > 0 ? [`to ${ways.join(", ")}`] : why === undefined ? [] : [why]),
+            ].join(": ");
+            return [...lines, "", ending].join("\n");
           });
         });
       }),

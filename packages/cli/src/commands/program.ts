@@ -15,6 +15,7 @@ import { addTopologyCommand } from "./network-topology.ts";
 import { addCaptureCommand } from "./network-capture.ts";
 import { addDiagnosisCommands } from "./network-diagnosis.ts";
 import { addExplainCommand } from "./network-explain.ts";
+import { addPortCommand } from "./network-port.ts";
 import { addLifeCommands } from "./init.ts";
 import { addMoveCommand } from "./volume-move.ts";
 import { addPolicyCommands } from "./storage-policies.ts";
@@ -60,6 +61,7 @@ export function createProgram(bind: BindAction, output: OutputConfiguration): Co
 
   const network = program.command("network").description("switches: ports, rates, captures, health, configurations");
   addNetworkCommands(network, bind);
+  addPortCommand(network, bind);
   addTopologyCommand(network, bind);
   addCaptureCommand(network, bind);
   addExplainCommand(network, bind);

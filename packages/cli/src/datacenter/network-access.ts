@@ -72,7 +72,7 @@ export async function findPort(
   wanted: string,
   signal: AbortSignal,
 ): Promise<SwitchPort & { readonly reference: SwitchPortName }> {
-  const { ports } = await dc.switches.view(name, { signal });
+  const { ports = [] } = (await untilLookedAt(dc, [name], signal)).get(name) ?? {};
   const exact = ports.find((port) => port.portKey === wanted || portLabel(port) === wanted);
   const ofVm = ports.filter(({ vm }) => vm === wanted);
   const found = exact ?? (ofVm.length === 1 ? ofVm[0] : undefined);
