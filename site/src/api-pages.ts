@@ -1,5 +1,5 @@
 import type { SearchEntry } from "../client/search-format.ts";
-import { adoptContent, headingsOf, kindClass } from "./api-content.ts";
+import { adoptContent, headingsOf } from "./api-content.ts";
 import type { ApiModule } from "./api-modules.ts";
 import type { ApiPage, ApiReference } from "./api-reference.ts";
 import { apiPath } from "./guide-pages.ts";
@@ -8,9 +8,11 @@ import { escapeHtml } from "./html-tags.ts";
 import type { Repository } from "./repository.ts";
 import { type NavigationGroup, relativePath, type SitePage } from "./site-page.ts";
 
-/** A page of the reference, and what the navigation shows inside its module. */
+/** A page of the reference, and what the navigation shows on it. */
 export interface LaidOutApiPage {
   readonly page: SitePage;
+  /** The modules that it lists: on the page of a symbol, of which there are many, those of its own package alone. */
+  readonly modules: readonly ApiModule[];
   readonly inside: { readonly under: string; readonly groups: readonly NavigationGroup[] };
 }
 
@@ -54,6 +56,7 @@ export function renderApi(api: ApiReference, options: RenderApiOptions): readonl
         headings: headingsOf(content),
         styles,
       },
+      modules: isModule ? options.modules : options.modules.filter((each) => each.package === module?.package),
       inside: { under: modulePath, groups: groups.get(page.module) ?? [] },
     };
   });
@@ -94,8 +97,8 @@ function byName(a: ApiPage, b: ApiPage): number {
   return a.name < b.name ? -1 : 1;
 }
 
-function itemOf({ name, url, kind }: ApiPage): NavigationGroup["items"][number] {
-  return { title: name, path: `api/${url}`, kind: kindClass(kind) };
+function itemOf({ name, url }: ApiPage): NavigationGroup["items"][number] {
+  return { title: name, path: `api/${url}` };
 }
 
 /** The entry to the reference: every package with its modules. */

@@ -73,7 +73,12 @@ export async function buildSite({
   if (api) {
     onProgress(`reading ${modules.length} modules …`);
     const { pages, css, deadLinks, found } = await renderReference(root, modules, { modules, guides, repository });
-    for (const { page, inside } of pages) html.set(page.path, layOutPage(page, { ...common, inside }));
+    const [start] = rendered.navigation;
+    for (const { page, inside, modules: listed } of pages) {
+      // The page of a symbol leads to the beginning of the guides: all of them, on each of some 1500 pages, would be half of the site.
+      const groups = listed.length === modules.length ? rendered.navigation : start === undefined ? [] : [start];
+      html.set(page.path, layOutPage(page, { ...common, navigation: [...groups, apiNavigation(listed)], inside }));
+    }
     const index: SitePage = renderApiIndex({ modules, guides, repository });
     html.set(index.path, layOutPage(index, common));
     writeFileSync(join(out, "assets/api-code.css"), css);

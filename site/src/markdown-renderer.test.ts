@@ -47,6 +47,18 @@ test("tables scroll by themselves, and the keyboard reaches them", () => {
   expect(render("| a |\n| - |\n| b |").html).toMatch(/^<div class="table" tabindex="0" role="region"[^>]*><table>/);
 });
 
+test("a row that begins with a code is a place of its own, for links and for the search", () => {
+  const page = render(
+    "# x\n## Codes\nlead\n\n| code | when |\n| - | - |\n| `VDC_LOCKED` | held |\n| `dc.vms` | never |",
+  );
+  expect(page.html).toContain('<tr id="vdc_locked">\n<td><code>VDC_LOCKED</code><a class="anchor" href="#vdc_locked"');
+  expect(page.sections).toEqual([
+    { id: undefined, title: "x", text: "" },
+    { id: "codes", title: "Codes", text: "lead code when dc.vms never" },
+    { id: "vdc_locked", title: "VDC_LOCKED", text: "held" },
+  ]);
+});
+
 test("a block that shows a file names it, and links to it", () => {
   const { html } = render("```ts file=examples/a.ts\nconst a = 1 < 2;\n```", (target) => `repository:${target}`);
   expect(html).toContain('<a href="repository:/examples/a.ts"><code>examples/a.ts</code></a>');

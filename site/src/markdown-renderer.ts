@@ -10,7 +10,7 @@ export interface PageHeading {
   readonly text: string;
 }
 
-/** What stands under one heading: a hit of the search leads to it. */
+/** What stands under one heading, or in the row of a table that begins with a code such as `NOT_FOUND`: a hit of the search leads to it. */
 export interface PageSection {
   /** Undefined for the beginning of the page. */
   readonly id: string | undefined;
@@ -39,7 +39,9 @@ export interface RenderMarkdownOptions {
 export function renderMarkdown(text: string, { highlighter, resolveLink }: RenderMarkdownOptions): RenderedMarkdown {
   const markdown = new MarkdownIt({ html: true, linkify: false });
   const tokens = markdown.parse(text, {});
-  const headings = placeAnchors(tokens);
+  const slugs = new HeadingSlugs();
+  const headings = placeAnchors(tokens, slugs);
+  placeRowAnchors(tokens, slugs);
   for (const token of tokens) {
     if (token.type === "inline") resolveLinks(token, resolveLink);
   }
@@ -61,8 +63,7 @@ export function languagesOf(text: string): readonly string[] {
   return [...text.matchAll(/^ *(?:`{3,}|~{3,})([\w+-]+)/gm)].map((match) => match[1] as string);
 }
 
-function placeAnchors(tokens: readonly Token[]): PageHeading[] {
-  const slugs = new HeadingSlugs();
+function placeAnchors(tokens: readonly Token[], slugs: HeadingSlugs): PageHeading[] {
   const headings: PageHeading[] = [];
   for (const [index, token] of tokens.entries()) {
     if (token.type !== "heading_open") continue;
@@ -75,6 +76,19 @@ function placeAnchors(tokens: readonly Token[]): PageHeading[] {
     if (level > 1) inline.children?.push(rawHtml(anchorLink(id, text)));
   }
   return headings;
+}
+
+/** Who meets a code in a program looks for its row, and not for the table that it is in. */
+function placeRowAnchors(tokens: readonly Token[], slugs: HeadingSlugs): void {
+  for (const [index, token] of tokens.entries()) {
+    if (token.type !== "tr_open") continue;
+    const cell = tokens[index + 2] as Token;
+    const [first, ...more] = cell.children ?? [];
+    if (first?.type !== "code_inline" || more.length > 0 || !/^[A-Z]+(_[A-Z]+)*$/.test(first.content)) continue;
+    const id = slugs.next(first.content);
+    token.attrSet("id", id);
+    cell.children?.push(rawHtml(anchorLink(id, first.content)));
+  }
 }
 
 /** The sign beside a heading that gives its address. */
@@ -143,17 +157,26 @@ function descriptionOf(tokens: readonly Token[]): string {
 
 function sectionsOf(tokens: readonly Token[], headings: readonly PageHeading[]): readonly PageSection[] {
   const sections: { id: string | undefined; title: string; parts: string[] }[] = [];
+  const begin = (id: string | undefined, title: string): (typeof sections)[number] => {
+    const section = { id, title, parts: [] };
+    sections.push(section);
+    return section;
+  };
   let next = 0;
-  let current: (typeof sections)[number] = { id: undefined, title: headings[0]?.text ?? "", parts: [] };
-  sections.push(current);
+  let current = begin(undefined, headings[0]?.text ?? "");
+  let row: typeof current | undefined;
   for (const [index, token] of tokens.entries()) {
     if (token.type === "heading_open") {
       const heading = headings[next++] as PageHeading;
-      if (heading.level === 1) continue;
-      current = { id: heading.id, title: heading.text, parts: [] };
-      sections.push(current);
-    } else if (token.type === "inline" && tokens[index - 1]?.type !== "heading_open") current.parts.push(textOf(token));
-    else if (token.type === "fence") current.parts.push(token.content.replace(/\s+/g, " "));
+      if (heading.level > 1) current = begin(heading.id, heading.text);
+    } else if (token.type === "tr_open") {
+      const id = token.attrGet("id")?.toString();
+      row = id === undefined ? undefined : begin(id, textOf(tokens[index + 2] as Token));
+    } else if (token.type === "tr_close") row = undefined;
+    else if (token.type === "inline" && tokens[index - 1]?.type !== "heading_open") {
+      const text = textOf(token);
+      if (text !== row?.title) (row ?? current).parts.push(text);
+    } else if (token.type === "fence") current.parts.push(token.content.replace(/\s+/g, " "));
   }
   return sections.map(({ id, title, parts }) => ({ id, title, text: parts.join(" ").replace(/\s+/g, " ").trim() }));
 }

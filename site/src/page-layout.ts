@@ -72,10 +72,9 @@ const searchDialog = `<dialog class="finder" aria-label="Search">
 </dialog>`;
 
 function navigationOf(page: SitePage, options: LayoutOptions, to: (path: string) => string): string {
-  const item = ({ title, path, kind }: NavigationItem): string => {
+  const item = ({ title, path }: NavigationItem): string => {
     const here = path === page.path ? ' aria-current="page"' : "";
-    const mark = kind === undefined ? "" : `<span class="kind ${escapeHtml(kind)}" aria-hidden="true"></span>`;
-    const link = `<a href="${to(path)}"${here}>${mark}${escapeHtml(title)}</a>`;
+    const link = `<a href="${to(path)}"${here}>${escapeHtml(title)}</a>`;
     const inside =
       options.inside?.under === path ? options.inside.groups.map((each) => group(each, true)).join("") : "";
     return `<li>${link}${inside}</li>`;

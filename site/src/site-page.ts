@@ -32,8 +32,6 @@ export interface PageLink {
 export interface NavigationItem {
   readonly title: string;
   readonly path: string;
-  /** Short word on what it is (`class`), where it matters. */
-  readonly kind?: string;
 }
 
 /** A group of the navigation. It is open on its own pages, and can be opened elsewhere. */
@@ -42,8 +40,12 @@ export interface NavigationGroup {
   readonly items: readonly NavigationItem[];
 }
 
-/** The path from one page to another, or to a file, both from the site's root. */
+/** The path from one page to another, or to a file, both from the site's root. It is short: a page of the reference has hundreds. */
 export function relativePath(from: string, to: string): string {
-  const up = "../".repeat(from.split("/").length - 1);
-  return `${up}${to.split("/").map(encodeURIComponent).join("/")}`;
+  const source = from.split("/").slice(0, -1);
+  const target = to.split("/");
+  let shared = 0;
+  while (shared < Math.min(source.length, target.length - 1) && source[shared] === target[shared]) shared += 1;
+  const down = target.slice(shared).map(encodeURIComponent).join("/");
+  return "../".repeat(source.length - shared) + down;
 }
