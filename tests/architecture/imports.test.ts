@@ -29,6 +29,8 @@ const allowed: Readonly<Record<PackageKind, readonly PackageKind[] | "anything">
 const allowedInTests: Readonly<Partial<Record<PackageKind, readonly PackageKind[]>>> = {
   plugin: ["ready", "host", "plugin", "guest-image", "api"],
   api: ["ready"],
+  // A daemon that speaks two protocols is started for the tests of both by one of them.
+  protocol: ["protocol"],
   // Its templates are the plugins that it writes: what they import is not its own.
   "create-plugin": ["core", "ready"],
 };
