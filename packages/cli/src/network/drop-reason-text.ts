@@ -32,6 +32,7 @@ const texts: Readonly<Record<string, string>> = {
   unknownPeer: "the host does not know the sender's host",
   unsupportedTag: "its tag is doubled, or none of 802.1Q",
   untaggedOnTrunk: "the trunk has no native VLAN for untagged frames",
+  vlanMismatch: "the port takes no frames with this tag, or without one",
   vlanNotAllowed: "the port does not carry this VLAN",
 };
 
