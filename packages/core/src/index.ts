@@ -9,6 +9,7 @@ export {
 export { type Logger, silentLogger } from "./context/logger.ts";
 export type { CallOptions, OperationContext, Progress, Random } from "./context/operation-context.ts";
 export { systemRandom } from "./context/random.ts";
+export { refuseWhenOver } from "./context/refuse-when-over.ts";
 export { type ErrorCode, errorCodes, isRetryableCode } from "./error/error-code.ts";
 export {
   isVdcError,

@@ -30,7 +30,10 @@ export interface OperationContext {
    * on from another call keeps that call's signal.
    */
   readonly signal: AbortSignal;
-  /** When the caller stops waiting, in {@link Clock.monotonic} milliseconds. `undefined` when it waits for as long as it takes. */
+  /**
+   * When the caller stops waiting, in {@link Clock.monotonic} milliseconds. `undefined` when it waits for as long as it takes. A call that begins after it
+   * fails with `DEADLINE_EXCEEDED`, and has no effect.
+   */
   readonly deadline: number | undefined;
   /** Names this call across retries: a provider that sees a key again returns what it returned before. */
   readonly idempotencyKey: string | undefined;

@@ -63,6 +63,9 @@ export interface ComputeFacets {
  * - `createVm` defines, `startVm` runs. Both are idempotent.
  * - VMs go on when the runtime or the manager ends, and are found again when it returns.
  * - A start with a lower generation than one seen before is fenced, so that a VM never runs for two owners.
+ * - Calls may come all at once; one that finds its VM busy may fail with `ABORTED`, and the caller tries again. A call that is given up, or that its
+ *   provider's end cuts off, is done or not at all, and a repeat completes it.
+ * - Names, ids and paths of a spec are taken as they are, or refused with `INVALID_ARGUMENT`; none is an option of the monitor.
  */
 export interface Hypervisor {
   describe(input: DescribeInput, context: OperationContext): Promise<Description>;

@@ -58,6 +58,8 @@ export interface NetworkFacets {
  * - `validateSwitch` is pure and the only place to say no. What it accepts, `applySwitch` realises, sooner or later.
  * - A receipt is not success: success is the realised generation in the status of every member that is up.
  * - A port has one owner, known by its generation; frames of an older owner are refused.
+ * - Calls may come all at once. A call that is given up, or that its provider's end cuts off, is done or not at all, and a repeat completes it.
+ * - Ids, keys and names are taken as they are, or refused with `INVALID_ARGUMENT`; none is a path, a pattern or an expression.
  */
 export interface DistributedSwitch {
   /**

@@ -57,7 +57,7 @@ export {
 // For providers: generations, trials, and saying no
 export { ConfigArchiveControl, refusedSpec, type SpecRecords } from "./config-archive-control.ts";
 export { beginTrial, endTrial, type SpecRecord, type SpecTrial, takeOverSpec } from "./spec-record.ts";
-export { type SwitchAbilities, settingProblems, specProblems } from "./spec-problems.ts";
+export { addressProblems, type SwitchAbilities, settingProblems, specProblems } from "./spec-problems.ts";
 // Desired state
 export type {
   FlowExport,

@@ -22,7 +22,10 @@ export interface ConnectPort {
   readonly host: string;
   /** The NIC's address. */
   readonly mac: string;
-  /** The VM's IP addresses, where they are known: for DHCP and for the addresses that a port may send from. */
+  /**
+   * The VM's IP addresses, where they are known: for DHCP and for the addresses that a port may send from. What is no IP address fails with
+   * `INVALID_ARGUMENT`.
+   */
   readonly addresses?: readonly string[];
   readonly generation: Generation;
   readonly owner?: OwnerStamp;

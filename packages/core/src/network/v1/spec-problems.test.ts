@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { NetworkFacets } from "./distributed-switch.ts";
 import type { PortSetting } from "./port-setting.ts";
-import { settingProblems, specProblems } from "./spec-problems.ts";
+import { addressProblems, settingProblems, specProblems } from "./spec-problems.ts";
 import type { SwitchSpec } from "./switch-spec.ts";
 
 const every: ReadonlySet<keyof NetworkFacets> = new Set([
@@ -99,7 +99,7 @@ describe("the problems of a setting", () => {
     expect(settingPaths({ shapingOut })).toEqual(["s.shapingOut"]);
   });
 
-  it.each(["192.0.2.0/33", "192.0.2.0", "x/8", "::/129", "1.2.3.4/8/9", "1.2.3.4/-1"])(
+  it.each(["192.0.2.0/33", "192.0.2.0", "x/8", "::/129", "1.2.3.4/8/9", "1.2.3.4/-1", "fe80::1%eth0/64"])(
     "are prefixes like '%s'",
     (prefix) => {
       const match = { sourcePrefix: prefix };
@@ -112,5 +112,14 @@ describe("the problems of a setting", () => {
   it.each(["192.0.2.0/24", "0.0.0.0/0", "2001:db8::/32", "::1/128"])("are not prefixes like '%s'", (prefix) => {
     const match = { destinationPrefix: prefix };
     expect(settingPaths({ filters: [{ name: "f", direction: "in", match, action: { kind: "drop" } }] })).toEqual([]);
+  });
+});
+
+describe("the problems of a VM's addresses", () => {
+  it("are what is no address, and zones", () => {
+    const wrong = ["", "dynamic", "192.0.2.1 unknown", "192.0.2.1/24", "fe80::1%eth0"];
+    const paths = addressProblems(["192.0.2.7", "2001:db8::7", ...wrong]).map(({ path }) => path);
+    expect(paths).toEqual(wrong.map((_, at) => `addresses[${at + 2}]`));
+    expect(addressProblems(undefined)).toEqual([]);
   });
 });

@@ -98,6 +98,13 @@ export function settingProblems(
   return problems;
 }
 
+/** What is wrong with the addresses of a port's VM, for any provider: those that are no IP addresses, and those with a zone, which is a host's own. Pure. */
+export function addressProblems(addresses: readonly string[] = [], path = "addresses"): readonly SpecProblem[] {
+  return addresses.flatMap((address, at) =>
+    isAddress(address) ? [] : [{ path: `${path}[${at}]`, message: `'${address}' is no IP address` }],
+  );
+}
+
 function sayVlan(say: Say, vlan: VlanSetting): void {
   if (vlan.kind === "trunk") {
     vlan.ranges.forEach(({ from, to }, at) => {
@@ -130,9 +137,13 @@ function sayFilter(say: Say, { match }: FilterRule, path: string): void {
 
 function isPrefix(text: string): boolean {
   const [address = "", length = "", ...more] = text.split("/");
-  const family = isIP(address);
-  if (family === 0 || more.length > 0 || !/^\d{1,3}$/.test(length)) return false;
-  return Number(length) <= (family === 4 ? 32 : 128);
+  if (!isAddress(address) || more.length > 0 || !/^\d{1,3}$/.test(length)) return false;
+  return Number(length) <= (isIP(address) === 4 ? 32 : 128);
+}
+
+/** An IPv4 or IPv6 address, without a zone (RFC 4007): that is a link of one host. */
+function isAddress(text: string): boolean {
+  return isIP(text) !== 0 && !text.includes("%");
 }
 
 function sayRepeated<Name extends string>(
