@@ -1,6 +1,12 @@
 import { isDeepStrictEqual } from "node:util";
 import { type Generation, VdcError } from "@vdc-os/core";
-import { type ConnectPort, type PortBinding, type PortGroupSpec, refusedSpec } from "@vdc-os/core/network/v1";
+import {
+  addressProblems,
+  type ConnectPort,
+  type PortBinding,
+  type PortGroupSpec,
+  refusedSpec,
+} from "@vdc-os/core/network/v1";
 import { noCounters } from "../process/port-counters.ts";
 import type { DesiredState, Write } from "./desired-state.ts";
 import { findPort, findSwitch } from "./find-switch.ts";
@@ -41,19 +47,23 @@ export class PortControl {
   /** Connects a port for its owner, once the hosts concerned have it and no earlier owner can reach anybody. */
   async connect(input: ConnectPort): Promise<PortBinding> {
     const { switchId, portKey, host, generation } = input;
-    if (input.setting !== undefined) {
-      const problems = validateSetting(input.setting, "setting");
-      if (problems.length > 0) throw refusedSpec(`port '${portKey}'`, problems);
-    }
-    const before = this.#admit(input);
-    if (before?.connected === true && before.generation < generation) {
-      await this.#cut(switchId, [portKey], { upTo: generation - 1, lowest: generation });
-      await this.confirmCut(switchId, portKey);
-    }
+    const problems = [
+      ...addressProblems(input.addresses),
+      ...(input.setting === undefined ? [] : validateSetting(input.setting, "setting")),
+    ];
+    if (problems.length > 0) throw refusedSpec(`port '${portKey}'`, problems);
     const member = this.#member(host);
-    // Nothing is kept of an owner whose host can't be reached: it will be asked for again.
-    await member.converge();
-    await this.#state.change(() => this.#attach(input));
+    // An older owner may come between the cut and the connection, once: the cut keeps out whoever has not come by then.
+    for (let isAttached = false; !isAttached; ) {
+      const before = this.#admit(input);
+      if (before?.connected === true && before.generation < generation) {
+        await this.#cut(switchId, [portKey], { upTo: generation - 1, lowest: generation });
+        await this.confirmCut(switchId, portKey);
+      }
+      // Nothing is kept of an owner whose host can't be reached: it will be asked for again.
+      await member.converge();
+      isAttached = await this.#state.change(() => this.#attach(input));
+    }
     await member.converge();
     const record = findPort(this.#state, switchId, portKey);
     if (!record.connected || record.generation !== generation) throw fencedError(record, generation);
@@ -139,14 +149,12 @@ export class PortControl {
     });
   }
 
-  #attach(input: ConnectPort): { writes: readonly Write[]; result: undefined } {
+  /** Puts the owner on record; `false` while an older one is there. */
+  #attach(input: ConnectPort): { writes: readonly Write[]; result: boolean } {
     const { switchId, portKey, portGroup, host, mac, generation, owner, setting, opaque } = input;
     const before = this.#admit(input);
-    if (before?.connected === true && before.generation !== generation) {
-      throw new VdcError("UNAVAILABLE", `port '${portKey}' was connected by generation ${before.generation} just now`);
-    }
-    if (before?.connected === true && isDeepStrictEqual(before.setting, setting))
-      return { writes: [], result: undefined };
+    if (before?.connected === true && before.generation !== generation) return { writes: [], result: false };
+    if (before?.connected === true && isDeepStrictEqual(before.setting, setting)) return { writes: [], result: true };
     const next = Math.max(before?.attachment ?? 0, before?.move?.attachment ?? 0) + 1;
     const attachment = before?.connected === true ? before.attachment : next;
     const value: PortRecord = {
@@ -167,7 +175,7 @@ export class PortControl {
       ...(setting === undefined ? {} : { setting }),
       ...(opaque === undefined ? {} : { opaque }),
     };
-    return { writes: [{ kind: "port", switchId, portKey, value }], result: undefined };
+    return { writes: [{ kind: "port", switchId, portKey, value }], result: true };
   }
 
   /** Ends the connections of owners up to a generation, and refuses generations below `lowest` from now on. */

@@ -6,6 +6,7 @@ import {
   type OperationContext,
   type Page,
   type PageRequest,
+  refuseWhenOver,
   VdcError,
   type WatchItem,
 } from "@vdc-os/core";
@@ -157,12 +158,14 @@ export class SwitchControl implements DistributedSwitch {
 
   async applySwitch(
     { spec, generation }: { readonly spec: SwitchSpec; readonly generation: number },
-    _context: OperationContext,
+    context: OperationContext,
   ): Promise<{ readonly generation: number }> {
+    refuseWhenOver(context);
     return this.#archive.apply(spec, generation);
   }
 
-  async removeSwitch({ switchId }: { readonly switchId: string }, _context: OperationContext): Promise<void> {
+  async removeSwitch({ switchId }: { readonly switchId: string }, context: OperationContext): Promise<void> {
+    refuseWhenOver(context);
     await this.#state.change(() => {
       if (!this.#state.switches.has(switchId)) return { writes: [], result: undefined };
       const ports = this.#state.portsOf(switchId);
@@ -195,21 +198,24 @@ export class SwitchControl implements DistributedSwitch {
     return { items, nextPageToken: Buffer.from(`after:${last.switchId}`).toString("base64url") };
   }
 
-  async connectPort(input: ConnectPort, _context: OperationContext): Promise<PortBinding> {
+  async connectPort(input: ConnectPort, context: OperationContext): Promise<PortBinding> {
+    refuseWhenOver(context);
     return this.#ports.connect(input);
   }
 
   async disconnectPort(
     port: { switchId: string; portKey: string; generation: Generation },
-    _context: OperationContext,
+    context: OperationContext,
   ): Promise<void> {
+    refuseWhenOver(context);
     await this.#ports.disconnect(port);
   }
 
   async revokePort(
     port: { switchId: string; portKey: string; generation: Generation },
-    _context: OperationContext,
+    context: OperationContext,
   ): Promise<void> {
+    refuseWhenOver(context);
     await this.#ports.revoke(port);
   }
 
@@ -257,8 +263,9 @@ export class SwitchControl implements DistributedSwitch {
 
   async collectGarbage(
     input: { readonly switchId: string; readonly known: readonly string[] },
-    _context: OperationContext,
+    context: OperationContext,
   ): Promise<readonly string[]> {
+    refuseWhenOver(context);
     return this.#ports.collectGarbage(input);
   }
 
