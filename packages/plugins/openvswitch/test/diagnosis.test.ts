@@ -83,7 +83,7 @@ describe.skipIf(missing.length > 0)("looking into a switch on Open vSwitch", () 
 
   it("captures frames as the VM has them, with why they are dropped", async () => {
     const control = await session.start();
-    await control.applySwitch({ spec: specOf(access), generation: 1 });
+    await control.applySwitch({ spec: specOf(access), generation: 1 }, createOperationContext());
     const one = await session.plug(control, portOf(1, { portGroup: "special" }));
     const two = await session.plug(control, portOf(2, { portGroup: "special", host: "host-2" }));
     const [mac, other] = [portOf(1).mac, portOf(2).mac];
@@ -126,7 +126,7 @@ describe.skipIf(missing.length > 0)("looking into a switch on Open vSwitch", () 
 
   it("ends a capture when the port is disconnected, and when nobody reads it any more", async () => {
     const control = await session.start();
-    await control.applySwitch({ spec: specOf(), generation: 1 });
+    await control.applySwitch({ spec: specOf(), generation: 1 }, createOperationContext());
     await session.plug(control, portOf(1));
     const first = new Capture(control, { portKey: "p1", maxFrames: 10 });
     const second = new Capture(control, { portKey: "p1", maxFrames: 10 });
@@ -134,7 +134,7 @@ describe.skipIf(missing.length > 0)("looking into a switch on Open vSwitch", () 
     first.stop();
     await first.ended;
     await untilShown("host-1", true);
-    await control.disconnectPort({ switchId, portKey: "p1", generation: 1 });
+    await control.disconnectPort({ switchId, portKey: "p1", generation: 1 }, createOperationContext());
     await second.ended;
     await untilShown("host-1", false);
     const absent = new Capture(control, { portKey: "p1", maxFrames: 1 });
@@ -143,7 +143,7 @@ describe.skipIf(missing.length > 0)("looking into a switch on Open vSwitch", () 
 
   it("finds a way that carries nothing in one direction", async () => {
     const control = await session.start();
-    await control.applySwitch({ spec: specOf(access), generation: 1 });
+    await control.applySwitch({ spec: specOf(access), generation: 1 }, createOperationContext());
     await untilStatus(control, isUp);
     expect(await checked(control, ["path", "mtu", "vlan"])).toEqual([
       "mtu host-1 host-2 ok",
@@ -164,7 +164,7 @@ describe.skipIf(missing.length > 0)("looking into a switch on Open vSwitch", () 
 
   it("finds an MTU on the way that is too small", async () => {
     const control = await session.start();
-    await control.applySwitch({ spec: specOf(), generation: 1 });
+    await control.applySwitch({ spec: specOf(), generation: 1 }, createOperationContext());
     await untilStatus(control, isUp);
     await underlayDoes(
       "table=1,priority=9,reg0=1,actions=drop",
@@ -181,7 +181,7 @@ describe.skipIf(missing.length > 0)("looking into a switch on Open vSwitch", () 
 
   it("tells a host that is not there, and lets no VM pass itself off as a probe", async () => {
     const control = await session.start();
-    await control.applySwitch({ spec: specOf(), generation: 1 });
+    await control.applySwitch({ spec: specOf(), generation: 1 }, createOperationContext());
     const one = await session.plug(control, portOf(1));
     const forged = Buffer.from(`0180c200000e${portOf(1).mac.replaceAll(":", "")}88b6`.padEnd(120, "0"), "hex");
     one.send(forged);

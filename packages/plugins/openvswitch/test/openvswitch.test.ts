@@ -1,3 +1,4 @@
+import { createOperationContext } from "@vdc-os/core";
 import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
@@ -8,6 +9,8 @@ import { BridgeFlows } from "../src/control/bridge-flows.ts";
 import { OpenVswitchFabric } from "./openvswitch-fabric.ts";
 import { configOf, memoryStore } from "./openvswitch-instance.ts";
 import { bridge, isUp, open, portOf, SwitchSession, specOf, switchId, untilStatus } from "./switch-session.ts";
+
+const context = createOperationContext();
 
 const missing = missingPrograms("openvswitch");
 if (missing.length > 0) {
@@ -35,8 +38,8 @@ describe.skipIf(missing.length > 0)("a switch on Open vSwitch", () => {
 
   it("puts right what somebody else did to the flows of a bridge", async () => {
     const control = await session.start(memoryStore(), { auditIntervalMs: 100 });
-    await control.applySwitch({ spec: specOf(), generation: 1 });
-    await control.connectPort(portOf(1));
+    await control.applySwitch({ spec: specOf(), generation: 1 }, context);
+    await control.connectPort(portOf(1), context);
     const lines = (text: string): readonly string[] => text.split("\n").filter((line) => line.includes("cookie"));
     const cookies = (text: string): readonly string[] =>
       lines(text)
@@ -61,19 +64,22 @@ describe.skipIf(missing.length > 0)("a switch on Open vSwitch", () => {
   it("lets a manager that was replaced change nothing any more", async () => {
     const store = memoryStore();
     const first = await session.start(store);
-    await first.applySwitch({ spec: specOf(), generation: 1 });
+    await first.applySwitch({ spec: specOf(), generation: 1 }, context);
     await untilStatus(first, isUp);
     const second = await session.start(store);
     await untilStatus(second, isUp);
-    await expect(first.connectPort(portOf(1))).rejects.toMatchObject({ code: "ABORTED", reason: "VDC_SUPERSEDED" });
-    await second.connectPort(portOf(2));
+    await expect(first.connectPort(portOf(1), context)).rejects.toMatchObject({
+      code: "ABORTED",
+      reason: "VDC_SUPERSEDED",
+    });
+    await second.connectPort(portOf(2), context);
     const remote = `unix:${fabric.host("host-1").openVswitch.runDirectory}/${bridge}.mgmt`;
     expect(await BridgeFlows.connect({ remote }, 1n), "a lower number than both managers have").toBeUndefined();
   });
 
   it("refuses flows of a connection that is not the master any more", async () => {
     const control = await session.start();
-    await control.applySwitch({ spec: specOf(), generation: 1 });
+    await control.applySwitch({ spec: specOf(), generation: 1 }, context);
     await untilStatus(control, isUp);
     await control.close();
     const remote = `unix:${fabric.host("host-1").openVswitch.runDirectory}/${bridge}.mgmt`;
@@ -97,11 +103,11 @@ describe.skipIf(missing.length > 0)("a switch on Open vSwitch", () => {
         return store.transact(input, options);
       },
     });
-    await control.applySwitch({ spec: specOf(), generation: 1 });
+    await control.applySwitch({ spec: specOf(), generation: 1 }, context);
     await untilStatus(control, isUp);
     transactions = 0;
     const numbers = Array.from({ length: 1_000 }, (_, index) => index + 1);
-    const bindings = await Promise.all(numbers.map((number) => control.connectPort(portOf(number))));
+    const bindings = await Promise.all(numbers.map((number) => control.connectPort(portOf(number), context)));
     expect(new Set(bindings.map(({ attachment }) => JSON.stringify(attachment))).size).toBe(1_000);
     // Five hundred operations are one transaction.
     expect(transactions).toBe(2);
@@ -118,7 +124,7 @@ describe.skipIf(missing.length > 0)("a switch on Open vSwitch", () => {
       drop({ name: "a network", direction: "out", match: { sourcePrefix: "192.0.2.128/25" } }),
     ];
     const control = await session.start();
-    await control.applySwitch({ spec: specOf({ ...open, filters }), generation: 1 });
+    await control.applySwitch({ spec: specOf({ ...open, filters }), generation: 1 }, context);
     const special = await session.plug(control, portOf(1, { portGroup: "special" }));
     const plain = await session.plug(control, portOf(2, { host: "host-2" }));
     const send = (from: DummyPort, number: number, address: string, port: number): void => {
@@ -143,7 +149,7 @@ describe.skipIf(missing.length > 0)("a switch on Open vSwitch", () => {
     const config = configOf(fabric);
     const hosts = { ...config.hosts, "host-2": { ...config.hosts["host-2"], tunnelAddress: "no address" } };
     const control = await session.start(memoryStore(), { hosts });
-    await control.applySwitch({ spec: specOf(), generation: 1 });
+    await control.applySwitch({ spec: specOf(), generation: 1 }, context);
     await untilStatus(control, ({ members }) =>
       members.some(
         ({ host, state, detail }) => host === "host-1" && state === "outOfSync" && detail.includes("host-2"),
@@ -153,8 +159,8 @@ describe.skipIf(missing.length > 0)("a switch on Open vSwitch", () => {
 
   it("is there again after Open vSwitch was killed", async () => {
     const control = await session.start();
-    await control.applySwitch({ spec: specOf(), generation: 1 });
-    await control.connectPort(portOf(1, { host: "host-2" }));
+    await control.applySwitch({ spec: specOf(), generation: 1 }, context);
+    await control.connectPort(portOf(1, { host: "host-2" }), context);
     await untilStatus(control, isUp);
     const before = await session.flowsOf("host-2");
     const { switchd } = fabric.host("host-2").openVswitch;
@@ -186,10 +192,10 @@ describe.skipIf(missing.length > 0)("a switch on Open vSwitch", () => {
       const config = configOf(fabric);
       const hosts = { ...config.hosts, "host-2": { ...config.hosts["host-2"], openFlow: `unix:${path}` } };
       const control = await session.start(memoryStore(), { hosts });
-      await control.applySwitch({ spec: specOf(), generation: 1 });
+      await control.applySwitch({ spec: specOf(), generation: 1 }, context);
       // Enough that writing them takes a while.
       const ports = Array.from({ length: 300 }, (_, index) => portOf(index + 1, { host: "host-2" }));
-      await Promise.all(ports.map((port) => control.connectPort(port)));
+      await Promise.all(ports.map((port) => control.connectPort(port, context)));
       await untilStatus(control, isUp);
       const before = told(await session.flowsOf("host-2"));
       await ofctl("del-flows", bridge, "-OOpenFlow13");

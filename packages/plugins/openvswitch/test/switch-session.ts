@@ -73,7 +73,7 @@ export class SwitchSession implements AsyncDisposable {
 
   /** Connects a port, plugs its NIC in, and waits for the link. */
   async plug(control: OpenVswitchSwitch, input: ConnectPort): Promise<DummyPort> {
-    const { attachment, host } = await control.connectPort(input);
+    const { attachment, host } = await control.connectPort(input, createOperationContext());
     if (attachment.kind !== "ovs") throw new Error("another attachment");
     const name = `t-${input.portKey}`;
     const port = await this.fabric.plug(host, { ...attachment, name });

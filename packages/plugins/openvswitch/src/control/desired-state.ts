@@ -118,7 +118,8 @@ export class DesiredState {
     try {
       if (this.#unsure) await this.#reload();
       const committed = this.#switches;
-      const operations: StateOperation[] = [];
+      // Of changes of one thing in a batch the last one counts: a transaction has each key once.
+      const byKey = new Map<string, StateOperation>();
       const concerned = new Set<string>();
       const draft = new Draft(committed);
       this.#switches = draft.switches;
@@ -127,7 +128,10 @@ export class DesiredState {
           try {
             for (const each of change.decide()) {
               concerned.add(each.switchId);
-              operations.push(...this.#operations(each, draft));
+              for (const operation of this.#operations(each, draft)) {
+                byKey.delete(operation.key);
+                byKey.set(operation.key, operation);
+              }
               draft.apply(each);
             }
             taken.push(change);
@@ -138,6 +142,7 @@ export class DesiredState {
       } finally {
         this.#switches = committed;
       }
+      const operations = [...byKey.values()];
       for (let at = 0; at < operations.length; at += operationsPerTransaction) {
         await this.#commit(operations.slice(at, at + operationsPerTransaction));
       }

@@ -17,6 +17,8 @@ export interface PortMigrationHost {
   switches(): ReadonlyMap<string, KeptSwitch>;
   find(switchId: string): KeptSwitch;
   isMemberUp(host: string): boolean;
+  /** Resolves when a host is followed; rejects with `UNAVAILABLE`. */
+  reached(host: string): Promise<void>;
   change<T>(decide: () => { readonly port: PortRecord | undefined; readonly result: T }): Promise<T>;
   /** Resolves when these hosts have the switch as it is now. */
   settled(switchId: string, hosts: readonly string[]): Promise<void>;
@@ -61,6 +63,9 @@ export function portMigrationFacet(host: PortMigrationHost): PortMigrationFacet 
   };
   return {
     async prepareMigration({ switchId, portKey, targetHost, generation }) {
+      // One that is just being connected to, as after a start, is waited for.
+      const isMember = host.find(switchId).record.spec.members.some((member) => member.host === targetHost);
+      if (isMember) await host.reached(targetHost);
       const port = await host.change(() => {
         const { record, ports } = host.find(switchId);
         const now = ports.get(portKey);

@@ -43,6 +43,11 @@ export function validateSwitch(spec: SwitchSpec, config: OpenVswitchConfig): rea
       `is ${spec.mtu}; the underlay carries ${underlayMtu}, of which the tunnel leaves ${underlayMtu - overhead}`,
     );
   }
+  // Open vSwitch's databases keep no NUL (RFC 7047 leaves that to them), and one row that is refused keeps all others out.
+  if (spec.switchId.includes("\0")) say("switchId", "has a NUL in it, which Open vSwitch can't keep");
+  if (spec.flowExport !== undefined && !/^[\w.:-]+$/.test(spec.flowExport.collector)) {
+    say("flowExport.collector", `'${spec.flowExport.collector}' is no address and no name of a host`);
+  }
   spec.members.forEach(({ host }, at) => {
     const known = hosts[host];
     if (known === undefined) say(`members[${at}].host`, `'${host}' is not among the hosts of the plugin's config`);
