@@ -1,8 +1,11 @@
+import { createOperationContext } from "@vdc-os/core";
 import type { DistributedSwitch } from "@vdc-os/core/network/v1";
 import { type DummyPort, type OvnFabric, startOvnFabric } from "@vdc-os/ovsdb/testing";
 import type { NetworkInstance } from "@vdc-os/ready/network";
 import { OvnSwitch } from "../src/control/ovn-switch.ts";
 import type { OvnConfig } from "../src/ovn-config.ts";
+
+const context = createOperationContext();
 
 /** A dummy device drops what exceeds a hundred frames waiting, and takes about one per turn of its daemon's loop. */
 function paced(port: DummyPort): (frame: Uint8Array) => void {
@@ -82,8 +85,8 @@ export class TestFabric implements AsyncDisposable {
       dispose: async () => {
         for (const { chassis, name, port } of plugged.values()) await this.#unplug(chassis, name, port);
         for (const { switchId } of (await current.listSwitches({})).items) {
-          await current.collectGarbage({ switchId, known: [] });
-          await current.removeSwitch({ switchId });
+          await current.collectGarbage({ switchId, known: [] }, context);
+          await current.removeSwitch({ switchId }, context);
         }
         await current.close();
       },

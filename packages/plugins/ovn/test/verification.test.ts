@@ -86,9 +86,9 @@ describe.skipIf(missing.length > 0)("what is in force on OVN's chassis", () => {
   beforeAll(async () => {
     fabric = await startOvnFabric();
     ovn = await OvnSwitch.open({ config: fabricConfig(fabric) });
-    await ovn.applySwitch({ spec: specOf("lan"), generation: 1 });
+    await ovn.applySwitch({ spec: specOf("lan"), generation: 1 }, createOperationContext());
     for (const number of [1, 2]) {
-      const { attachment } = await ovn.connectPort(portOf(number));
+      const { attachment } = await ovn.connectPort(portOf(number), createOperationContext());
       const logicalPort = attachment.kind === "ovs" ? attachment.interfaceId : "";
       const nic = await fabric.chassis[number - 1]?.openPort({ name: `nic${number}`, logicalPort });
       if (nic !== undefined) nics.push(nic);
@@ -117,7 +117,7 @@ describe.skipIf(missing.length > 0)("what is in force on OVN's chassis", () => {
       ["p1", "down", members[0]?.detail],
       ["p2", "down", members[1]?.detail],
     ]);
-    await ovn.applySwitch({ spec: specOf("while it is so"), generation: 2 });
+    await ovn.applySwitch({ spec: specOf("while it is so"), generation: 2 }, createOperationContext());
     const next = await untilStatus(ovn, ({ desiredGeneration }) => desiredGeneration === 2);
     expect(next.members.map(({ realizedGeneration }) => realizedGeneration)).toEqual([1, 1]);
     await nbctl("remove", "DHCP_Options", uuid, "options", "bootfile_name");
@@ -163,7 +163,8 @@ describe.skipIf(missing.length > 0)("what is in force on OVN's chassis", () => {
 
   async function applied(generation: number): Promise<number> {
     const spec = specOf(`change ${generation}`);
-    return (await ovn.applySwitch({ spec, generation }).catch(() => ({ generation: 0 }))).generation;
+    return (await ovn.applySwitch({ spec, generation }, createOperationContext()).catch(() => ({ generation: 0 })))
+      .generation;
   }
 
   async function untilRealized(generation: number): Promise<void> {

@@ -9,12 +9,14 @@ import {
   type Page,
   type PageRequest,
   pageByKey,
+  refuseWhenOver,
   silentLogger,
   systemClock,
   VdcError,
   type WatchItem,
 } from "@vdc-os/core";
 import {
+  addressProblems,
   ConfigArchiveControl,
   type ConnectPort,
   type DistributedSwitch,
@@ -156,13 +158,16 @@ export class OvnSwitch implements DistributedSwitch {
     return validateSwitch(spec, this.#config);
   }
 
-  async applySwitch({ spec, generation }: { readonly spec: SwitchSpec; readonly generation: number }): Promise<{
-    readonly generation: number;
-  }> {
+  async applySwitch(
+    { spec, generation }: { readonly spec: SwitchSpec; readonly generation: number },
+    context: OperationContext,
+  ): Promise<{ readonly generation: number }> {
+    refuseWhenOver(context);
     return this.#archive.apply(spec, generation);
   }
 
-  async removeSwitch({ switchId }: { readonly switchId: string }): Promise<void> {
+  async removeSwitch({ switchId }: { readonly switchId: string }, context: OperationContext): Promise<void> {
+    refuseWhenOver(context);
     await this.#change(() => {
       const kept = this.#state.switches.get(switchId);
       if (kept === undefined) return { changes: [], result: undefined };
@@ -185,12 +190,14 @@ export class OvnSwitch implements DistributedSwitch {
     return pageByKey(found, ({ switchId }) => switchId, input);
   }
 
-  async connectPort(input: ConnectPort): Promise<PortBinding> {
+  async connectPort(input: ConnectPort, context: OperationContext): Promise<PortBinding> {
+    refuseWhenOver(context);
     const { switchId, portKey, host } = input;
-    if (input.setting !== undefined) {
-      const problems = validateSetting(input.setting, "setting");
-      if (problems.length > 0) throw refusedSpec(`port '${portKey}'`, problems);
-    }
+    const problems = [
+      ...addressProblems(input.addresses),
+      ...(input.setting === undefined ? [] : validateSetting(input.setting, "setting")),
+    ];
+    if (problems.length > 0) throw refusedSpec(`port '${portKey}'`, problems);
     if (input.gate === "hold") {
       throw new VdcError("FAILED_PRECONDITION", "OVN can't hold frames back: connect the port with 'open' or 'drop'", {
         reason: "VDC_FACET_UNAVAILABLE",
@@ -214,22 +221,22 @@ export class OvnSwitch implements DistributedSwitch {
     return this.#bindingOf(port);
   }
 
-  async disconnectPort(input: {
-    readonly switchId: string;
-    readonly portKey: string;
-    readonly generation: Generation;
-  }): Promise<void> {
+  async disconnectPort(
+    input: { readonly switchId: string; readonly portKey: string; readonly generation: Generation },
+    context: OperationContext,
+  ): Promise<void> {
+    refuseWhenOver(context);
     const port = this.#state.switches.get(input.switchId)?.ports.get(input.portKey);
     if (port?.connected !== true || port.generation !== input.generation) return;
     await this.#cut(input.switchId, [input.portKey], { upTo: input.generation, lowest: 0 });
     await this.#realization.settled(input.switchId, [port.host]).catch(() => undefined);
   }
 
-  async revokePort(input: {
-    readonly switchId: string;
-    readonly portKey: string;
-    readonly generation: Generation;
-  }): Promise<void> {
+  async revokePort(
+    input: { readonly switchId: string; readonly portKey: string; readonly generation: Generation },
+    context: OperationContext,
+  ): Promise<void> {
+    refuseWhenOver(context);
     const { switchId, portKey, generation } = input;
     const port = this.#find(switchId).ports.get(portKey);
     if (port === undefined) throw new VdcError("NOT_FOUND", `switch '${switchId}' has no port '${portKey}'`);
@@ -272,10 +279,11 @@ export class OvnSwitch implements DistributedSwitch {
     return this.#realization.statistics(this.#find(input.switchId), input.portKeys);
   }
 
-  async collectGarbage(input: {
-    readonly switchId: string;
-    readonly known: readonly string[];
-  }): Promise<readonly string[]> {
+  async collectGarbage(
+    input: { readonly switchId: string; readonly known: readonly string[] },
+    context: OperationContext,
+  ): Promise<readonly string[]> {
+    refuseWhenOver(context);
     const { switchId, known } = input;
     const gone = [...this.#find(switchId).ports.values()].filter(
       ({ portKey, connected: isConnected }) => isConnected && !known.includes(portKey),
