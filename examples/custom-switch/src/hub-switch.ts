@@ -1,8 +1,17 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { type Description, type OperationContext, type Page, pageByKey, VdcError, type WatchItem } from "@vdc-os/core";
 import {
+  type Description,
+  type OperationContext,
+  type Page,
+  pageByKey,
+  refuseWhenOver,
+  VdcError,
+  type WatchItem,
+} from "@vdc-os/core";
+import {
+  addressProblems,
   type ConnectPort,
   type DistributedSwitch,
   type PortBinding,
@@ -60,7 +69,11 @@ export class HubSwitch implements DistributedSwitch {
     return specProblems(spec, abilities);
   }
 
-  async applySwitch({ spec, generation }: Input<"applySwitch">): Promise<{ readonly generation: number }> {
+  async applySwitch(
+    { spec, generation }: Input<"applySwitch">,
+    context: OperationContext,
+  ): Promise<{ readonly generation: number }> {
+    refuseWhenOver(context);
     const problems = specProblems(spec, abilities);
     if (problems.length > 0) throw refusedSpec(`switch '${spec.switchId}'`, problems);
     const known = this.#records.get(spec.switchId);
@@ -69,7 +82,8 @@ export class HubSwitch implements DistributedSwitch {
     return { generation };
   }
 
-  async removeSwitch({ switchId }: Input<"removeSwitch">): Promise<void> {
+  async removeSwitch({ switchId }: Input<"removeSwitch">, context: OperationContext): Promise<void> {
+    refuseWhenOver(context);
     if (this.#records.get(switchId) === undefined) return;
     const connected = [...this.#portsOf(switchId).keys()];
     if (connected.length > 0) {
@@ -89,7 +103,7 @@ export class HubSwitch implements DistributedSwitch {
   }
 
   async connectPort(input: ConnectPort, context: OperationContext): Promise<PortBinding> {
-    if (context.signal.aborted) throw context.signal.reason;
+    refuseWhenOver(context);
     const { switchId, portKey, portGroup, host, generation, setting } = input;
     const record = this.#record(switchId);
     const group = record.spec.portGroups.find(({ key }) => key === portGroup);
@@ -104,7 +118,10 @@ export class HubSwitch implements DistributedSwitch {
     if (input.gate !== undefined && input.gate !== "open") {
       throw new VdcError("FAILED_PRECONDITION", "the facet 'gate' is not available: a port is open");
     }
-    const problems = setting === undefined ? [] : settingProblems(setting, "setting", abilities);
+    const problems = [
+      ...addressProblems(input.addresses),
+      ...(setting === undefined ? [] : settingProblems(setting, "setting", abilities)),
+    ];
     if (problems.length > 0) throw refusedSpec(`port '${portKey}'`, problems);
     const { lowest, connected: owner } = record.ports[portKey] ?? { lowest: 0 };
     if (generation < lowest) {
@@ -136,14 +153,19 @@ export class HubSwitch implements DistributedSwitch {
     return this.#bindingOf(input);
   }
 
-  async disconnectPort({ switchId, portKey, generation }: Input<"disconnectPort">): Promise<void> {
+  async disconnectPort(
+    { switchId, portKey, generation }: Input<"disconnectPort">,
+    context: OperationContext,
+  ): Promise<void> {
+    refuseWhenOver(context);
     const port = this.#records.get(switchId)?.ports[portKey];
     if (port?.connected?.generation !== generation) return;
     this.#unplug(switchId, portKey);
     this.#savePort(switchId, portKey, { lowest: port.lowest });
   }
 
-  async revokePort({ switchId, portKey, generation }: Input<"revokePort">): Promise<void> {
+  async revokePort({ switchId, portKey, generation }: Input<"revokePort">, context: OperationContext): Promise<void> {
+    refuseWhenOver(context);
     const port = this.#record(switchId).ports[portKey];
     if (port === undefined) throw new VdcError("NOT_FOUND", `switch '${switchId}' has no port '${portKey}'`);
     const { lowest, connected } = port;
@@ -193,7 +215,11 @@ export class HubSwitch implements DistributedSwitch {
       .map(([key, { counters }]) => statisticsOf(key, counters));
   }
 
-  async collectGarbage({ switchId, known }: Input<"collectGarbage">): Promise<readonly string[]> {
+  async collectGarbage(
+    { switchId, known }: Input<"collectGarbage">,
+    context: OperationContext,
+  ): Promise<readonly string[]> {
+    refuseWhenOver(context);
     const { ports } = this.#record(switchId);
     const gone = [...this.#portsOf(switchId).keys()].filter((key) => !known.includes(key));
     for (const key of gone) {

@@ -8,6 +8,7 @@ import {
   type WatchItem,
 } from "@vdc-os/core";
 import {
+  addressProblems,
   ConfigArchiveControl,
   type ConnectPort,
   type DistributedSwitch,
@@ -148,7 +149,10 @@ export class SimulatedSwitch implements DistributedSwitch {
     if (!spec.members.some((member) => member.host === host)) {
       throw new VdcError("FAILED_PRECONDITION", `host '${host}' is no member of switch '${spec.name}'`);
     }
-    const [problem] = setting === undefined ? [] : validateSetting(setting, "setting");
+    const [problem] = [
+      ...addressProblems(input.addresses),
+      ...(setting === undefined ? [] : validateSetting(setting, "setting")),
+    ];
     if (problem !== undefined) throw new VdcError("INVALID_ARGUMENT", `${problem.path}: ${problem.message}`);
     let port = fabric.ports.get(portKey);
     const others = fabric.connected.filter((each) => each !== port && each.request.portGroup === portGroup);
