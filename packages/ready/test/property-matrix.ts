@@ -43,7 +43,15 @@ export const propertyMatrix: Readonly<Record<Property, Readonly<Record<SuiteName
   },
   concurrency: {
     storage: ["create.concurrent", "snapshots.concurrent", "concurrent.changes", "concurrent.deletes"],
-    network: "ports are tried one after the other",
+    network: [
+      "concurrent.ports",
+      "concurrent.same",
+      "concurrent.owners",
+      "concurrent.max",
+      "concurrent.apply",
+      "concurrent.apply-connect",
+      "concurrent.remove",
+    ],
     compute: "VMs are tried one after the other",
     cloud: ["create.parallel"],
     state: ["transact.concurrent"],
@@ -52,7 +60,7 @@ export const propertyMatrix: Readonly<Record<Property, Readonly<Record<SuiteName
   },
   cancellation: {
     storage: ["create.cancelled", "cancel.create", "cancel.delete", "cancel.attach", "migrate.cancel"],
-    network: "on `describe` alone",
+    network: ["cancel.apply", "cancel.connect", "cancel.disconnect", "cancel.migration"],
     compute: ["start.cancel", "console.cancel", "watch.cancel", "migration.cancel"],
     cloud: ["create.cancelled"],
     state: ["transact.cancelled", "watch.cancel", "cancel.transact", "cancel.lease", "cancel.watch"],
@@ -61,7 +69,7 @@ export const propertyMatrix: Readonly<Record<Property, Readonly<Record<SuiteName
   },
   deadlines: {
     storage: [],
-    network: [],
+    network: ["deadline.calls"],
     compute: [],
     cloud: [],
     state: ["deadline.passed", "deadline.watch"],
@@ -79,7 +87,14 @@ export const propertyMatrix: Readonly<Record<Property, Readonly<Record<SuiteName
   },
   crash: {
     storage: ["durable.restart", "attach.restart", "snapshots.restart", "changed-blocks.killed", "encryption.killed"],
-    network: ["durable.restart", "migration.durable"],
+    network: [
+      "durable.restart",
+      "migration.durable",
+      "crash.apply",
+      "crash.connect",
+      "crash.disconnect",
+      "crash.migration",
+    ],
     compute: ["reopen.adopts", "reopen.fenced", "reopen.defined", "migration.reopen"],
     cloud: ["create.lost-answer", "create.reopened"],
     state: ["durable.restart", "crash.transact", "crash.lease"],
@@ -89,7 +104,7 @@ export const propertyMatrix: Readonly<Record<Property, Readonly<Record<SuiteName
   leaks: { storage: [], network: [], compute: [], cloud: [], state: [], secret: [], backup: ["sweep.run"] },
   pagination: {
     storage: ["list.paging", "list.changes", "list.token"],
-    network: ["list.paging"],
+    network: ["list.paging", "list.changes", "hostile.tokens"],
     compute: ["list.paging", "list.token"],
     cloud: ["offerings.paged", "images.paged", "networks.paged", "list.paged", "list.token"],
     state: ["list.paging", "list.token", "list.bounded"],
@@ -107,7 +122,17 @@ export const propertyMatrix: Readonly<Record<Property, Readonly<Record<SuiteName
   },
   "hostile input": {
     storage: ["hostile.ids", "hostile.names", "hostile.sizes", "hostile.tokens", "import-export.hostile"],
-    network: ["apply.refuses", "validate.facets"],
+    network: [
+      "apply.refuses",
+      "validate.facets",
+      "hostile.ports",
+      "hostile.switches",
+      "hostile.places",
+      "hostile.addresses",
+      "hostile.filters",
+      "hostile.opaque",
+      "hostile.tokens",
+    ],
     compute: "names and paths of others are not tried yet",
     cloud: ["list.token"],
     state: ["transact.keys", "hostile.keys", "hostile.values", "hostile.leases"],

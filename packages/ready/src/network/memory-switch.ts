@@ -5,18 +5,24 @@ import {
   type OperationContext,
   type Page,
   type PageRequest,
+  pageByKey,
+  refuseWhenOver,
   VdcError,
   type WatchItem,
 } from "@vdc-os/core";
-import type {
-  ConnectPort,
-  DistributedSwitch,
-  PortBinding,
-  PortSetting,
-  PortStatistics,
-  SpecProblem,
-  SwitchSpec,
-  SwitchStatus,
+import {
+  addressProblems,
+  type ConnectPort,
+  type DistributedSwitch,
+  type PortBinding,
+  type PortSetting,
+  type PortStatistics,
+  refusedSpec,
+  type SpecProblem,
+  settingProblems,
+  type SwitchAbilities,
+  type SwitchSpec,
+  type SwitchStatus,
 } from "@vdc-os/core/network/v1";
 import { MemoryFabric, type MemoryTrial } from "./memory-fabric.ts";
 import { fencedPort, type MemoryFacets, memoryFacets } from "./memory-facets.ts";
@@ -33,6 +39,7 @@ export type MemorySwitchDisk = Map<string, MemoryFabric>;
 export class MemorySwitch implements DistributedSwitch {
   readonly disk: MemorySwitchDisk;
   readonly facets: MemoryFacets;
+  readonly #abilities: Pick<SwitchAbilities, "facets" | "statefulFilters">;
   readonly #watchers = new Set<() => void>();
   readonly #uplinks = new Map<string, (fabric: MemoryFabric) => void>();
 
@@ -46,6 +53,7 @@ export class MemorySwitch implements DistributedSwitch {
       rollback: (fabric, trial) => this.#rollback(fabric, trial),
       changed: () => this.#changed(),
     });
+    this.#abilities = { facets: new Set(Object.keys(this.facets) as (keyof MemoryFacets)[]), statefulFilters: true };
     for (const fabric of disk.values()) {
       for (const trial of fabric.trials.values()) {
         setTimeout(() => this.#rollback(fabric, trial), trial.deadline - Date.now()).unref();
@@ -106,18 +114,20 @@ export class MemorySwitch implements DistributedSwitch {
   }
 
   async validateSwitch({ spec }: { readonly spec: SwitchSpec }, _context: OperationContext): Promise<SpecProblem[]> {
-    return validate(spec);
+    return validate(spec, this.#abilities);
   }
 
   async applySwitch(
     { spec, generation }: { readonly spec: SwitchSpec; readonly generation: number },
-    _context: OperationContext,
+    context: OperationContext,
   ): Promise<{ readonly generation: number }> {
+    refuseWhenOver(context);
     this.#apply(spec, generation);
     return { generation };
   }
 
-  async removeSwitch({ switchId }: { readonly switchId: string }, _context: OperationContext): Promise<void> {
+  async removeSwitch({ switchId }: { readonly switchId: string }, context: OperationContext): Promise<void> {
+    refuseWhenOver(context);
     if ((this.disk.get(switchId)?.connected ?? []).length > 0) {
       throw new VdcError("FAILED_PRECONDITION", "ports are connected");
     }
@@ -126,23 +136,27 @@ export class MemorySwitch implements DistributedSwitch {
   }
 
   async listSwitches(
-    { limit = 100, pageToken, ownerDatacenter }: PageRequest & { readonly ownerDatacenter?: string },
+    input: PageRequest & { readonly ownerDatacenter?: string },
     _context: OperationContext,
   ): Promise<Page<SwitchSpec>> {
-    if (pageToken !== undefined && !/^\d+$/.test(pageToken)) throw new VdcError("ABORTED", "an unknown page token");
-    const from = Number(pageToken ?? 0);
-    const all = [...this.disk.values()]
+    const { ownerDatacenter } = input;
+    const found = [...this.disk.values()]
       .map(({ spec }) => spec)
       .filter(({ owner }) => ownerDatacenter === undefined || owner?.datacenter === ownerDatacenter);
-    const items = all.slice(from, from + limit);
-    return from + limit < all.length ? { items, nextPageToken: String(from + limit) } : { items };
+    return pageByKey(found, ({ switchId }) => switchId, input);
   }
 
-  async connectPort(input: ConnectPort, _context: OperationContext): Promise<PortBinding> {
+  async connectPort(input: ConnectPort, context: OperationContext): Promise<PortBinding> {
+    refuseWhenOver(context);
     const { switchId, portKey, portGroup, host, generation } = input;
+    const problems = addressProblems(input.addresses);
+    if (problems.length > 0) throw refusedSpec(`port '${portKey}'`, problems);
     const fabric = this.#fabric(switchId);
     const group = fabric.spec.portGroups.find(({ key }) => key === portGroup);
     if (group === undefined) throw new VdcError("NOT_FOUND", "no such port group");
+    if (!fabric.spec.members.some((member) => member.host === host)) {
+      throw new VdcError("FAILED_PRECONDITION", `host '${host}' is no member`);
+    }
     const before = fabric.ports.get(portKey);
     if (before !== undefined && generation < before.lowest) throw fencedPort();
     const isSame = before?.connected === true && before.generation === generation;
@@ -158,14 +172,15 @@ export class MemorySwitch implements DistributedSwitch {
       fabric.ports.set(portKey, port);
     }
     this.#changed();
-    const path = `${switchId}/${portKey}/${generation}`;
+    const path = [switchId, portKey, String(generation)].map(encodeURIComponent).join("/");
     return { switchId, portKey, host, generation, attachment: { kind: "qemu-stream", path }, fencing: "enforced" };
   }
 
   async disconnectPort(
     { switchId, portKey, generation }: { switchId: string; portKey: string; generation: Generation },
-    _context: OperationContext,
+    context: OperationContext,
   ): Promise<void> {
+    refuseWhenOver(context);
     const port = this.disk.get(switchId)?.ports.get(portKey);
     if (port?.generation === generation) port.disconnect();
     this.#changed();
@@ -173,8 +188,9 @@ export class MemorySwitch implements DistributedSwitch {
 
   async revokePort(
     { switchId, portKey, generation }: { switchId: string; portKey: string; generation: Generation },
-    _context: OperationContext,
+    context: OperationContext,
   ): Promise<void> {
+    refuseWhenOver(context);
     const port = this.#port(switchId, portKey);
     port.lowest = Math.max(port.lowest, generation + 1);
     if (port.generation <= generation) port.disconnect();
@@ -210,8 +226,9 @@ export class MemorySwitch implements DistributedSwitch {
 
   async collectGarbage(
     { switchId, known }: { readonly switchId: string; readonly known: readonly string[] },
-    _context: OperationContext,
+    context: OperationContext,
   ): Promise<string[]> {
+    refuseWhenOver(context);
     const gone = this.#fabric(switchId).connected.filter(({ request }) => !known.includes(request.portKey));
     for (const port of gone) port.disconnect();
     this.#changed();
@@ -219,7 +236,7 @@ export class MemorySwitch implements DistributedSwitch {
   }
 
   #apply(spec: SwitchSpec, generation: number): void {
-    const [problem] = validate(spec);
+    const [problem] = validate(spec, this.#abilities);
     if (problem !== undefined) throw new VdcError("INVALID_ARGUMENT", `${problem.path} ${problem.message}`);
     let fabric = this.disk.get(spec.switchId);
     if (fabric === undefined) {
@@ -285,11 +302,14 @@ export class MemorySwitch implements DistributedSwitch {
   }
 }
 
-function validate({ portGroups }: SwitchSpec): SpecProblem[] {
+function validate(
+  { portGroups }: SwitchSpec,
+  abilities: Pick<SwitchAbilities, "facets" | "statefulFilters">,
+): SpecProblem[] {
   const keys = portGroups.map(({ key }) => key);
   return portGroups.flatMap(({ key, setting }, at) => [
     ...(keys.indexOf(key) < at ? [{ path: `portGroups[${at}].key`, message: "is there twice" }] : []),
-    ...(setting.dhcp === undefined ? [] : [{ path: `portGroups[${at}].setting.dhcp`, message: "is not available" }]),
+    ...settingProblems(setting, `portGroups[${at}].setting`, abilities),
   ]);
 }
 

@@ -1,7 +1,10 @@
 import { type DistributedSwitch, distributedSwitch } from "@vdc-os/core/network/v1";
 import { archiveRequirements } from "./archive-requirements.ts";
+import { concurrencyRequirements } from "./concurrency-requirements.ts";
 import { diagnosisRequirements } from "./diagnosis-requirements.ts";
 import { flowRequirements } from "./flow-requirements.ts";
+import { hostileRequirements } from "./hostile-requirements.ts";
+import { interruptionRequirements } from "./interruption-requirements.ts";
 import { migrationRequirements } from "./migration-requirements.ts";
 import { settingRequirements } from "./setting-requirements.ts";
 import { uplinkRequirements } from "./uplink-requirements.ts";
@@ -29,5 +32,8 @@ export const networkSuite: Suite<DistributedSwitch, NetworkInstance> = defineSui
     ...flowRequirements,
     ...archiveRequirements,
     ...diagnosisRequirements,
+    ...concurrencyRequirements,
+    ...interruptionRequirements,
+    ...hostileRequirements,
   ],
 });

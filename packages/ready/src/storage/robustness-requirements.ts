@@ -3,6 +3,7 @@ import type { Attachment } from "@vdc-os/core/storage/v1";
 import { giveUpAtEveryStep } from "../suite/give-up.ts";
 import { must, mustEqual, mustReject } from "../suite/must.ts";
 import { patiently } from "../suite/patience.ts";
+import { strangeIds } from "../suite/strange-ids.ts";
 import {
   attach,
   create,
@@ -14,23 +15,6 @@ import {
   whileWritten,
   writeBlocks,
 } from "./storage-instance.ts";
-
-/** Ids that the schema lets through and no provider gave out. */
-const strangeIds: readonly string[] = [
-  "../../../../etc/passwd",
-  "/dev/sda",
-  "a/b",
-  "..",
-  ".",
-  "__proto__",
-  "constructor",
-  "%00",
-  "nul\u0000byte",
-  "line\nbreak",
-  "$(touch x)",
-  "é".repeat(100),
-  "x".repeat(256),
-];
 
 /** Fails unless a call fails in a way that says the caller asked for what is not there. */
 async function mustNotFind(call: Promise<unknown>, what: string): Promise<void> {
