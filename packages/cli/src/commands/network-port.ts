@@ -4,6 +4,7 @@ import { withDatacenter } from "../datacenter/with-datacenter.ts";
 import { portCountersText } from "../network/port-counters-text.ts";
 import { portSettingFacts } from "../network/port-setting-text.ts";
 import { formatBitRate } from "../terminal/bit-rate.ts";
+import { formatCountRate } from "../terminal/count-rate.ts";
 import { printable } from "../terminal/printable.ts";
 import { formatFacts } from "../terminal/table.ts";
 import { type AddCommands, examples, textArgument } from "./command-context.ts";
@@ -53,8 +54,16 @@ export const addPortCommand: AddCommands = (parent, bind) => {
                 ["gate", gate === "open" ? undefined : style.yellow(gate)],
                 ["problem", problem === undefined ? undefined : style.red(printable(problem))],
                 ["key", `${portKey}, generation ${generation}`],
-                ["sends", rates && `${formatBitRate(rates.bitsInPerSecond)}, ${perSecond(rates.framesInPerSecond)}`],
-                ["gets", rates && `${formatBitRate(rates.bitsOutPerSecond)}, ${perSecond(rates.framesOutPerSecond)}`],
+                [
+                  "sends",
+                  rates &&
+                    `${formatBitRate(rates.bitsInPerSecond)}, frames ${formatCountRate(rates.framesInPerSecond)}`,
+                ],
+                [
+                  "gets",
+                  rates &&
+                    `${formatBitRate(rates.bitsOutPerSecond)}, frames ${formatCountRate(rates.framesOutPerSecond)}`,
+                ],
               ],
               style.dim,
             );
@@ -70,7 +79,3 @@ export const addPortCommand: AddCommands = (parent, bind) => {
       }),
     );
 };
-
-function perSecond(frames: number): string {
-  return `${frames < 10 ? frames.toFixed(1).replace(/\.0$/, "") : Math.round(frames)} frames/s`;
-}

@@ -12,6 +12,7 @@ import { withDatacenter } from "../datacenter/with-datacenter.ts";
 import { usageError } from "../failure/failure.ts";
 import { vlanText } from "../render/vlan-text.ts";
 import { formatBitRate } from "../terminal/bit-rate.ts";
+import { formatCountRate } from "../terminal/count-rate.ts";
 import { printable } from "../terminal/printable.ts";
 import type { Style } from "../terminal/style.ts";
 import { formatFacts, formatTable } from "../terminal/table.ts";
@@ -197,7 +198,7 @@ export function switchText(report: SwitchReport, style: Style): string {
       port.link === "up" ? style.green("up") : style.yellow("down"),
       rate === undefined ? "" : formatBitRate(rate.bitsInPerSecond),
       rate === undefined ? "" : formatBitRate(rate.bitsOutPerSecond),
-      drops === 0 ? "" : style.yellow(`${drops < 10 ? drops.toFixed(1) : Math.round(drops)}/s`),
+      drops === 0 ? "" : style.yellow(formatCountRate(drops)),
       [...(port.gate === "open" ? [] : [style.yellow(`gate ${port.gate}`)]), ...problemText(port.problem, style)].join(
         " ",
       ),

@@ -53,6 +53,19 @@ test("the picture says in words what it shows, and text from outside stays text"
   expect(svg).not.toMatch(/NaN|undefined/);
 });
 
+test("what is dropped is seen, and a long name has the room that its host's state leaves", () => {
+  const port = { label: "a/nic0", portGroup: "web", vlan: "10", link: "up" } as const;
+  const busy = {
+    ...host("rack-7-host-12.example.org", 0),
+    ports: [{ ...port, rates: { sends: 8, gets: 0, drops: 12.4 } }],
+  };
+  const svg = switchTopologySvg({ ...base, hosts: [busy, { ...busy, state: "warning", detail: "no carrier" }] });
+  expect(svg).toContain('<tspan class="warn">drops 12/s</tspan> · web · VLAN');
+  expect(svg).toContain("sends 8 bit/s, gets 0, drops 12/s");
+  expect(svg).toContain(">rack-7-host-12.example.org</text>");
+  expect(svg).toContain(">rack-7-host-12.ex…</text>");
+});
+
 test("VLANs are told as people say them", () => {
   expect(vlanText({ kind: "none" })).toBe("-");
   expect(vlanText({ kind: "trunk", ranges: [] })).toBe("trunk of none");

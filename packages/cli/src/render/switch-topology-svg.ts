@@ -1,4 +1,5 @@
 import { formatBitRate } from "../terminal/bit-rate.ts";
+import { formatCountRate } from "../terminal/count-rate.ts";
 import { coordinate, ellipsis, escapeXml, svgDocument } from "./svg.ts";
 import {
   layoutTopology,
@@ -37,6 +38,9 @@ const rules: readonly string[] = [
 const sendsAt = 268;
 const getsAt = 356;
 const barWidth = 72;
+/** About how wide a letter is, in pixels. */
+const nameWidth = 9;
+const smallWidth = 6.6;
 
 /**
  * A switch, as a picture: the switch with its port groups above, below it the hosts with their states and uplinks, and on each its ports with VM, VLAN, link and rates. It
@@ -128,8 +132,7 @@ function card({ host, x, y, height }: PlacedHost, options: CardOptions): readonl
     `<g transform="translate(${coordinate(x)} ${coordinate(y)})">`,
     `<title>${escapeXml(inWords(host))}</title>`,
     `<rect class="card" width="${cardWidth}" height="${height}" rx="8"/>`,
-    `<text class="big" x="16" y="22">${escapeXml(ellipsis(host.host, 18))}</text>`,
-    stateMark(host),
+    ...heading(host),
     ...(measured
       ? [
           `<text class="muted small rate" x="${sendsAt}" y="40">sends</text>`,
@@ -149,12 +152,18 @@ const goodMark = { kind: "good", shape: "●" };
 const warnMark = { kind: "warn", shape: "▲" };
 const badMark = { kind: "bad", shape: "■" };
 
-/** A host's state. The shape says it too: not everybody sees the colour. */
-function stateMark({ state, detail }: TopologyHost): string {
+/** A host's name and state; the shape says that too, since not everybody sees the colour. Each leaves room for the other. */
+function heading({ host, state, detail }: TopologyHost): readonly string[] {
   const { kind, shape } = state === "up" ? goodMark : state === "warning" || state === "pending" ? warnMark : badMark;
-  const text = ellipsis(detail === "" || state === "up" ? state : `${state}: ${detail}`, 34);
+  const room = topologySizes.cardWidth - 32;
+  const name = ellipsis(host, state === "up" ? Math.floor((room - 40) / nameWidth) : 18);
+  const left = Math.floor((room - 24 - name.length * nameWidth) / smallWidth);
+  const text = ellipsis(detail === "" || state === "up" ? state : `${state}: ${detail}`, Math.max(12, left));
   const x = topologySizes.cardWidth - 16;
-  return `<text class="small" x="${x}" y="22" text-anchor="end"><tspan class="${kind}">${shape}</tspan> ${escapeXml(text)}</text>`;
+  return [
+    `<text class="big" x="16" y="22">${escapeXml(name)}</text>`,
+    `<text class="small" x="${x}" y="22" text-anchor="end"><tspan class="${kind}">${shape}</tspan> ${escapeXml(text)}</text>`,
+  ];
 }
 
 function portLines(port: TopologyPort, y: number, { groups, fastest }: CardOptions): readonly string[] {
@@ -166,6 +175,8 @@ function portLines(port: TopologyPort, y: number, { groups, fastest }: CardOptio
       : link === "up"
         ? `<circle class="good" cx="18.5" cy="${y + 12.5}" r="4.5"/>`
         : `<circle class="off" cx="18.5" cy="${y + 12.5}" r="4"/>`;
+  const drops = rates?.drops ?? 0;
+  const lost = problem === undefined && drops > 0 ? `drops ${formatCountRate(drops)}` : "";
   const below =
     problem ??
     [...(link === "up" ? [] : ["link down"]), portGroup, ...(vlan === "-" ? [] : [`VLAN ${vlan}`])].join(" · ");
@@ -173,7 +184,7 @@ function portLines(port: TopologyPort, y: number, { groups, fastest }: CardOptio
     `<rect class="${colour}" x="1" y="${y + 2}" width="3" height="${topologySizes.portRow - 6}"/>`,
     dot,
     `<text class="name" x="32" y="${y + 16}">${escapeXml(ellipsis(label, rates === undefined ? 40 : 22))}</text>`,
-    `<text class="${problem === undefined ? "muted" : "bad"} small" x="32" y="${y + 30}">${escapeXml(ellipsis(below, problem === undefined ? (rates === undefined ? 50 : 26) : 52))}</text>`,
+    `<text class="${problem === undefined ? "muted" : "bad"} small" x="32" y="${y + 30}">${lost === "" ? "" : `<tspan class="warn">${lost}</tspan> · `}${escapeXml(ellipsis(below, problem === undefined ? (rates === undefined ? 50 : Math.max(6, 26 - lost.length)) : 52))}</text>`,
     ...(rates === undefined || problem !== undefined
       ? []
       : [...rateLines(rates.sends, sendsAt, { y, fastest }), ...rateLines(rates.gets, getsAt, { y, fastest })]),
@@ -217,6 +228,7 @@ function inWords({ host, state, detail, ports, uplinks }: TopologyHost): string 
       [
         `${label} in ${portGroup}${vlan === "-" ? "" : ` (VLAN ${vlan})`}, link ${link}`,
         ...(rates === undefined ? [] : [`sends ${formatBitRate(rates.sends)}, gets ${formatBitRate(rates.gets)}`]),
+        ...(rates === undefined || rates.drops === 0 ? [] : [`drops ${formatCountRate(rates.drops)}`]),
         ...(problem === undefined ? [] : [problem]),
       ].join(", "),
     );
