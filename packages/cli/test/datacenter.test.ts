@@ -52,6 +52,11 @@ test("volumes are made, snapshotted, taken back, resized and removed", async () 
   const unsure = await folder.run("storage volume create disk --size 1G");
   expect(unsure).toMatchObject({ code: 2, stdout: "" });
   expect(unsure.stderr).toContain("'clones', 'thin'");
+  // What fails leaves nothing that has the name.
+  for (const wrong of ["create disk --size 1G --policy none", "import none.qcow2 disk --storage thin"]) {
+    expect(await folder.run(`storage volume ${wrong}`)).toMatchObject({ code: 1, stdout: "" });
+  }
+  expect(await folder.text("storage volumes")).toContain("There are no volumes");
   expect(await folder.text("storage volume create disk --size 1G --storage thin")).toBe(
     "Volume 'disk': 1 GiB on 'thin'.\n",
   );
@@ -84,10 +89,17 @@ test("an image becomes a golden volume; its clones are a tree, on paper too", as
   await folder.text("storage clone web-1 deep");
   await folder.text("storage volume remove golden");
   const tree = await folder.text("storage tree --svg tree.svg");
-  expect(tree).toMatch(/^golden\S* +1 +384 MiB +129 MiB {2}removed, kept for its clones$/m);
+  expect(tree).toMatch(/^golden +1 +384 MiB +129 MiB {2}removed, kept for its clones$/m);
   expect(tree).toMatch(/^├─ web-1 +2 .*\n│ {2}└─ deep +3 .*\n├─ web-2 .*\n└─ web-3 /m);
   expect(await readFile(join(folder.path, "tree.svg"), "utf8")).toContain("depth 3");
+  // Who stands in the way is named as the user knows it.
+  const parent = await folder.run("storage flatten web-1");
+  expect(parent.stderr).toContain("error: volume 'web-1' has overlays, which read through it\n");
+  expect(parent.stderr).toContain("First deal with volume 'deep'.");
   expect(await folder.text("storage flatten web-2")).toContain("'web-2' stands alone: 129 MiB of its own");
+  expect(await folder.text("storage volume show web-2")).toMatch(
+    /^content +linked clone of volume 'golden', flattened since$/m,
+  );
   const map = await folder.text("storage volume map web-2 --svg map.svg");
   expect(map).toContain("129 MiB of 384 MiB hold data (34%)");
   expect(map).toContain("█".repeat(64));

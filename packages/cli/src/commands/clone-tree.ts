@@ -92,7 +92,7 @@ async function withSizes(
   };
   const nodes: CloneTreeNode[] = [];
   for (const lineage of lineages) {
-    const label = names.get(lineage.volumeId);
+    const label = names.get(lineage.volumeId) ?? (lineage.tombstoned ? formerName(lineage.name) : undefined);
     const size = await sizeOf(lineage.volumeId);
     const { capacityBytes, allocatedBytes } = size ?? {};
     nodes.push({
@@ -103,4 +103,9 @@ async function withSizes(
     });
   }
   return nodes;
+}
+
+/** The name that a volume had here: the provider has it with a part of the object's uid, and the object is gone. */
+function formerName(name: string): string {
+  return name.replace(/-[0-9a-f]{12}$/, "");
 }

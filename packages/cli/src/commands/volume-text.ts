@@ -1,3 +1,4 @@
+import type { Volume } from "@vdc-os/core/storage/v1";
 import type { Condition } from "@vdc-os/sdk";
 import { conditionOf, storageNameOf, type VolumeObject } from "../datacenter/volume-object.ts";
 import { formatByteSize } from "../terminal/byte-size.ts";
@@ -16,6 +17,10 @@ export interface VolumeView {
   readonly capacityBytes?: number;
   readonly allocatedBytes?: number;
   readonly cloneKind?: string;
+  /** Whether a clone shares nothing any more, because it was flattened. Absent where that is not known. */
+  readonly standsAlone?: boolean;
+  /** The hosts that it can be attached on. Absent when all can. */
+  readonly accessibleHosts?: readonly string[];
   readonly attachedTo?: { readonly vm: string; readonly host: string };
   readonly state: string;
   readonly createdAt: number;
@@ -24,12 +29,13 @@ export interface VolumeView {
 /** What is shown of a volume, with what its provider says now. */
 export function volumeView(
   object: VolumeObject,
-  current: { readonly allocatedBytes: number; readonly capacityBytes: number } | undefined,
+  current: Pick<Volume, "allocatedBytes" | "capacityBytes" | "parent"> | undefined,
 ): VolumeView {
   const { metadata, spec, status } = object;
   const { capacityBytes, allocatedBytes } = { ...status, ...current };
   const storage = storageNameOf(object);
-  const { volumeId, cloneKind, attachedTo } = status;
+  const { volumeId, cloneKind, attachedTo, accessibleHosts } = status;
+  const isLinked = cloneKind === "linked" && current !== undefined;
   return {
     name: metadata.name,
     uid: metadata.uid,
@@ -39,6 +45,8 @@ export function volumeView(
     ...(capacityBytes === undefined ? {} : { capacityBytes }),
     ...(allocatedBytes === undefined ? {} : { allocatedBytes }),
     ...(cloneKind === undefined ? {} : { cloneKind }),
+    ...(isLinked ? { standsAlone: current.parent === undefined } : {}),
+    ...(accessibleHosts === undefined ? {} : { accessibleHosts }),
     ...(attachedTo === undefined ? {} : { attachedTo: { vm: attachedTo.vm, host: attachedTo.host } }),
     state: stateOf(object),
     createdAt: metadata.createdAt,
@@ -74,7 +82,8 @@ export function volumeFacts(view: VolumeView, object: VolumeObject, style: Style
       ["because", placement?.reason],
       ["size", sizeText(size)],
       ["used", used === undefined || size === undefined ? undefined : `${sizeText(used)} (${percent(used, size)})`],
-      ["content", contentText(object)],
+      ["content", contentText(object, view.standsAlone === true)],
+      ["hosts", view.accessibleHosts?.join(", ")],
       [
         "attached",
         view.attachedTo === undefined ? "no" : `VM '${view.attachedTo.vm}' on host '${view.attachedTo.host}'`,
@@ -88,12 +97,12 @@ export function volumeFacts(view: VolumeView, object: VolumeObject, style: Style
   );
 }
 
-function contentText({ spec, status }: VolumeObject): string {
+function contentText({ spec, status }: VolumeObject, standsAlone: boolean): string {
   const { content } = spec;
   if (content.kind === "empty") return "empty at first";
   if (content.kind === "file") return `file '${printable(content.path)}' (${content.format})`;
   const source = "volume" in content ? `volume '${content.volume}'` : `snapshot '${content.snapshot}'`;
-  return `${status.cloneKind ?? content.want} clone of ${source}`;
+  return `${status.cloneKind ?? content.want} clone of ${source}${standsAlone ? ", flattened since" : ""}`;
 }
 
 function isTrouble({ type, status }: Condition): boolean {

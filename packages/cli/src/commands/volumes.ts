@@ -9,6 +9,13 @@ import { formatTable } from "../terminal/table.ts";
 import { type AddCommands, examples, textArgument } from "./command-context.ts";
 import { sizeText, volumeFacts, volumeView } from "./volume-text.ts";
 
+interface CreateOptions {
+  readonly size: string;
+  readonly storage?: string;
+  readonly policy?: string;
+  readonly hosts?: readonly string[];
+}
+
 /** `vdc storage volumes`. */
 export const addVolumesCommand: AddCommands = (parent, bind) => {
   parent
@@ -30,7 +37,7 @@ export const addVolumesCommand: AddCommands = (parent, bind) => {
               volume.storage ?? "-",
               sizeText(volume.capacityBytes),
               sizeText(volume.allocatedBytes),
-              volume.cloneKind ?? "-",
+              volume.standsAlone === true ? "-" : (volume.cloneKind ?? "-"),
               volume.attachedTo?.vm ?? "-",
               volume.state === "ready" ? volume.state : style.yellow(volume.state),
             ]);
@@ -62,6 +69,10 @@ export const addVolumeCommands: AddCommands = (parent, bind) => {
     .requiredOption("--size <size>", "what the guest sees: '10G', '512MiB'")
     .option("--storage <name>", "the pool; needed where there are several")
     .option("--policy <name>", "the policy that chooses the pool")
+    .option(
+      "--hosts <host...>",
+      "hosts that it must be attachable on: a pool that one of them does not reach is not taken",
+    )
     .addHelpText(
       "after",
       examples([
@@ -70,19 +81,21 @@ export const addVolumeCommands: AddCommands = (parent, bind) => {
       ]),
     )
     .action(
-      bind<{ size: string; storage?: string; policy?: string }>((context, { size, storage, policy }, args) => {
+      bind<CreateOptions>((context, { size, storage, policy, hosts }, args) => {
         const name = textArgument(args, 0);
         const capacityBytes = sizeOption(size);
         if (storage !== undefined && policy !== undefined) throw usageError("say '--storage' or '--policy', not both");
         return withDatacenter(context, async (dc) => {
           const { terminal } = context;
           const where = policy === undefined ? { storage: chosenStorage(dc, storage) } : { policy };
-          const { task } = await dc.volumes.create({ name, spec: { ...where, capacityBytes } });
+          const reached = hosts === undefined ? {} : { accessibleHosts: hosts };
+          const { task, created } = await dc.volumes.create({ name, spec: { ...where, ...reached, capacityBytes } });
           const afterCancel = (signal: AbortSignal) => dc.volumes.deleteAndWait(name, { signal });
           const made = await finishTask(context, task, {
             label: `Creating '${name}'`,
             about: { dc, name },
             afterCancel,
+            undoFailed: created,
           });
           const volume = volumeView(made, undefined);
           terminal.result(

@@ -12,6 +12,8 @@ export interface FinishTaskOptions {
   readonly about?: { readonly dc: Datacenter; readonly name: string };
   /** Waits until what the cancelled task had begun is undone. It has half a minute; the datacenter undoes the rest when it is opened again. */
   readonly afterCancel?: (signal: AbortSignal) => Promise<unknown>;
+  /** Whether a task that failed is undone so too: a command that fails leaves nothing then that would take its name. Defaults to false. */
+  readonly undoFailed?: boolean;
 }
 
 const undoingMs = 30_000;
@@ -31,7 +33,7 @@ export async function finishTask<Result>(
   task: TaskHandle<Result>,
   options: FinishTaskOptions,
 ): Promise<Result> {
-  const { label, totalBytes, about, afterCancel } = options;
+  const { label, totalBytes, about, afterCancel, undoFailed = false } = options;
   return terminal.progress(
     label,
     async (shown) => {
@@ -42,8 +44,11 @@ export async function finishTask<Result>(
       try {
         return await task.wait({ signal, onProgress: (progress) => shown.update(progress) });
       } catch (error) {
-        if (!signal.aborted) throw error;
         const undoing = AbortSignal.timeout(undoingMs);
+        if (!signal.aborted) {
+          if (undoFailed) await afterCancel?.(undoing).catch(() => {});
+          throw error;
+        }
         shown.update({ message: "cancelling" });
         await task.cancel({ signal: undoing }).catch((failure) => {
           // It has ended meanwhile, or can't be cancelled any more.

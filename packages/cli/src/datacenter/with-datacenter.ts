@@ -6,6 +6,7 @@ import type { CommandContext } from "../commands/command-context.ts";
 import { type LoadedConfig, loadConfig } from "../config/load-config.ts";
 import { printable } from "../terminal/printable.ts";
 import { findLockHolder } from "./lock-holder.ts";
+import { inOwnNames } from "./own-names.ts";
 
 /** Opens the datacenter of the config, does something with it, and closes it again, whatever became of it. */
 export async function withDatacenter<T>(context: CommandContext, run: (dc: Datacenter) => Promise<T>): Promise<T> {
@@ -15,6 +16,8 @@ export async function withDatacenter<T>(context: CommandContext, run: (dc: Datac
   const dc = await open(config, signal);
   try {
     return await run(dc);
+  } catch (error) {
+    throw await inOwnNames(dc, error);
   } finally {
     await dc.close();
   }

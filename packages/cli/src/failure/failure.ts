@@ -82,6 +82,7 @@ const adviceByReason: Readonly<Record<string, string>> = {
   VDC_NO_CONFIG: "Write one with 'vdc init', or name one with '--config FILE'.",
   VDC_USAGE: "'vdc --help' and 'vdc COMMAND --help' tell how it is used.",
   VDC_NO_STORAGE: "See what each pool can do with 'vdc storage pools --facets'.",
+  VDC_NO_FILE: "Look at how its name is written: it counts from the folder that you are in.",
   VDC_NO_TRIAL: "Put a change on trial with 'vdc network apply SWITCH FILE --confirm-within SECONDS'.",
   VDC_NETWORK_UNHEALTHY: "What to do is said with each finding.",
   BACKING_REFUSED: "Name the folder that its backing files may lie in with '--files-in FOLDER'.",
@@ -95,7 +96,7 @@ function adviceFor({ code, message, blockers = [] }: Failure): string | undefine
   }
   switch (code) {
     case "NOT_FOUND":
-      return "See what there is with the 'list' commands: 'vdc storage --help', 'vdc network list'.";
+      return "See what there is: 'vdc storage volumes', 'vdc storage snapshots', 'vdc storage policies', 'vdc network list', 'vdc backup points'.";
     case "ALREADY_EXISTS":
       return "Take another name, or remove what has it.";
     case "RESOURCE_EXHAUSTED":

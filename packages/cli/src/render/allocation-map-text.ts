@@ -1,4 +1,4 @@
-import { formatByteSize } from "../terminal/byte-size.ts";
+import { formatByteSize, isRoundedByteSize } from "../terminal/byte-size.ts";
 import { createStyle, type Style } from "../terminal/style.ts";
 import { type AllocationExtent, allocationCells, cellLevel, sumExtents } from "./allocation-cells.ts";
 
@@ -21,9 +21,11 @@ export function allocationMapText(options: AllocationMapTextOptions): string {
   const width = columns >= 80 ? 64 : 32;
   const { cellBytes, cells } = allocationCells(extents, capacityBytes, width * maxRows);
   const rows: string[] = [];
-  const offsets = Array.from({ length: Math.ceil(cells.length / width) }, (_, row) =>
+  const labels = Array.from({ length: Math.ceil(cells.length / width) }, (_, row) =>
     formatByteSize(row * width * cellBytes),
   );
+  // A label that is rounded would be one row's as well as the next one's: those rows have none.
+  const offsets = labels.map((label, row) => (isRoundedByteSize(row * width * cellBytes) ? "" : label));
   const gutter = Math.max(...offsets.map((text) => text.length));
   for (const [row, offset] of offsets.entries()) {
     const line = cells.slice(row * width, (row + 1) * width).map((cell) => {

@@ -68,6 +68,25 @@ test("a map in the terminal has a row for each part of the disk", () => {
   );
 });
 
+test("a row of a map whose place can't be said in a few digits has no label", () => {
+  const rows = allocationMapText({ name: "disk", capacityBytes: 2048 * mib, extents: [], columns: 80 }).split("\n");
+  expect(rows.slice(2, 14).map((row) => row.slice(0, 7).trim())).toEqual([
+    "0 B",
+    "128 MiB",
+    "256 MiB",
+    "384 MiB",
+    "512 MiB",
+    "640 MiB",
+    "768 MiB",
+    "896 MiB",
+    "1 GiB",
+    "",
+    "",
+    "",
+  ]);
+  expect(rows[14]).toMatch(/^1\.5 GiB /);
+});
+
 test("a map as SVG says in words what it shows, and has nothing of the reader's in its markup", () => {
   const svg = allocationMapSvg(extents, 16 * mib, { name: '<script>"&' });
   expect(svg).toContain('role="img"');

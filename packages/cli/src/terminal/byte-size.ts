@@ -15,6 +15,12 @@ export function formatByteSize(bytes: number): string {
   return `${value.toFixed(digits).replace(/\.0$/, "")} ${units[unit]}`;
 }
 
+/** Whether {@link formatByteSize} says something near to a size, and not the size itself: `1.1 GiB` for 1152 MiB. */
+export function isRoundedByteSize(bytes: number): boolean {
+  const [number, unit = "B"] = formatByteSize(bytes).split(" ");
+  return Number(number) * 1024 ** units.findIndex((name) => name === unit) !== bytes;
+}
+
 /** A rate for people: `120 MiB/s`. */
 export function formatByteRate(bytesPerSecond: number): string {
   return `${formatByteSize(Math.round(bytesPerSecond))}/s`;

@@ -3,6 +3,7 @@ import { type OperationContext, VdcError } from "@vdc-os/core";
 import type { CreateOverlay, LayeringFacet, Volume, VolumeSource } from "@vdc-os/core/storage/v1";
 import { type CopyOptions, inspect } from "@vdc-os/qcow2";
 import { assertNotCancelled } from "./assert-not-cancelled.ts";
+import { childrenOf } from "./attachments.ts";
 import { assertVolumeSize } from "./create-request.ts";
 import { assertDepth, chainDepth } from "./chain-depth.ts";
 import { encryptedImage } from "./encrypted-image.ts";
@@ -83,6 +84,7 @@ export class Layering implements LayeringFacet {
       if (entry.isParent) {
         throw new VdcError("FAILED_PRECONDITION", `volume '${name}' has overlays, which read through it`, {
           reason: "VDC_VOLUME_IS_PARENT",
+          blockers: childrenOf(entry, pool.catalog),
         });
       }
       pool.assertCanPromise(0);
