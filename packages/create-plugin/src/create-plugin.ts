@@ -79,7 +79,9 @@ function wordsOf(name: string): readonly string[] {
   }
   const [, scope = "", rest = name] = /^@([^/]+)\/(.*)$/.exec(name) ?? [];
   const all = rest.split(/[^a-z0-9]+/).filter((word) => word !== "");
-  const own = all.filter((word) => !/^(vdc|os|plugin|storage|network|compute|cloud|state|secret|backup)$/.test(word));
+  const own = all.filter(
+    (word) => !/^(vdc|os|plugin|vault|storage|network|compute|cloud|state|secret|backup)$/.test(word),
+  );
   const words = own.length > 0 ? own : scope.split(/[^a-z0-9]+/).filter((word) => word !== "");
   return /^[a-z]/.test(words[0] ?? "") ? words : ["my", ...words];
 }

@@ -23,23 +23,26 @@ export const declaredFacets: readonly string[] = [${names}];
 `,
     };
   }
+  const client = clientOf(point.standIn);
+  const contract = `@vdc-os/core/${point.name}/v1`;
   const type = `${point.contract.replace("Provider", "")}Facets`;
-  const imports = facets.map((facet) => `import { ${facet} } from "./${fileOf(facet)}.ts";`).join("\n");
-  const availability = facets.map(
-    (facet) => `  // Once it is written: { status: "available", limits: {}, evidence: "how you know" }
-  ${facet}: { status: "unavailable", reason: "facet '${facet}' is not written yet" },`,
-  );
   const files: Record<string, string> = {
     "src/facets.ts": `import type { Description } from "@vdc-os/core";
-import type { ${type} } from "@vdc-os/core/${point.name}/v1";
-${imports}
+import type { ${type} } from "${contract}";
+import type { ${client.type} } from "./${client.module}";
+${[...facets]
+  .sort()
+  .map((facet) => `import { ${facet}Of } from "./${fileOf(facet)}";`)
+  .join("\n")}
 
-/** The facets of the contract that the plugin has. */
-export const facets: ${type} = { ${facets.join(", ")} };
+/** The facets of the contract that the plugin has, on ${client.words}. */
+export function facetsOf(${client.name}: ${client.type}): ${type} {
+  return { ${facets.map((facet) => `${facet}: ${facet}Of(${client.name})`).join(", ")} };
+}
 
-/** What \`describe\` says of them. */
+/** What \`describe\` says of them. Of one that is written: { status: "available", limits: {}, evidence: "how you know" } */
 export const facetAvailability: Description["facets"] = {
-${availability.join("\n")}
+${facets.map((facet) => `  ${facet}: { status: "unavailable", reason: "facet '${facet}' is not written yet" },`).join("\n")}
 };
 `,
     "src/not-written-yet.ts": `import { VdcError } from "@vdc-os/core";
@@ -51,24 +54,39 @@ export function notWrittenYet(operation: string): VdcError {
 `,
   };
   for (const facet of facets) {
+    const facetType = `${facet.slice(0, 1).toUpperCase()}${facet.slice(1)}Facet`;
     const operations = Object.entries(contracts[point.name][facet] ?? {}).map(([operation, kind]) =>
       kind === "unary"
-        ? `  async ${operation}() {\n    throw notWrittenYet("${operation}");\n  },`
-        : `  // biome-ignore lint/correctness/useYield: it is not written yet.\n  async *${operation}() {\n    throw notWrittenYet("${operation}");\n  },`,
+        ? `    async ${operation}() {\n      throw notWrittenYet("${operation}");\n    },`
+        : `    // biome-ignore lint/correctness/useYield: it is not written yet.\n    async *${operation}() {\n      throw notWrittenYet("${operation}");\n    },`,
     );
-    files[`src/${fileOf(facet)}.ts`] = `import type { FacetOf } from "@vdc-os/core";
-import type { ${point.contract} } from "@vdc-os/core/${point.name}/v1";
+    files[`src/${fileOf(facet)}`] = `import type { ${facetType} } from "${contract}";
+import type { ${client.type} } from "./${client.module}";
 import { notWrittenYet } from "./not-written-yet.ts";
 
-/** Facet \`${facet}\`. \`npx vdc-ready list ${point.name}\` lists what it must do. */
-export const ${facet}: FacetOf<${point.contract}, "${facet}"> = {
+/** Facet \`${facet}\`, on ${client.words}. \`npx vdc-ready list ${point.name}\` lists what it must do. */
+export function ${facet}Of(${client.name}: ${client.type}): ${facetType} {
+  return {
 ${operations.join("\n")}
-};
+  };
+}
 `;
   }
   return files;
 }
 
+/** What stands for the author's system: `memory-array.ts` has the class `MemoryArray`, and one of it is an `array`. */
+function clientOf(module: string): Readonly<Record<"module" | "type" | "name" | "words", string>> {
+  const words = module.replace(/\.ts$/, "").split("-");
+  const name = words.at(-1) ?? "";
+  return {
+    module,
+    type: words.map((word) => `${word.slice(0, 1).toUpperCase()}${word.slice(1)}`).join(""),
+    name,
+    words: `${/^[aeiou]/.test(name) ? "an" : "a"} ${name}`,
+  };
+}
+
 function fileOf(facet: string): string {
-  return `${facet.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}-facet`;
+  return `${facet.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}-facet.ts`;
 }

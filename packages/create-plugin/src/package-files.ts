@@ -36,7 +36,6 @@ export function packageFiles(options: PackageFilesOptions): Readonly<Record<stri
         verbatimModuleSyntax: true,
         isolatedModules: true,
         declaration: true,
-        sourceMap: true,
         skipLibCheck: true,
         rootDir: "src",
         outDir: "dist",
@@ -156,8 +155,8 @@ jobs:
 function readme({ point, name, facets, begin }: PackageFilesOptions): string {
   const stubs =
     point.facets === "stubs" && facets.length > 0
-      ? `\nThe facets ${facets.map((facet) => `\`${facet}\``).join(", ")} are stubs, each in a file of its own: \`describe\` says that they are not written yet. Write one, then say in
-\`src/facets.ts\` that it is available: from then on the kit tries it.\n`
+      ? `\nThe facets ${facets.map((facet) => `\`${facet}\``).join(", ")} are stubs, each in a file of its own: \`describe\` says that they are not written yet. Write one,
+with what \`${begin}\` gives it, then say in \`src/facets.ts\` that it is available: from then on the kit tries it.\n`
       : "";
   const start =
     point.begins === "own"

@@ -10,22 +10,20 @@ import type {
   Volume,
   VolumeHealth,
 } from "@vdc-os/core/storage/v1";
-import { facetAvailability, facets } from "./facets.ts";
-import { type ArrayVolume, blockBytes, type MemoryArray } from "./memory-array.ts";
+import { facetAvailability, facetsOf } from "./facets.ts";
+import { type ArrayVolume, maxOverSubscription, type MemoryArray, viewOf } from "./memory-array.ts";
 import { version } from "./version.ts";
 
 type Input<Name extends Exclude<keyof StorageProvider, "facets">> = Parameters<StorageProvider[Name]>[0];
 
-/** How far the sizes of volumes may exceed that of the array: they take space only where they are written. */
-const maxOverSubscription = 4;
-
 /** The vStorage API on the array. No call waits for anything while it changes a volume, so that no two changes can meet. */
 export class AcmeStorage implements StorageProvider {
-  readonly facets: StorageFacets = facets;
+  readonly facets: StorageFacets;
   readonly #pool: string;
   readonly #array: MemoryArray;
 
   constructor(pool: string, array: MemoryArray) {
+    this.facets = facetsOf(array);
     this.#pool = pool;
     this.#array = array;
   }
@@ -50,8 +48,7 @@ export class AcmeStorage implements StorageProvider {
       if (isSame) return viewOf(present);
       throw new VdcError("ALREADY_EXISTS", `there is a volume '${name}' of another spec`);
     }
-    const left = this.#array.totalBytes * maxOverSubscription - this.#provisionedBytes();
-    if (capacityBytes > left) throw new VdcError("RESOURCE_EXHAUSTED", `${left} bytes can still be promised`);
+    this.#array.mustFit(capacityBytes);
     const volume: ArrayVolume = {
       volumeId: context.random.uuid(),
       name,
@@ -78,7 +75,7 @@ export class AcmeStorage implements StorageProvider {
   }
 
   async getVolume({ volumeId }: Input<"getVolume">): Promise<Volume> {
-    return viewOf(this.#get(volumeId));
+    return viewOf(this.#array.get(volumeId));
   }
 
   async listVolumes(input: Input<"listVolumes">): Promise<Page<Volume>> {
@@ -94,13 +91,13 @@ export class AcmeStorage implements StorageProvider {
 
   async capacity({ pool }: Input<"capacity">): Promise<PoolCapacity> {
     if (pool !== undefined && pool !== this.#pool) throw new VdcError("NOT_FOUND", `there is no pool '${pool}'`);
-    const { totalBytes, allocatedBytes } = this.#array;
+    const { totalBytes, allocatedBytes, provisionedBytes } = this.#array;
     const alarm = { kind: "outOfSpace", threshold: 1, value: 1, message: "writes that need space fail" } as const;
     return {
       totalBytes,
       freeBytes: totalBytes - allocatedBytes,
       allocatedBytes,
-      provisionedBytes: this.#provisionedBytes(),
+      provisionedBytes,
       reservedBytes: 0,
       maxOverSubscription,
       alarms: allocatedBytes < totalBytes ? [] : [alarm],
@@ -108,7 +105,7 @@ export class AcmeStorage implements StorageProvider {
   }
 
   async attachVolume({ volumeId, host, access, generation }: AttachVolume): Promise<Attachment> {
-    const volume = this.#get(volumeId);
+    const volume = this.#array.get(volumeId);
     const present = volume.attachment;
     if (present?.generation === generation) {
       if (present.host === host && present.access === access) return present;
@@ -131,41 +128,25 @@ export class AcmeStorage implements StorageProvider {
   }
 
   async revokeAttachment({ volumeId, generation }: Input<"revokeAttachment">): Promise<void> {
-    const volume = this.#get(volumeId);
+    const volume = this.#array.get(volumeId);
     volume.highest = Math.max(volume.highest, generation);
     if (volume.attachment !== undefined && volume.attachment.generation <= generation) volume.attachment = undefined;
   }
 
   async getAttachment({ volumeId }: Input<"getAttachment">): Promise<{ readonly attachment?: Attachment }> {
-    const { attachment } = this.#get(volumeId);
+    const { attachment } = this.#array.get(volumeId);
     return attachment === undefined ? {} : { attachment };
   }
 
   async health({ volumeId }: Input<"health">): Promise<VolumeHealth> {
-    if (volumeId !== undefined) this.#get(volumeId);
+    if (volumeId !== undefined) this.#array.get(volumeId);
     const message = "the array is full";
     return this.#array.allocatedBytes < this.#array.totalBytes
       ? { condition: "healthy", message: "the array answers" }
       : { condition: "degraded", message, reasons: [{ code: "outOfSpace", message }] };
   }
 
-  #get(volumeId: string): ArrayVolume {
-    const volume = this.#array.volumes.get(volumeId);
-    if (volume === undefined) throw new VdcError("NOT_FOUND", `there is no volume '${volumeId}'`);
-    return volume;
-  }
-
   #sorted(): readonly ArrayVolume[] {
     return [...this.#array.volumes.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
-
-  #provisionedBytes(): number {
-    return this.#sorted().reduce((sum, { capacityBytes }) => sum + capacityBytes, 0);
-  }
-}
-
-function viewOf({ volumeId, name, capacityBytes, createdAt, owner, blocks }: ArrayVolume): Volume {
-  const allocatedBytes = blocks.size * blockBytes;
-  const sizes = { capacityBytes, allocatedBytes, exclusiveBytes: allocatedBytes };
-  return { volumeId, name, ...sizes, createdAt, parameters: {}, ...(owner === undefined ? {} : { owner }) };
 }

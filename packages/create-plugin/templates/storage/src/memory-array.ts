@@ -1,8 +1,11 @@
 import { type OwnerStamp, VdcError } from "@vdc-os/core";
-import type { Attachment, VolumeTransport } from "@vdc-os/core/storage/v1";
+import type { Attachment, Volume, VolumeTransport } from "@vdc-os/core/storage/v1";
 
 /** The unit in which content is kept, in bytes. */
-export const blockBytes = 4096;
+const blockBytes = 4096;
+
+/** How far the sizes of volumes may exceed that of the array: they take space only where they are written. */
+export const maxOverSubscription = 4;
 
 /** What the array keeps of a volume. */
 export interface ArrayVolume {
@@ -47,6 +50,26 @@ export class MemoryArray {
     return blocks * blockBytes;
   }
 
+  /** What was promised to all volumes, in bytes. */
+  get provisionedBytes(): number {
+    let bytes = 0;
+    for (const { capacityBytes } of this.volumes.values()) bytes += capacityBytes;
+    return bytes;
+  }
+
+  /** A volume. Throws `NOT_FOUND`. */
+  get(volumeId: string): ArrayVolume {
+    const volume = this.volumes.get(volumeId);
+    if (volume === undefined) throw new VdcError("NOT_FOUND", `there is no volume '${volumeId}'`);
+    return volume;
+  }
+
+  /** Throws `RESOURCE_EXHAUSTED` unless so many bytes more can be promised. */
+  mustFit(moreBytes: number): void {
+    const left = this.totalBytes * maxOverSubscription - this.provisionedBytes;
+    if (moreBytes > left) throw new VdcError("RESOURCE_EXHAUSTED", `${left} bytes can still be promised`);
+  }
+
   /** Where the owner of a generation reaches a volume. */
   transportOf(volumeId: string, generation: number): VolumeTransport {
     return { kind: "nbd-unix", path: "/run/array.sock", exportName: `${volumeId}/${generation}` };
@@ -89,6 +112,13 @@ export class MemoryArray {
       close: async () => {},
     };
   }
+}
+
+/** A volume, as the contract has it. */
+export function viewOf({ volumeId, name, capacityBytes, createdAt, owner, blocks }: ArrayVolume): Volume {
+  const allocatedBytes = blocks.size * blockBytes;
+  const sizes = { capacityBytes, allocatedBytes, exclusiveBytes: allocatedBytes };
+  return { volumeId, name, ...sizes, createdAt, parameters: {}, ...(owner === undefined ? {} : { owner }) };
 }
 
 const noBlock = new Uint8Array(blockBytes);
