@@ -19,6 +19,7 @@ import type { DiscoveredNeighbour } from "../wire/services/discovery-agent.ts";
 import { ask, type FacetHost } from "./facets.ts";
 import { findSwitch } from "./find-switch.ts";
 import { attachmentKeyOf } from "./host-config.ts";
+import { failureText } from "./member-state.ts";
 
 /** How long a piece of a capture is waited for on the host. */
 const pieceMs = 1_000;
@@ -69,7 +70,7 @@ export function teamingFacet(host: FacetHost, setting: EffectiveSettingFacet): T
               detail: status.reason ?? "",
             }));
           } catch (error) {
-            const detail = `the host can't be asked: ${error instanceof Error ? error.message : String(error)}`;
+            const detail = `the host can't be asked: ${failureText(error)}`;
             return member.uplinks.map(({ name }) => ({
               host: member.host,
               uplink: name,
@@ -118,10 +119,11 @@ export function healthCheckFacet(host: FacetHost): HealthCheckFacet {
             return findingsOf(results, checks);
           } catch (error) {
             signal.throwIfAborted();
-            const detail = `host '${from}' can't be asked: ${error instanceof Error ? error.message : String(error)}`;
+            const detail = `host '${from}' can't be asked: ${failureText(error)}. The member's status says whether it runs`;
+            const tried = checks.filter((check) => check !== "teaming" || spec.transport === "uplinks");
             return members
               .filter((to) => to !== from)
-              .flatMap((to) => checks.map((check) => ({ check, from, to, ok: false, detail })));
+              .flatMap((to) => tried.map((check) => ({ check, from, to, ok: false, detail })));
           }
         }),
       );

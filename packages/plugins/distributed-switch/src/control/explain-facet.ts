@@ -3,6 +3,7 @@ import type { ExplainFacet, FrameExplanation } from "@vdc-os/core/network/v1";
 import type { ProcessExplanation } from "../process/process-protocol.ts";
 import { ask, type FacetHost } from "./facets.ts";
 import { attachmentKeyOf } from "./host-config.ts";
+import { failureText } from "./member-state.ts";
 
 /** How often a frame is followed from host to host: a port that has moved twice within a moment takes two. */
 const furthest = 4;
@@ -114,6 +115,6 @@ async function askPeer(
     const params = { switch: switchId, peer: from, vlan, frame };
     return (await host.member(to).request("explainFromPeer", params)) as unknown as ProcessExplanation;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return failureText(error);
   }
 }

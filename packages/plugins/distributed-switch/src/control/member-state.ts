@@ -41,14 +41,20 @@ export function troubleOf(error: unknown, doing: "reach" | "run" | "apply"): Pic
   const { code, message } = toVdcError(error);
   if (doing === "apply" && !lostCodes.includes(code)) return { trouble: "refused", detail: message };
   if (doing === "run" && !lostCodes.includes(code)) return { trouble: "down", detail: message };
-  return { trouble: "disconnected", detail: message };
+  return { trouble: "disconnected", detail: failureText(error) };
+}
+
+/** Why a host was not reached, for people. That a call had a deadline is the caller's own affair. */
+export function failureText(error: unknown): string {
+  const { code, message } = toVdcError(error);
+  return code === "DEADLINE_EXCEEDED" ? "its switch process did not answer in time" : message;
 }
 
 /** A failure of a host as a caller of the switch sees it: the host's own codes would be read as the switch's. */
 export function hostFailure(host: string, error: unknown): VdcError {
   const cause = toVdcError(error);
   if (cause.reason === "VDC_SUPERSEDED" || cause.reason === "VDC_HOST_UNAVAILABLE") return cause;
-  return new VdcError("UNAVAILABLE", `host '${host}' did not do it: ${cause.message}`, {
+  return new VdcError("UNAVAILABLE", `host '${host}' did not do it: ${failureText(error)}`, {
     reason: "VDC_HOST_UNAVAILABLE",
     details: { host },
     cause,

@@ -42,7 +42,9 @@ function judgePath(pair: readonly ProbeResult[]): PathFinding[] {
   }
   const refused = small.find((each) => each.refused !== undefined)?.refused;
   const detail =
-    refused === undefined ? `${answered} of ${sent} probes were answered` : `nothing could be sent: ${refused}`;
+    refused === undefined
+      ? `${answered} of ${sent} probes were answered: ${wayHint(pair)}`
+      : `nothing could be sent: ${refused}`;
   return [finding("path", pair, { ok: false, detail })];
 }
 
@@ -55,7 +57,7 @@ function judgeVlans(pair: readonly ProbeResult[]): PathFinding[] {
     if (each.some(passes)) return finding("vlan", pair, { ok: true, detail: `${name}: ${count} were answered` });
     const others =
       passing.length === 0
-        ? "nothing passes in any VLAN"
+        ? "nothing passes in any VLAN, see 'path'"
         : `VLAN ${passing.join(", ")} passes: is ${vlan} allowed everywhere on the way?`;
     return finding("vlan", pair, { ok: false, detail: `${name}: ${count} were answered${refusal(each)}; ${others}` });
   });
@@ -70,8 +72,8 @@ function judgeMtu(pair: readonly ProbeResult[]): PathFinding[] {
   const reached = bySize.findLast(([, each]) => each.some(passes))?.[0];
   const detail =
     reached === undefined
-      ? `no frame passes, of ${bySize.map(([size]) => size).join(", ")} octets`
-      : `frames of ${largest} octets are lost${refusal(ofLargest)}, of ${reached} octets pass: an MTU on the way is too small`;
+      ? `no frame passes, of ${bySize.map(([size]) => size).join(", ")} octets, see 'path'`
+      : `frames of ${largest} octets are lost${refusal(ofLargest)}, of ${reached} octets pass: an MTU on the way is too small${mtuHint(pair, largest)}`;
   return [finding("mtu", pair, { ok: false, detail })];
 }
 
@@ -81,6 +83,25 @@ function judgeTeaming(pair: readonly ProbeResult[]): PathFinding[] {
     const count = `${sum(each, "answered")} of ${sum(each, "sent")} probes were answered`;
     return finding("teaming", pair, { ok: each.some(passes), detail: `uplink '${uplink}': ${count}${refusal(each)}` });
   });
+}
+
+/** What to look at where nothing passes. */
+function wayHint(pair: readonly ProbeResult[]): string {
+  return isTunnelled(pair)
+    ? "is the other host up, and does a firewall let the tunnels' UDP through?"
+    : "is the other host up, and do the uplinks end in one network?";
+}
+
+/** How large the MTU must be between hosts that are joined by tunnels over IPv4; over IPv6 it is 20 more. */
+function mtuHint(pair: readonly ProbeResult[], largest: number): string {
+  return isTunnelled(pair) ? `, between the hosts it must be ${largest + tunnelHeaders}, or the switch's smaller` : "";
+}
+
+/** VXLAN, UDP and IPv4 (RFC 7348, 5). */
+const tunnelHeaders = 8 + 8 + 20;
+
+function isTunnelled(pair: readonly ProbeResult[]): boolean {
+  return pair.every(({ uplink }) => uplink === undefined);
 }
 
 /** What tells about anything but length: the shortest frames of each VLAN and uplink. */

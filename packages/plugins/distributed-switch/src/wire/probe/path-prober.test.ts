@@ -74,7 +74,8 @@ describe("PathProber", () => {
       },
       {
         ...{ check: "mtu", from: "host-a", to, ok: false },
-        detail: "frames of 1514 octets are lost, of 100 octets pass: an MTU on the way is too small",
+        detail:
+          "frames of 1514 octets are lost, of 100 octets pass: an MTU on the way is too small, between the hosts it must be 1550, or the switch's smaller",
       },
     ]);
   });
