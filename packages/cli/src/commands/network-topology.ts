@@ -21,7 +21,11 @@ export const addTopologyCommand: AddCommands = (parent, bind) => {
         const intervalMs = intervalOption(interval);
         return withDatacenter(context, async (dc) => {
           const { terminal, signal, cwd } = context;
-          const topology = topologyOf(await lookAtSwitch(dc, name, { intervalMs, signal }));
+          const topology = topologyOf(
+            await terminal.progress(`Looking at switch '${name}'`, () =>
+              lookAtSwitch(dc, name, { intervalMs, signal }),
+            ),
+          );
           const picture = switchTopologySvg(topology);
           if (svg !== "-") await writeFile(resolve(cwd, svg), picture);
           terminal.result({ topology, svg: svg === "-" ? picture : svg }, () =>

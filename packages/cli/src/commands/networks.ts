@@ -86,7 +86,9 @@ export const addNetworkCommands: AddCommands = (parent, bind) => {
         const intervalMs = intervalOption(interval);
         return withDatacenter(context, async (dc) => {
           const { terminal, signal } = context;
-          const report = await lookAtSwitch(dc, name, { intervalMs, signal });
+          const report = await terminal.progress(`Looking at switch '${name}'`, () =>
+            lookAtSwitch(dc, name, { intervalMs, signal }),
+          );
           const { object, view, rates, uplinks } = report;
           const { spec, status, conditions } = object;
           const ports = sortedPorts(view.ports).map((port) => ({ ...port, rates: rates.get(port.portKey) }));

@@ -6,6 +6,9 @@ import { formatTable } from "../terminal/table.ts";
 /** So many good findings are told one by one; of more, how many there are of each kind. */
 const someFindings = 12;
 
+/** Findings with the same cause. */
+type FindingRow = Omit<HealthFinding, "check"> & { readonly check: string };
+
 /** Findings as a table: what is wrong first. Many good ones are summed up by check, unless `all` are asked for. */
 export function healthText(
   findings: readonly HealthFinding[],
@@ -13,12 +16,18 @@ export function healthText(
 ): string {
   const wrong = findings.filter(({ ok }) => !ok);
   const good = findings.filter(({ ok }) => ok);
-  const rowOf = ({ ok, check, from, to, detail }: HealthFinding): string[] => [
+  const rowOf = ({ ok, check, from, to, detail }: FindingRow): string[] => [
     ok ? style.green("ok") : style.red("WRONG"),
     ...[check, from, to],
     printable(detail),
   ];
-  const rows = wrong.map(rowOf);
+  // One cause is found by many checks, and on the ways to many hosts.
+  const causes = Map.groupBy(wrong, ({ from, detail }) => `${from}\0${detail}`);
+  const rows = [...causes.values()].map((those) => {
+    const { ok, from, detail } = those[0] as HealthFinding;
+    const all = (name: "check" | "to"): string => [...new Set(those.map((finding) => finding[name]))].join(", ");
+    return rowOf({ ok, from, detail, check: all("check"), to: all("to") });
+  });
   const summed = !all && good.length > someFindings;
   if (summed) {
     for (const check of new Set(good.map((finding) => finding.check))) {

@@ -99,5 +99,11 @@ test("of many findings, what is wrong is told, and the rest is summed up", () =>
     ].join("\n"),
   );
   expect(healthText(findings, { style, all: true }).split("\n")).toHaveLength(1 + findings.length);
+  const away = hosts
+    .slice(1)
+    .flatMap((to) =>
+      (["path", "mtu"] as const).map((check) => ({ check, from: "a", to, ok: false, detail: "'a' can't be asked" })),
+    );
+  expect(healthText(away, { style, all: true })).toContain("WRONG  path, mtu  a     b, c, d  'a' can't be asked");
   expect(healthText(findings.slice(0, 3), { style, all: false })).toContain("fine");
 });
