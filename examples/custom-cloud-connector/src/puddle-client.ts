@@ -65,12 +65,20 @@ export class PuddleClient {
     { id, ...tags }: { readonly id?: string } & Readonly<Record<string, string>>,
     signal: AbortSignal,
   ): Promise<readonly Machine[]> {
-    const path = id === undefined ? "machines" : `machines/${encodeURIComponent(id)}`;
+    if (id !== undefined && !isMachineId(id)) return this.#nobody(signal);
+    const path = id === undefined ? "machines" : `machines/${id}`;
     return machines.parse(await this.#ask("GET", `${path}?${new URLSearchParams(tags)}`, { signal }));
   }
 
   async remove(id: string, signal: AbortSignal): Promise<readonly Machine[]> {
-    return machines.parse(await this.#ask("DELETE", `machines/${encodeURIComponent(id)}`, { signal }));
+    if (!isMachineId(id)) return this.#nobody(signal);
+    return machines.parse(await this.#ask("DELETE", `machines/${id}`, { signal }));
+  }
+
+  /** What a stranger asks for is told to nobody, not even that it is not there. */
+  async #nobody(signal: AbortSignal): Promise<readonly Machine[]> {
+    await this.account(signal);
+    return [];
   }
 
   async #ask(
@@ -96,4 +104,9 @@ export class PuddleClient {
     const code = codes[response.status] ?? (response.status >= 500 ? "UNAVAILABLE" : "INTERNAL");
     throw new VdcError(code, `the cloud answered ${response.status}: ${text.slice(0, 200)}`);
   }
+}
+
+/** Whether the cloud could have given this id out. Another one is nobody's, and does not become part of an address: `..` would lead elsewhere. */
+export function isMachineId(id: string): boolean {
+  return /^m-\d+$/.test(id);
 }

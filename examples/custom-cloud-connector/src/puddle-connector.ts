@@ -19,7 +19,7 @@ import {
   type InstanceObservation,
   type Offering,
 } from "@vdc-os/core/cloud/v1";
-import type { Machine, PuddleClient } from "./puddle-client.ts";
+import { isMachineId, type Machine, type PuddleClient } from "./puddle-client.ts";
 
 const region = "puddle";
 const states = { starting: "pending", on: "running", ending: "deleting" } as const;
@@ -128,7 +128,7 @@ export class PuddleConnector implements CloudConnector {
     { operationId }: { readonly operationId: string },
     context: OperationContext,
   ): Promise<CloudOperation> {
-    if (!/^m-\d+$/.test(operationId)) throw new VdcError("NOT_FOUND", `there is no operation '${operationId}'`);
+    if (!isMachineId(operationId)) throw new VdcError("NOT_FOUND", `there is no operation '${operationId}'`);
     const client = await this.#clientOf(context);
     const found = await client.find({ id: operationId }, context.signal);
     return { operationId, state: found.length === 0 ? "succeeded" : "running" };

@@ -147,6 +147,23 @@ describe("the API client", () => {
     await expect(failing.getInstance("i")).rejects.toMatchObject({ code: "UNAVAILABLE" });
   });
 
+  it("asks for nobody by an id that would lead elsewhere in an address", async () => {
+    const seen: string[] = [];
+    const client = await clientOf((request, response) => {
+      seen.push(request.url ?? "");
+      sends(404, "{}")(request, response);
+    });
+    for (const id of [".", ".."]) {
+      await expect(client.getInstance(id)).resolves.toBeUndefined();
+      await expect(client.removeInstance(id)).resolves.toEqual({ operationId: id, state: "succeeded" });
+      await expect(client.getOperation(id)).rejects.toMatchObject({ code: "NOT_FOUND" });
+      await expect(client.readConsole(id, 0)).rejects.toMatchObject({ code: "NOT_FOUND" });
+    }
+    expect(seen).toEqual([]);
+    await expect(client.getInstance("../../x")).resolves.toBeUndefined();
+    expect(seen).toEqual(["/v1/instances/..%2F..%2Fx"]);
+  });
+
   it("refuses an address that is none", () => {
     expect(() => createApiClient({ baseUrl: "ftp://example.test", token })).toThrowError(/http/);
   });

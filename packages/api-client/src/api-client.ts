@@ -81,20 +81,32 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
     createInstance: (input, o) => call("POST", "/v1/instances", cloudInstance, o, input),
     async getInstance(instanceId, o) {
       try {
-        return await call("GET", `/v1/instances/${encodeURIComponent(instanceId)}`, cloudInstance, o);
+        return await call("GET", `/v1/instances/${segmentOf(instanceId)}`, cloudInstance, o);
       } catch (error) {
         if (isVdcError(error, "NOT_FOUND")) return undefined;
         throw error;
       }
     },
     listInstances: (filter, o) => call("GET", `/v1/instances${query({ ...filter })}`, pageOf(cloudInstance), o),
-    removeInstance: (instanceId, o) =>
-      call("DELETE", `/v1/instances/${encodeURIComponent(instanceId)}`, cloudOperation, o),
-    getOperation: (operationId, o) =>
-      call("GET", `/v1/operations/${encodeURIComponent(operationId)}`, cloudOperation, o),
-    readConsole: (instanceId, offset, o) =>
-      call("GET", `/v1/instances/${encodeURIComponent(instanceId)}/console${query({ offset })}`, consoleText, o),
+    async removeInstance(instanceId, o) {
+      if (isNobodys(instanceId)) return { operationId: instanceId, state: "succeeded" };
+      return call("DELETE", `/v1/instances/${segmentOf(instanceId)}`, cloudOperation, o);
+    },
+    getOperation: async (operationId, o) => call("GET", `/v1/operations/${segmentOf(operationId)}`, cloudOperation, o),
+    readConsole: async (instanceId, offset, o) =>
+      call("GET", `/v1/instances/${segmentOf(instanceId)}/console${query({ offset })}`, consoleText, o),
   };
+}
+
+/** Ids that nobody has: in an address they are ways to somewhere else, however they are written (WHATWG URL, path states). */
+function isNobodys(id: string): boolean {
+  return id === "." || id === "..";
+}
+
+/** An id as a part of a path. */
+function segmentOf(id: string): string {
+  if (isNobodys(id)) throw new VdcError("NOT_FOUND", `there is nothing with the id '${id}'`);
+  return encodeURIComponent(id);
 }
 
 function query(parameters: Readonly<Record<string, string | number | undefined>>): string {
