@@ -5,6 +5,7 @@ import { SimulatedWorld } from "@vdc-os/plugin-simulator";
 import type { CertificationKit } from "@vdc-os/ready";
 import type { CloudConnectorInstance } from "@vdc-os/ready/cloud";
 import { startCuttingProxy } from "./cutting-proxy.ts";
+import { startKillable } from "./killable-plugin.ts";
 import { memorySecrets } from "./memory-secrets.ts";
 
 const token = "a-token-that-is-long-enough";
@@ -27,6 +28,17 @@ export async function create(kit: CertificationKit): Promise<CloudConnectorInsta
     request: { image: "debian", size: "small", networks: ["default"] },
     wrongCredentials: () => open(server.url, "wrong"),
     reopen: () => open(server.url, "right"),
+    async killable() {
+      const config = { name: "far", baseUrl: server.url, token: { name: "right" } };
+      const { implementation, kill } = await startKillable(kit, cloudConnector, { name: "far", config, plugins });
+      return {
+        implementation,
+        async kill() {
+          await kill();
+          return open(server.url, "right");
+        },
+      };
+    },
     loseNextAnswer: () => proxy.cutNextAnswer(),
     makeForeign: () => world.cloudAccount().addForeign("foreign").instanceId,
   };

@@ -19,7 +19,11 @@ export async function create(kit: CertificationKit): Promise<SecretInstance> {
     async killable() {
       const own = kit.folder();
       const config = { path: join(own, "secrets"), keyFile: join(own, "key"), createKeyFile: true };
-      const { implementation, kill } = await startKillable(kit, secretStore, { name: "file", config, plugins: [] });
+      const { implementation, kill } = await startKillable(kit, secretStore, {
+        name: kit.plugin.manifest.name,
+        config,
+        plugins: [],
+      });
       return {
         implementation,
         async kill() {

@@ -20,7 +20,11 @@ export async function create(kit: CertificationKit): Promise<StateInstance> {
     },
     async killable() {
       const config = { directory: kit.folder() };
-      const { implementation, kill } = await startKillable(kit, stateStore, { name: "sqlite", config, plugins: [] });
+      const { implementation, kill } = await startKillable(kit, stateStore, {
+        name: kit.plugin.manifest.name,
+        config,
+        plugins: [],
+      });
       return {
         implementation,
         async kill() {

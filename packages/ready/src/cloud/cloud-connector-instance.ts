@@ -9,6 +9,13 @@ import type {
 import { must } from "../suite/must.ts";
 import type { Instance, Requirement, SuiteTest } from "../suite/suite.ts";
 
+/** A connector that can be killed. */
+export interface KillableCloudConnector {
+  readonly implementation: CloudConnector;
+  /** Ends its process by SIGKILL, and opens another connector to the same account. */
+  kill(): Promise<CloudConnector>;
+}
+
 /** What the factory gives for the cloud suite. Nothing that this suite has made may be in the account. */
 export interface CloudConnectorInstance extends Instance<CloudConnector> {
   /** What the suite makes instances from: small and quick. It makes 20 of them at once in one requirement. */
@@ -22,6 +29,8 @@ export interface CloudConnectorInstance extends Instance<CloudConnector> {
   loseNextAnswer?(): void;
   /** Another connector to the same account, as after a restart of the datacenter. Without it that is not tried. */
   reopen?(): CloudConnector | Promise<CloudConnector>;
+  /** A connector to the same account in a process of its own. Without it kills in the middle of a call are tried with `reopen`. */
+  killable?(): Promise<KillableCloudConnector>;
   /** Makes an instance that bears no stamp, as somebody else would, and returns its id. Without it that is not tried. */
   makeForeign?(): string | Promise<string>;
 }

@@ -1,77 +1,12 @@
-import { isVdcError } from "@vdc-os/core";
-import type { CloudConnector, CloudFacets } from "@vdc-os/core/cloud/v1";
+import type { CloudConnector } from "@vdc-os/core/cloud/v1";
 import { describe } from "vitest";
+import { createReference, facet, forgiving, mutant } from "../../test/cloud-mutants/build-mutant.ts";
+import { pressureMutants } from "../../test/cloud-mutants/pressure-mutants.ts";
 import type { Mutant } from "../suite/proves-suite.ts";
 import { describeProof, describeSuite } from "../suite/vitest.ts";
 import type { CloudConnectorInstance } from "./cloud-connector-instance.ts";
 import { cloudSuite } from "./cloud-suite.ts";
 import { MemoryCloud } from "./memory-cloud.ts";
-
-function create(): CloudConnectorInstance {
-  const implementation = new MemoryCloud();
-  const { account } = implementation;
-  return {
-    implementation,
-    request: { image: "debian", size: "small", networks: ["inside"] },
-    wrongCredentials: () => new MemoryCloud({ account, knownCredentials: false }),
-    loseNextAnswer: () => {
-      account.loseNextAnswer = true;
-    },
-    reopen: () => new MemoryCloud({ account }),
-    makeForeign: () => {
-      const common = { name: "foreign", image: "debian", size: "small", region: "here", addresses: [], createdAt: 1 };
-      account.instances.set("foreign", { instanceId: "foreign", state: "running", ...common });
-      return "foreign";
-    },
-  };
-}
-
-/** A mutant that answers some operations in another way. */
-function mutant(
-  breaks: string,
-  how: string,
-  change: (cloud: MemoryCloud) => Partial<CloudConnector>,
-): Mutant<CloudConnector, CloudConnectorInstance> {
-  return {
-    breaks,
-    how,
-    mutate(instance) {
-      const cloud = instance.implementation as MemoryCloud;
-      const implementation: CloudConnector = {
-        describe: () => cloud.describe(),
-        checkCredentials: () => cloud.checkCredentials(),
-        listOfferings: (input) => cloud.listOfferings(input),
-        listImages: (input) => cloud.listImages(input),
-        listNetworks: (input) => cloud.listNetworks(input),
-        createInstance: (input, context) => cloud.createInstance(input, context),
-        observeInstance: (input) => cloud.observeInstance(input),
-        removeInstance: (input) => cloud.removeInstance(input),
-        listInstances: (input) => cloud.listInstances(input),
-        getOperation: (input) => cloud.getOperation(input),
-        facets: cloud.facets,
-        ...change(cloud),
-      };
-      return { ...instance, implementation };
-    },
-  };
-}
-
-function facet<Name extends keyof MemoryCloud["facets"]>(
-  cloud: MemoryCloud,
-  name: Name,
-  change: Partial<NonNullable<CloudFacets[Name]>>,
-): Partial<CloudConnector> {
-  return { facets: { ...cloud.facets, [name]: { ...cloud.facets[name], ...change } } };
-}
-
-async function forgiving<T>(call: Promise<T>, otherwise: () => T | Promise<T>): Promise<T> {
-  try {
-    return await call;
-  } catch (error) {
-    if (!isVdcError(error)) throw error;
-    return otherwise();
-  }
-}
 
 const mutants: readonly Mutant<CloudConnector, CloudConnectorInstance>[] = [
   mutant("cloud.describe.attributes", "names no regions", (cloud) => ({
@@ -187,13 +122,13 @@ const mutants: readonly Mutant<CloudConnector, CloudConnectorInstance>[] = [
     },
   })),
   mutant("cloud.remove.removes", "removes whatever there is", (cloud) => ({
-    async removeInstance(input) {
-      for (const instanceId of cloud.account.instances.keys()) await cloud.removeInstance({ instanceId });
-      return cloud.removeInstance(input);
+    async removeInstance(input, context) {
+      for (const instanceId of cloud.account.instances.keys()) await cloud.removeInstance({ instanceId }, context);
+      return cloud.removeInstance(input, context);
     },
   })),
   mutant("cloud.remove.absent", "has work to do for what is not there", (cloud) => ({
-    removeInstance: async (input) => ({ ...(await cloud.removeInstance(input)), state: "running" }),
+    removeInstance: async (input, context) => ({ ...(await cloud.removeInstance(input, context)), state: "running" }),
   })),
   mutant("cloud.operation.ends", "has operations that never end", (cloud) => ({
     getOperation: async (input) => ({ ...(await cloud.getOperation(input)), state: "running" }),
@@ -235,9 +170,10 @@ const mutants: readonly Mutant<CloudConnector, CloudConnectorInstance>[] = [
   mutant("cloud.events.level", "tells of everybody's instances", (cloud) =>
     facet(cloud, "events", { watchInstances: (_, context) => cloud.facets.events.watchInstances({}, context) }),
   ),
+  ...pressureMutants,
 ];
 
 describe("the cloud suite", () => {
-  describeProof(cloudSuite, { create, mutants });
-  describe("the reference", () => describeSuite(cloudSuite, { create }));
+  describeProof(cloudSuite, { create: createReference, mutants, timeoutMs: 3_000 });
+  describe("the reference", () => describeSuite(cloudSuite, { create: createReference }));
 });

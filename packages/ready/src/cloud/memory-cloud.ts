@@ -24,6 +24,8 @@ import type {
 export interface MemoryCloudAccount {
   readonly instances: Map<string, CloudInstance>;
   readonly operations: Map<string, CloudOperation>;
+  /** How many instances there have been. */
+  made: number;
   /** The next create is done, and its answer does not arrive. */
   loseNextAnswer: boolean;
   /** Told of each instance that was made. */
@@ -46,14 +48,15 @@ export class MemoryCloud implements CloudConnector {
     this.account = options.account ?? {
       instances: new Map(),
       operations: new Map(),
+      made: 0,
       loseNextAnswer: false,
       watchers: new Set(),
     };
     this.#known = options.knownCredentials ?? true;
     this.facets = {
       power: {
-        startInstance: async ({ instanceId }) => this.#power(instanceId, "running"),
-        stopInstance: async ({ instanceId }) => this.#power(instanceId, "stopped"),
+        startInstance: async ({ instanceId }, context) => this.#power(instanceId, "running", context),
+        stopInstance: async ({ instanceId }, context) => this.#power(instanceId, "stopped", context),
       },
       pricing: {
         async price({ size }) {
@@ -116,7 +119,8 @@ export class MemoryCloud implements CloudConnector {
     if (made !== undefined) return made;
     if (image !== "debian") throw new VdcError("NOT_FOUND", `there is no image '${image}'`);
     if (!sizes.includes(size)) throw new VdcError("NOT_FOUND", `there is no size '${size}'`);
-    const instanceId = `i-${instances.size}-${stamp.token}`;
+    this.account.made += 1;
+    const instanceId = `i-${this.account.made}`;
     const common = { instanceId, name, image, size, region, addresses: [], createdAt: 1_000, stamp };
     const instance: CloudInstance = { ...common, state: "pending" };
     instances.set(instanceId, instance);
@@ -142,7 +146,11 @@ export class MemoryCloud implements CloudConnector {
     return { state: "present", instance };
   }
 
-  async removeInstance({ instanceId }: { readonly instanceId: string }): Promise<CloudOperation> {
+  async removeInstance(
+    { instanceId }: { readonly instanceId: string },
+    context: OperationContext,
+  ): Promise<CloudOperation> {
+    if (context.signal.aborted) throw toVdcError(context.signal.reason);
     const { instances, operations } = this.#open();
     const operationId = `o-${operations.size}`;
     const instance = instances.get(instanceId);
@@ -188,19 +196,23 @@ export class MemoryCloud implements CloudConnector {
     return [...instances.values()];
   }
 
-  #power(instanceId: string, state: "running" | "stopped"): CloudOperation {
-    const { instances } = this.#open();
+  #power(instanceId: string, state: "running" | "stopped", context: OperationContext): CloudOperation {
+    if (context.signal.aborted) throw toVdcError(context.signal.reason);
+    const { instances, watchers } = this.#open();
     const instance = instances.get(instanceId);
     if (instance === undefined) throw new VdcError("NOT_FOUND", `there is no instance '${instanceId}'`);
-    instances.set(instanceId, { ...instance, state });
+    const changed: CloudInstance = { ...instance, state };
+    instances.set(instanceId, changed);
+    for (const tell of watchers) tell(changed);
     return { operationId: "power", state: "succeeded" };
   }
 
   async *#watch(owner: string | undefined, { signal }: OperationContext): AsyncGenerator<WatchItem<CloudInstance>> {
-    const waiting: CloudInstance[] = [...this.account.instances.values()];
+    // The latest of each: what counts is how an instance is, not how it came to be so.
+    const waiting = new Map(this.account.instances);
     let wake: () => void = () => {};
     const tell = (instance: CloudInstance): void => {
-      waiting.push(instance);
+      waiting.set(instance.instanceId, instance);
       wake();
     };
     const onAbort = (): void => wake();
@@ -208,12 +220,15 @@ export class MemoryCloud implements CloudConnector {
     signal.addEventListener("abort", onAbort);
     try {
       while (!signal.aborted) {
-        const object = waiting.shift();
+        const [object] = waiting.values();
         if (object === undefined) {
           await new Promise<void>((resolve) => {
             wake = resolve;
           });
-        } else if (owner === undefined || object.stamp?.owner.datacenter === owner) {
+          continue;
+        }
+        waiting.delete(object.instanceId);
+        if (owner === undefined || object.stamp?.owner.datacenter === owner) {
           yield { type: "added", object };
         }
       }
