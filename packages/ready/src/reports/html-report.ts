@@ -63,7 +63,7 @@ function headOf({
         ],
   );
   return `<header class="card head ${verdict}">
-<div><div class="brand">VDC Ready</div><h1>${htmlOf(subject.name)} <span class="tone">${htmlOf(subject.version)}</span></h1></div>
+<div><div class="brand">VDC Ready</div><h1>${htmlOf(subject.name)} <span class="version">${htmlOf(subject.version)}</span></h1></div>
 <div class="verdict">${verdict}</div>
 <div class="facts"><div class="wide">${barOf(countStatuses(results))}</div></div>
 <dl class="facts">${rows.join("")}</dl>
@@ -78,10 +78,12 @@ const kinds: Readonly<Record<CertificationReport["subject"]["kind"], string>> = 
 };
 
 function barOf(counts: Readonly<Record<RequirementStatus, number>>): string {
-  const there = requirementStatuses.toReversed().filter((status) => counts[status] > 0);
-  const parts = there
+  const tried = requirementStatuses
+    .toReversed()
     .filter((status) => status !== "not-applicable")
-    .map((status) => `<span class="${status}" style="flex:${counts[status]}"></span>`);
+    .filter((status) => counts[status] > 0);
+  const there: readonly RequirementStatus[] = counts["not-applicable"] > 0 ? [...tried, "not-applicable"] : tried;
+  const parts = tried.map((status) => `<span class="${status}" style="flex:${counts[status]}"></span>`);
   const items = there.map((status) => `<li class="${status}"><b>${counts[status]}</b> ${labels[status]}</li>`);
   return `<div class="bar">${parts.join("")}</div><ul class="legend">${items.join("")}</ul>`;
 }
@@ -103,7 +105,11 @@ function suiteOf(suite: SuiteReport, index: number): string {
       : `<p>${htmlOf(`${implementation.name} ${implementation.version}`)}${implementation.simulated ? ", which says that it is a simulation" : ""}</p>`;
   const there = suite.profiles.filter(({ result }) => result !== "not-applicable");
   const absent = [
-    ...new Set(suite.profiles.filter((profile) => !there.includes(profile)).map(({ facet }) => facet ?? "")),
+    ...new Set(
+      suite.profiles.flatMap(({ result, facet }) =>
+        result === "not-applicable" && facet !== undefined ? [facet] : [],
+      ),
+    ),
   ];
   const rows = requirementRows(suite);
   const open = rows.some(({ status }) => status !== "pass" && status !== "not-applicable");

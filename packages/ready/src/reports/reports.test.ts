@@ -118,6 +118,12 @@ acme 1.2.0: failure
     expect(certificationReport.safeParse(JSON.parse(formatJson(reportOf(mixed)))).success).toBe(true);
   });
 
+  it("the page names the facets that are not there, whatever else does not apply", () => {
+    const html = formatHtml(reportOf([...mixed, result("test.is.more", "not-applicable", { level: "extended" })]));
+    expect(html).toContain("Facets that it does not have: snapshots<");
+    expect(html).toMatch(/passed<\/li>.*not applicable<\/li><\/ul>/);
+  });
+
   it("the page needs nothing from outside", () => {
     const html = formatHtml(reportOf(mixed));
     expect(html).toContain("default-src 'none'");
