@@ -75,7 +75,7 @@ describe.skipIf(skip)("VMs of a datacenter on Open vSwitch", () => {
           cpus: 1,
           memoryBytes: 128 << 20,
           host: name,
-          commandLine: `vdc.ip=192.0.2.${index + 1}/24`,
+          commandLine: `vdc.ip=203.0.113.${index + 1}/24`,
           nics: [{ switch: "lan", portGroup: "web" }],
         },
       });
@@ -96,7 +96,7 @@ describe.skipIf(skip)("VMs of a datacenter on Open vSwitch", () => {
   });
 
   test("reach each other over two hosts", async () => {
-    expect(await askGuest(dc, "vm-1", canPing("192.0.2.2"))).toBe("yes");
+    expect(await askGuest(dc, "vm-1", canPing("203.0.113.2"))).toBe("yes");
     const { linksUp } = (await dc.switches.get("lan")).status;
     expect(linksUp).toBe(2);
   }, 60_000);
@@ -104,12 +104,12 @@ describe.skipIf(skip)("VMs of a datacenter on Open vSwitch", () => {
   test("keep their link when a host's runtime is killed, and when the manager leaves", async () => {
     const [tap] = await tapsOf(host("host-1"));
     killProcess(await processOf("runtime", "host-1"));
-    expect(await askGuest(dc, "vm-2", canPing("192.0.2.1"))).toBe("yes");
+    expect(await askGuest(dc, "vm-2", canPing("203.0.113.1"))).toBe("yes");
     await dc.close();
     dc = await open();
     expect(await tapsOf(host("host-1"))).toEqual([tap]);
     await expect
-      .poll(() => askGuest(dc, "vm-1", canPing("192.0.2.2")).catch(() => "not yet"), { timeout: 40_000 })
+      .poll(() => askGuest(dc, "vm-1", canPing("203.0.113.2")).catch(() => "not yet"), { timeout: 40_000 })
       .toBe("yes");
   }, 90_000);
 
@@ -119,7 +119,7 @@ describe.skipIf(skip)("VMs of a datacenter on Open vSwitch", () => {
     await expect.poll(() => startOf("vm-1"), { timeout: 30_000 }).toBeGreaterThan(before);
     await dc.vms.waitForConsole("vm-1", /VDC-READY/);
     expect(await tapsOf(host("host-1"))).toHaveLength(1);
-    expect(await askGuest(dc, "vm-1", canPing("192.0.2.2"))).toBe("yes");
+    expect(await askGuest(dc, "vm-1", canPing("203.0.113.2"))).toBe("yes");
   }, 90_000);
 
   test("leave nothing when they are switched off", async () => {

@@ -40,11 +40,11 @@ describe.skipIf(skip)("VMs of a datacenter on OVN", () => {
     const { kernel, initrd, commandLine } = await guestImage();
     await dc.images.createAndWait({ name: "guest", spec: { boot: { kind: "kernel", kernel, initrd, commandLine } } });
     const dhcp = {
-      subnet: "192.0.2.0/24",
-      serverAddress: "192.0.2.1",
+      subnet: "203.0.113.0/24",
+      serverAddress: "203.0.113.1",
       serverMac: "52:54:00:00:00:01",
-      router: "192.0.2.1",
-      dnsServers: ["192.0.2.2"],
+      router: "203.0.113.1",
+      dnsServers: ["203.0.113.2"],
       leaseSeconds: 3_600,
     };
     const portGroups = [{ name: "web", policy: { vlan: { kind: "access", id: 10 } as const, dhcp } }];
@@ -60,7 +60,7 @@ describe.skipIf(skip)("VMs of a datacenter on OVN", () => {
           cpus: 1,
           memoryBytes: 128 << 20,
           host: name,
-          nics: [{ switch: "lan", portGroup: "web", addresses: [`192.0.2.1${index}`] }],
+          nics: [{ switch: "lan", portGroup: "web", addresses: [`203.0.113.1${index}`] }],
         },
       });
     }
@@ -81,8 +81,8 @@ describe.skipIf(skip)("VMs of a datacenter on OVN", () => {
 
   test("are claimed by their chassis, get their leases from OVN, and reach each other over two chassis", async () => {
     await expect.poll(async () => (await dc.switches.get("lan")).status.linksUp, { timeout: 20_000 }).toBe(2);
-    expect(await askGuest(dc, "vm-1", askForAddress)).toBe("192.0.2.10 192.0.2.1");
-    expect(await askGuest(dc, "vm-2", askForAddress)).toBe("192.0.2.11 192.0.2.1");
-    expect(await askGuest(dc, "vm-1", "ping -c 1 -w 20 192.0.2.11 >/dev/null && echo yes || echo no")).toBe("yes");
+    expect(await askGuest(dc, "vm-1", askForAddress)).toBe("203.0.113.10 203.0.113.1");
+    expect(await askGuest(dc, "vm-2", askForAddress)).toBe("203.0.113.11 203.0.113.1");
+    expect(await askGuest(dc, "vm-1", "ping -c 1 -w 20 203.0.113.11 >/dev/null && echo yes || echo no")).toBe("yes");
   }, 120_000);
 });

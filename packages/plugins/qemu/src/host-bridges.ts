@@ -1,4 +1,4 @@
-import { type Logger, toVdcError, VdcError } from "@vdc-os/core";
+import { type Logger, silentLogger, toVdcError, VdcError } from "@vdc-os/core";
 import { OvsdbClient, OvsdbError, type OvsdbMonitor } from "@vdc-os/ovsdb";
 import { OpenVSwitch, type OpenVSwitchTables } from "@vdc-os/ovsdb/open-vswitch";
 import type { BridgePort } from "./bridge-port.ts";
@@ -46,6 +46,18 @@ export class HostBridges {
     }
     this.#following = this.#follow();
     this.#following.catch(() => undefined);
+  }
+
+  /** Removes all ports that bear a folder's mark. Fails with `UNAVAILABLE` when the database does not answer. */
+  static async sweep(remotes: string, owner: string): Promise<void> {
+    const bridges = new HostBridges({ remotes, owner, logger: silentLogger });
+    try {
+      const monitor = await bridges.#current(new AbortController().signal);
+      bridges.#left = new Set();
+      await bridges.#queue.run(() => bridges.#realize(monitor));
+    } finally {
+      await bridges.close();
+    }
   }
 
   /** Lets ports be removed that are not wanted, but for those of `left`. Before, it must be known which VMs run. */

@@ -4,4 +4,4 @@ export { default } from "./plugin.ts";
 
 // For tests and for other programs
 export { QemuHypervisor, type QemuHypervisorOptions } from "./qemu-hypervisor.ts";
-export { type SweptVms, sweepVms } from "./sweep-vms.ts";
+export { type SweepVmsOptions, type SweptVms, sweepVms } from "./sweep-vms.ts";

@@ -1,13 +1,11 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { fileURLToPath } from "node:url";
 import type { VmSpec } from "@vdc-os/core/compute/v1";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { guestImage, guestSpec, lacksQemu } from "../test/guest.ts";
+import { spawnRuntime } from "../test/spawn-runtime.ts";
 import { consoleLine, operation, TestHost } from "../test/test-host.ts";
 import { findVmProcesses } from "./process-table.ts";
-
-const program = fileURLToPath(new URL("../test/killed-runtime.ts", import.meta.url));
 
 /** The moments between two steps of creating, starting, stopping and deleting a VM. */
 const moments: readonly string[] = [
@@ -20,11 +18,7 @@ const moments: readonly string[] = [
 ];
 
 function runRuntime(host: TestHost, spec: VmSpec, moment?: string): ChildProcess {
-  const config = { name: "host-1", directory: host.directory, accelerator: "tcg" };
-  const input = JSON.stringify({ config, spec });
-  const child = spawn(process.execPath, [program, input, ...(moment === undefined ? [] : [moment])], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+  const child = spawnRuntime(host, { spec, ...(moment === undefined ? {} : { moment }) });
   onTestFinished(() => void child.kill("SIGKILL"));
   return child;
 }

@@ -7,6 +7,7 @@ import {
   type OperationContext,
   type Page,
   pageByKey,
+  refuseWhenOver,
   type PageRequest,
   type Random,
   VdcError,
@@ -191,7 +192,8 @@ export class QemuHypervisor implements Hypervisor {
     };
   }
 
-  createVm(input: CreateVm, _context: OperationContext): Promise<Vm> {
+  async createVm(input: CreateVm, context: OperationContext): Promise<Vm> {
+    refuseWhenOver(context);
     return this.#creates.run(async () => {
       const { name, spec, owner } = input;
       checkSpec(spec, { ovsProblem: this.#ovsProblem });
@@ -224,7 +226,8 @@ export class QemuHypervisor implements Hypervisor {
     });
   }
 
-  async deleteVm(input: { readonly vmId: string }, _context: OperationContext): Promise<void> {
+  async deleteVm(input: { readonly vmId: string }, context: OperationContext): Promise<void> {
+    refuseWhenOver(context);
     await this.#vms.get(input.vmId)?.remove();
   }
 
@@ -251,11 +254,12 @@ export class QemuHypervisor implements Hypervisor {
     );
   }
 
-  startVm(input: { readonly vmId: string; readonly generation: number }, context: OperationContext): Promise<Vm> {
+  async startVm(input: { readonly vmId: string; readonly generation: number }, context: OperationContext): Promise<Vm> {
+    refuseWhenOver(context);
     return this.#vm(input.vmId).start(input.generation, this.#signal(context));
   }
 
-  stopVm(
+  async stopVm(
     input: {
       readonly vmId: string;
       readonly mode: "guest" | "hard";
@@ -264,6 +268,7 @@ export class QemuHypervisor implements Hypervisor {
     },
     context: OperationContext,
   ): Promise<Vm> {
+    refuseWhenOver(context);
     const { vmId, mode, guestTimeoutMs = defaultGuestTimeoutMs, generation } = input;
     return this.#vm(vmId).stop({ mode, guestTimeoutMs, generation }, this.#signal(context));
   }

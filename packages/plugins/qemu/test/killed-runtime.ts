@@ -4,6 +4,7 @@ import childProcess from "node:child_process";
 import filePromises from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
 import type { VmSpec } from "@vdc-os/core/compute/v1";
+import { OvsdbClient } from "@vdc-os/ovsdb";
 
 const [, , input = "", moment = ""] = process.argv;
 const { config, spec }: { readonly config: unknown; readonly spec: VmSpec } = JSON.parse(input);
@@ -39,6 +40,16 @@ function countedSpawn(...args: Parameters<typeof spawn>): ReturnType<typeof spaw
   return child;
 }
 Object.assign(childProcess, { spawn: countedSpawn });
+const { transact } = OvsdbClient.prototype;
+// 1: the NICs become ports. 2: they are ports no more.
+OvsdbClient.prototype.transact = async function (...args) {
+  const counts = watched === "ports";
+  if (counts) calls += 1;
+  if (counts) die("before");
+  const result = await transact.apply(this, args);
+  if (counts) die("after");
+  return result;
+};
 syncBuiltinESMExports();
 
 const { Kernel, use } = await import("@vdc-os/core/kernel");

@@ -24,9 +24,12 @@ export class TestHost {
   /** Opens the folder, again or for the first time. */
   async open(): Promise<QemuHypervisor> {
     await this.#open?.close();
-    const config = { name: "host-1", directory: this.directory, accelerator: "tcg", ...this.#change } as const;
-    this.#open = await QemuHypervisor.open({ config, logger: silentLogger, random: systemRandom });
+    this.#open = await QemuHypervisor.open({ config: this.config, logger: silentLogger, random: systemRandom });
     return this.#open;
+  }
+
+  get config(): QemuConfig {
+    return { name: "host-1", directory: this.directory, accelerator: "tcg", ...this.#change };
   }
 
   socket(name: string): string {
@@ -35,7 +38,8 @@ export class TestHost {
 
   async dispose(): Promise<void> {
     await this.#open?.close();
-    await sweepVms(this.directory);
+    const { openVswitch } = this.config;
+    await sweepVms(this.directory, openVswitch === undefined ? {} : { openVswitch });
     await rm(this.directory, { recursive: true, force: true });
   }
 }
