@@ -26,12 +26,5 @@ export async function openDisk(path: string, options: OpenDiskOptions): Promise<
     });
   }
   const { VmdkDisk } = await import("@vdc-os/vmdk");
-  const disk = await VmdkDisk.open(path);
-  return {
-    sizeBytes: disk.sizeBytes,
-    read: (buffer, offset) => disk.read(buffer, offset),
-    readSync: (buffer, offset) => disk.readSync(buffer, offset),
-    map: (offset, length) => [...disk.map(offset, length)],
-    close: () => disk.close(),
-  };
+  return VmdkDisk.open(path);
 }

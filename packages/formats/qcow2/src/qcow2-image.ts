@@ -1,4 +1,4 @@
-import { BackingLayer, layersFrom } from "./backing-layer.ts";
+import { layersFrom } from "./backing-layer.ts";
 import type { BlockSource, Extent } from "./block-source.ts";
 import type { CheckResult, LiveCheckOptions } from "./check.ts";
 import { writeCompressed } from "./compressed-write.ts";
@@ -8,30 +8,16 @@ import { flattenImage } from "./flatten.ts";
 import type { BackingReference } from "./header.ts";
 import type { NewBacking } from "./header-layout.ts";
 import { ImageBitmaps } from "./image-bitmaps.ts";
-import { finishWriting, type ImageCore, loadImageCore, prepareWriter, recordChange } from "./image-core.ts";
+import { type ImageCore, recordChange } from "./image-core.ts";
 import { allocatedBytes, type ImageInfo, imageInfo } from "./image-info.ts";
-import type { ImageLock } from "./image-lock.ts";
 import { ImageKeys } from "./image-keys.ts";
 import { ImageSnapshots } from "./image-snapshots.ts";
-import type { LuksCipher } from "./luks-cipher.ts";
 import { checkLive, repairLive } from "./live-check.ts";
-import {
-  type ChainContext,
-  type OpenedFile,
-  type OpenImageOptions,
-  openBacking,
-  openImageFile,
-  releaseOpened,
-  unlockImage,
-} from "./open-image.ts";
-import { Qcow2Error } from "./qcow2-error.ts";
+import { ImageLifetime } from "./image-lifetime.ts";
+import type { OpenImageOptions } from "./open-image.ts";
 import { assertRange, mapImage, readImage } from "./read-path.ts";
 import { readWithoutWaiting } from "./read-without-waiting.ts";
-import { writeBackingReference } from "./rebase.ts";
 import type { RepairMode } from "./repair.ts";
-import { hasJournal, journalSubjectOf, MappingJournal, readJournal, removeJournal } from "./mapping-journal.ts";
-import { replayJournal } from "./replay-journal.ts";
-import { repairOnOpening } from "./repair-on-opening.ts";
 import { type ResizeOptions, resizeImage } from "./resize.ts";
 import { writeImage } from "./write-path.ts";
 import { discard, writeZeroes } from "./zero-path.ts";
@@ -50,26 +36,25 @@ import { discard, writeZeroes } from "./zero-path.ts";
 export class Qcow2Image implements BlockSource {
   readonly path: string;
   readonly readOnly: boolean;
+  readonly #lifetime: ImageLifetime;
   readonly #core: ImageCore;
-  readonly #lock: ImageLock | undefined;
-  readonly #options: OpenImageOptions;
-  readonly #context: ChainContext;
   /** Internal snapshots: list, create, delete, apply, open. */
-  readonly snapshots: ImageSnapshots = new ImageSnapshots(() => this.#use());
+  readonly snapshots: ImageSnapshots;
   /** Persistent dirty bitmaps. */
-  readonly bitmaps: ImageBitmaps = new ImageBitmaps(() => this.#use());
+  readonly bitmaps: ImageBitmaps;
   /** The passphrases of an encrypted image. */
-  readonly keys: ImageKeys = new ImageKeys(() => this.#use());
-  #closed = false;
-  #closing: Promise<void> | undefined;
+  readonly keys: ImageKeys;
 
-  private constructor(core: ImageCore, lock: ImageLock | undefined, options: OpenImageOptions, context: ChainContext) {
+  private constructor(lifetime: ImageLifetime) {
+    const { core } = lifetime;
     this.path = core.file.path;
     this.readOnly = core.writer === undefined;
+    this.#lifetime = lifetime;
     this.#core = core;
-    this.#lock = lock;
-    this.#options = options;
-    this.#context = context;
+    const use = (): ImageCore => this.#use();
+    this.snapshots = new ImageSnapshots(use);
+    this.bitmaps = new ImageBitmaps(use);
+    this.keys = new ImageKeys(use);
   }
 
   /**
@@ -80,53 +65,7 @@ export class Qcow2Image implements BlockSource {
    * `WRONG_PASSPHRASE`, `CORRUPT`, `IN_USE`, `BACKING_REFUSED`, `BACKING_MISSING`, `BACKING_LOOP`, `BACKING_TOO_DEEP`.
    */
   static async open(path: string, options: OpenImageOptions = {}): Promise<Qcow2Image> {
-    const opened = openImageFile(path, options.readOnly !== true, options);
-    // Nothing is repaired in an image that can't be opened.
-    const cipher = await unlockImage(opened, options);
-    const context = { identities: new Set<string>(), depth: 0 };
-    const mayHaveJournal = options.readOnly !== true && options.fileLayer === undefined && hasJournal(path);
-    const records = mayHaveJournal ? readJournal(journalSubjectOf(opened.file, opened.header.geometry)) : [];
-    if (records.length > 0) {
-      // What the journal points to is not counted yet: a repair that came first would take it for free.
-      const image = await Qcow2Image.#load({ ...opened, cipher }, { ...options, journal: false }, context);
-      try {
-        replayJournal(image.#core, records);
-        await image.repair("all");
-      } catch (error) {
-        await image.#abandon();
-        throw error;
-      }
-      await image.close();
-      removeJournal(path);
-      return Qcow2Image.open(path, options);
-    }
-    const header = await repairOnOpening(opened, options);
-    if (mayHaveJournal) removeJournal(path);
-    return Qcow2Image.#load({ ...opened, header, cipher }, options, context);
-  }
-
-  static async #load(
-    opened: OpenedFile & { readonly cipher: LuksCipher | undefined },
-    options: OpenImageOptions,
-    context: ChainContext,
-  ): Promise<Qcow2Image> {
-    let backing: BlockSource | undefined;
-    try {
-      backing = await openBacking(opened, options, context, (lower, deeper) =>
-        BackingLayer.open(lower, options, deeper),
-      );
-      const { cacheBytes = 16 * 1024 * 1024 } = options;
-      const { file, dataFile, header, cipher } = opened;
-      const write = options.readOnly !== true;
-      const journal =
-        write && options.journal ? MappingJournal.begin(journalSubjectOf(file, header.geometry)) : undefined;
-      const core = loadImageCore({ file, dataFile, header, cipher, write, backing, cacheBytes, journal });
-      return new Qcow2Image(core, opened.lock, options, context);
-    } catch (error) {
-      void backing?.close();
-      releaseOpened(opened);
-      throw error;
-    }
+    return new Qcow2Image(await ImageLifetime.open(path, options));
   }
 
   /** The size of the disk that the image holds. */
@@ -297,64 +236,24 @@ export class Qcow2Image implements BlockSource {
    * backing reads the same wherever this image holds nothing. `undefined` drops the reference.
    */
   async setBackingReference(backing: NewBacking | undefined): Promise<void> {
-    this.#assertOpen();
-    const core = this.#core;
-    prepareWriter(core);
-    const header = { ...core.header, backing };
-    const opened = await openBacking({ file: core.file, header }, this.#options, this.#context, (lower, deeper) =>
-      BackingLayer.open(lower, this.#options, deeper),
-    );
-    const old = core.backing;
-    try {
-      this.#assertOpen();
-      writeBackingReference(core, backing);
-    } catch (error) {
-      await opened?.close();
-      throw error;
-    }
-    core.backing = opened;
-    await old?.close();
+    await this.#lifetime.replaceBacking(backing);
   }
 
   /** Flushes, gives the unused tail of the file back, and closes the chain. Closing twice is no error. */
   close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
+    return this.#lifetime.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
-  async #close(): Promise<void> {
-    let clean = false;
-    try {
-      await this.#core.writer?.barrier.flush();
-      // From here on synchronously, so that no write can come between.
-      if (!this.#closed) finishWriting(this.#core);
-      this.#core.options.journal?.close();
-      clean = true;
-    } finally {
-      await this.#abandon(clean);
-    }
-  }
-
-  async #abandon(clean = false): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#core.options.journal?.abandon();
-    this.#core.file.closeSync();
-    if (this.#core.data !== this.#core.file) this.#core.data.closeSync();
-    this.#lock?.release(clean);
-    await this.#core.backing?.close();
-  }
-
   #use(): ImageCore {
-    this.#assertOpen();
+    this.#lifetime.assertOpen();
     return this.#core;
   }
 
   #assertOpen(): void {
-    if (this.#closed) throw new Qcow2Error("CLOSED", `image '${this.path}' is closed`);
+    this.#lifetime.assertOpen();
   }
 }

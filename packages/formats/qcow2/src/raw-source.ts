@@ -4,7 +4,7 @@ import { MIN_POOLED_BYTES } from "./missing-read.ts";
 import { Qcow2Error } from "./qcow2-error.ts";
 
 /** A raw disk image, read only. Where the holes of its file can't be asked for, all of it counts as data. */
-export class RawSource implements BlockSource {
+export class RawSource implements BlockSource, AsyncDisposable {
   readonly sizeBytes: number;
   readonly #file: ImageFile;
   #closed = false;
@@ -72,9 +72,13 @@ export class RawSource implements BlockSource {
     this.#closed = true;
     this.#file.closeSync();
   }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
 }
 
 /** Opens a raw disk image for reading. Errors: `NOT_FOUND`, `NOT_REGULAR_FILE`. */
-export async function openRawSource(path: string): Promise<BlockSource> {
+export async function openRawSource(path: string): Promise<BlockSource & AsyncDisposable> {
   return new RawSource(nodeFileLayer.openSync(path, { write: false }));
 }

@@ -86,7 +86,7 @@ export class VmdkDisk implements DiskSource {
   }
 
   /** The extents of the range in order, without gaps, neighbours merged. */
-  map(offset: number, length: number): readonly DiskExtent[] {
+  map(offset: number, length: number): DiskExtent[] {
     this.#assertInside(offset, length);
     const extents: { offset: number; length: number; kind: DiskExtent["kind"]; depth: number }[] = [];
     const grainBytes = this.#grainBytes;

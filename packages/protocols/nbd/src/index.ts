@@ -27,13 +27,8 @@ export { openRawFile, type RawFile, type RawFileOptions } from "./raw-file.ts";
 export type { NbdClientTls } from "./client/client-tls.ts";
 export type { NbdBlockSizes } from "./client/export-negotiation.ts";
 export { listExports, type NbdListedExport } from "./client/list-exports.ts";
-export {
-  NbdClient,
-  type NbdConnectOptions,
-  type NbdRequestOptions,
-  type NbdWriteOptions,
-  type NbdWriteZeroesOptions,
-} from "./client/nbd-client.ts";
+export { NbdClient, type NbdConnectOptions } from "./client/nbd-client.ts";
+export type { NbdRequestOptions, NbdWriteOptions, NbdWriteZeroesOptions } from "./client/request-options.ts";
 export type { NbdAddress, NbdReachOptions } from "./client/open-connection.ts";
 
 // Certificates from a folder

@@ -6,8 +6,11 @@ import { clientBackend } from "./client-backend.ts";
 import { chooseExport, type GrantedExport, type NbdBlockSizes } from "./export-negotiation.ts";
 import { type NbdAddress, type NbdReachOptions, openConnection } from "./open-connection.ts";
 import { MAX_CONTEXTS } from "./reply-parser.ts";
+import type { NbdRequestOptions, NbdWriteOptions, NbdWriteZeroesOptions } from "./request-options.ts";
 import { RequestPipeline } from "./request-pipeline.ts";
-import { allocationOf, decodeStates, dirtinessOf, type NbdStateExtent } from "./status-extents.ts";
+import { allocationOf, dirtinessOf, type NbdStateExtent } from "./status-extents.ts";
+import { MAX_RANGE_BYTES, StatusReader } from "./status-reader.ts";
+import { unsupported } from "./unsupported.ts";
 
 export interface NbdConnectOptions extends NbdReachOptions {
   /** Defaults to the empty name, the server's default export. */
@@ -19,26 +22,6 @@ export interface NbdConnectOptions extends NbdReachOptions {
   /** Asks for structured replies, without which there is no block status. Defaults to true. */
   readonly structured?: boolean;
 }
-
-export interface NbdRequestOptions {
-  /** Gives up waiting with `NBD_ABORTED`. A change may still take effect. */
-  readonly signal?: AbortSignal;
-}
-
-export interface NbdWriteOptions extends NbdRequestOptions {
-  /** Answers only once the data is on stable storage. Defaults to false. */
-  readonly fua?: boolean;
-}
-
-export interface NbdWriteZeroesOptions extends NbdWriteOptions {
-  /** Keeps the range allocated. Defaults to false. */
-  readonly noHole?: boolean;
-  /** Fails with the errno `ENOTSUP` where this is no faster than writing. Defaults to false. */
-  readonly fast?: boolean;
-}
-
-/** The longest range of a request without payload that fits its field and stays aligned. */
-const MAX_RANGE_BYTES = 0x8000_0000;
 
 /**
  * A connection to one export. Requests are pipelined: issue as many as memory allows, await them in any order; larger ones than the
@@ -67,8 +50,8 @@ export class NbdClient {
 
   readonly #flags: number;
   #sizeBytes: number;
-  readonly #contextIds: ReadonlyMap<string, number>;
   readonly #pipeline: RequestPipeline;
+  readonly #status: StatusReader;
 
   private constructor(socket: Duplex, granted: GrantedExport, requestTimeoutMs: number) {
     const has = (flag: number): boolean => (granted.flags & flag) !== 0;
@@ -82,12 +65,13 @@ export class NbdClient {
     this.canResize = !this.readOnly && has(wire.FLAG_SEND_RESIZE);
     this.blockSizes = granted.blockSizes;
     this.#flags = granted.flags;
-    this.#contextIds = new Map([...granted.contexts].map(([id, name]) => [name, id]));
-    this.canBlockStatus = this.#contextIds.has(wire.BASE_ALLOCATION);
-    this.bitmaps = [...this.#contextIds.keys()]
+    const contextIds = new Map([...granted.contexts].map(([id, name]) => [name, id]));
+    this.canBlockStatus = contextIds.has(wire.BASE_ALLOCATION);
+    this.bitmaps = [...contextIds.keys()]
       .filter((name) => name.startsWith(wire.DIRTY_BITMAP_PREFIX))
       .map((name) => name.slice(wire.DIRTY_BITMAP_PREFIX.length));
     this.#pipeline = new RequestPipeline(socket, granted.structured, requestTimeoutMs);
+    this.#status = new StatusReader(this.#pipeline, contextIds);
     this.closed = this.#pipeline.closed;
   }
 
@@ -197,7 +181,8 @@ export class NbdClient {
    * Fails with `NBD_UNSUPPORTED` where `canBlockStatus` is false.
    */
   async blockStatus(offset: number, length: number, options: NbdRequestOptions = {}): Promise<BlockExtent[]> {
-    return (await this.#states(wire.BASE_ALLOCATION, offset, length, options)).map(allocationOf);
+    this.#assertRange(length, offset);
+    return (await this.#status.read(wire.BASE_ALLOCATION, offset, length, options.signal)).map(allocationOf);
   }
 
   /** All extents of a range: `blockStatus` as often as it takes. */
@@ -230,40 +215,9 @@ export class NbdClient {
     await this.close();
   }
 
-  async #states(
-    context: string,
-    offset: number,
-    length: number,
-    options: NbdRequestOptions,
-  ): Promise<NbdStateExtent[]> {
-    const id = this.#contextIds.get(context);
-    if (id === undefined) throw unsupported(`block status for '${context}'`);
+  #allStates(context: string, offset: number, length: number, options: NbdRequestOptions): Promise<NbdStateExtent[]> {
     this.#assertRange(length, offset);
-    if (length === 0) return [];
-    const asked = Math.min(length, MAX_RANGE_BYTES);
-    const send = { command: wire.CMD_BLOCK_STATUS, offset, length: asked, signal: options.signal };
-    const payload = (await this.#pipeline.send(send))?.get(id);
-    const extents = payload && decodeStates(payload, asked);
-    if (!extents) throw this.#pipeline.broken("a block status that is malformed or of another context");
-    return extents;
-  }
-
-  async #allStates(
-    context: string,
-    offset: number,
-    length: number,
-    options: NbdRequestOptions,
-  ): Promise<NbdStateExtent[]> {
-    const all: NbdStateExtent[] = [];
-    for (let at = offset; at < offset + length; ) {
-      for (const extent of await this.#states(context, at, offset + length - at, options)) {
-        at += extent.length;
-        const last = all.at(-1);
-        if (last?.state === extent.state) all[all.length - 1] = { ...last, length: last.length + extent.length };
-        else all.push(extent);
-      }
-    }
-    return all;
+    return this.#status.readAll(context, offset, length, options.signal);
   }
 
   #fua(options: NbdWriteOptions): number {
@@ -303,8 +257,4 @@ export class NbdClient {
     for (let at = 0; at < length; at += most) parts.push(send(at, Math.min(most, length - at)));
     await Promise.all(parts);
   }
-}
-
-function unsupported(what: string): NbdError {
-  return new NbdError("NBD_UNSUPPORTED", `the server does not offer ${what} for this export`);
 }
