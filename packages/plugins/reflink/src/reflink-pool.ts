@@ -77,7 +77,9 @@ export class ReflinkPool {
 
   view(record: VolumeRecord): Volume {
     const allocatedBytes = this.volumes.allocatedBytes(record.volumeId);
-    const accessibleHosts = record.accessibleHosts ?? this.accessibleHosts;
+    // The pool may reach fewer hosts than when the volume was made.
+    const accessibleHosts =
+      record.accessibleHosts?.filter((host) => this.accessibleHosts?.includes(host) !== false) ?? this.accessibleHosts;
     return {
       volumeId: record.volumeId,
       name: record.name,

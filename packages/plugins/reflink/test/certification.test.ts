@@ -105,6 +105,27 @@ describe("on a file system that shares no blocks", () => {
     }
   });
 
+  test("a volume can be attached where the pool is seen, and where it was made for", async () => {
+    const parent = mkdtempSync(join(tmpdir(), "vdc-plain-"));
+    try {
+      const config = { name: "files", directory: join(parent, "pool"), accessibleHosts: ["h1", "h2"] };
+      const pool = await ReflinkPool.open(config, silentLogger);
+      const provider = new ReflinkStorageProvider(pool);
+      const context = createOperationContext();
+      const size = { capacityBytes: mib };
+      const torn = provider.createVolume({ name: "torn", ...size, accessibleHosts: ["h3"] }, context);
+      await expect(torn).rejects.toMatchObject({ code: "RESOURCE_EXHAUSTED", reason: "VDC_HOST_NOT_ACCESSIBLE" });
+      const any = await provider.createVolume({ name: "any", ...size }, context);
+      const bound = await provider.createVolume({ name: "bound", ...size, accessibleHosts: ["h2"] }, context);
+      expect([any.accessibleHosts, bound.accessibleHosts]).toEqual([["h1", "h2"], ["h2"]]);
+      const attach = { volumeId: bound.volumeId, host: "h1", access: "readWrite", generation: 1 } as const;
+      await expect(provider.attachVolume(attach, context)).rejects.toMatchObject({ reason: "VDC_HOST_NOT_ACCESSIBLE" });
+      await pool.close();
+    } finally {
+      rmSync(parent, { recursive: true, force: true });
+    }
+  });
+
   test("what a killed process left half-way is swept", async () => {
     const parent = mkdtempSync(join(tmpdir(), "vdc-plain-"));
     try {

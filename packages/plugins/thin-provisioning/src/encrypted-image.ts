@@ -1,7 +1,7 @@
 import { type CreateImageOptions, createImage } from "@vdc-os/qcow2";
 import { syncPath } from "./durable-file.ts";
 import type { NewVolumeEncryption } from "./key-resolver.ts";
-import type { NewVolume } from "./volume-catalog.ts";
+import type { NewVolume } from "./new-volume.ts";
 
 /** How an empty volume is made that is encrypted: its image does not follow from its record, since its master key is random. Nothing where it is not to be encrypted. */
 export function encryptedImage(

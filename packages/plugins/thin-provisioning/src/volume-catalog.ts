@@ -3,32 +3,17 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Logger, VdcError } from "@vdc-os/core";
 import { removeUnfinishedWrites, syncDirectory, writeFileAtomic } from "@vdc-os/core/local";
-import { inspect, type NewEncryption, removeAbandonedClaims } from "@vdc-os/qcow2";
-import type { NewVolumeEncryption } from "./key-resolver.ts";
+import { inspect, removeAbandonedClaims } from "@vdc-os/qcow2";
 import { PristineVolumes, type PristineVolumesOptions } from "./pristine-volumes.ts";
 import { lowestLayerOf } from "./layer-tree.ts";
+import type { NewVolume } from "./new-volume.ts";
 import { incomingPrefix, isVolumeId, type PoolLayout } from "./pool-layout.ts";
 import { storageFailure } from "./storage-failure.ts";
 import { VolumeEntry } from "./volume-entry.ts";
-import { SnapshotIndex } from "./snapshot-index.ts";
+import type { SnapshotIndex } from "./snapshot-index.ts";
+import { VolumeIndex } from "./volume-index.ts";
 import { discardVolumeFolder, makeVolumeFolder, removeOrphans } from "./volume-folder.ts";
 import { formatRecord, isSameRequest, readRecord, type VolumeRecord, type VolumeRequest } from "./volume-record.ts";
-
-/** A volume to be made. */
-export interface NewVolume {
-  readonly volumeId: string;
-  readonly name: string;
-  readonly request: VolumeRequest;
-  readonly createdAt: number;
-  readonly parentVolumeId?: string | undefined;
-  readonly parentSnapshotId?: string | undefined;
-  /** Checks that it may be made, and how large it becomes. Runs once its name is reserved. */
-  measure(): number | Promise<number>;
-  /** How it is encrypted; asked for once it may be made. Absent where it is not. */
-  readonly encrypt?: (() => Promise<NewVolumeEncryption | undefined>) | undefined;
-  /** Makes the image at a path, and makes its content durable. Absent for an empty image that follows from the record: that is made without. */
-  readonly write?: (imagePath: string, capacityBytes: number, encryption: NewEncryption | undefined) => Promise<void>;
-}
 
 /**
  * The volumes of a pool. The folders and the log are the truth; what is in memory is rebuilt from them when the pool is opened.
@@ -40,13 +25,10 @@ export interface NewVolume {
  */
 export class VolumeCatalog {
   readonly layout: PoolLayout;
-  readonly snapshots: SnapshotIndex = new SnapshotIndex();
-  readonly #entries = new Map<string, VolumeEntry>();
-  readonly #byName = new Map<string, VolumeEntry>();
+  readonly #index = new VolumeIndex();
   readonly #incoming = new Map<string, { readonly request: VolumeRequest; readonly done: Promise<VolumeEntry> }>();
   readonly #pristine: PristineVolumes;
   readonly #damaged: string[] = [];
-  #sortedNames: readonly string[] | undefined;
   #provisionedBytes = 0;
 
   private constructor(options: PristineVolumesOptions) {
@@ -80,13 +62,11 @@ export class VolumeCatalog {
       else if (isVolumeId(name) && !this.#pristine.records.has(name)) await this.#load(name, logger);
     }
     for (const record of this.#pristine.records.values()) {
-      this.#add(this.#pristineEntry(record));
+      this.#index.add(this.#pristineEntry(record));
       this.#provisionedBytes += record.capacityBytes;
     }
-    for (const entry of this.#entries.values()) {
-      const { parentVolumeId, parentSnapshotId } = entry.record;
-      if (parentVolumeId !== undefined) this.find(parentVolumeId)?.setChild(entry.volumeId, parentSnapshotId, true);
-    }
+    // A parent may have been read after its child.
+    for (const entry of this.entries) this.#index.setChild(entry.volumeId, entry.record, true);
   }
 
   /** The sum of the virtual sizes, with the volumes that are being made. */
@@ -101,25 +81,28 @@ export class VolumeCatalog {
 
   /** The names, in order. */
   get names(): readonly string[] {
-    this.#sortedNames ??= [...this.#byName.keys()].sort();
-    return this.#sortedNames;
+    return this.#index.names;
   }
 
   get entries(): Iterable<VolumeEntry> {
-    return this.#entries.values();
+    return this.#index.entries;
+  }
+
+  get snapshots(): SnapshotIndex {
+    return this.#index.snapshots;
   }
 
   find(volumeId: string): VolumeEntry | undefined {
-    return this.#entries.get(volumeId);
+    return this.#index.find(volumeId);
   }
 
   findByName(name: string): VolumeEntry | undefined {
-    return this.#byName.get(name);
+    return this.#index.findByName(name);
   }
 
   /** A volume. Throws `NOT_FOUND`. */
   get(volumeId: string): VolumeEntry {
-    const entry = this.#entries.get(volumeId);
+    const entry = this.#index.find(volumeId);
     if (entry !== undefined) return entry;
     throw new VdcError("NOT_FOUND", `there is no volume '${volumeId}' in this pool`, { reason: "VDC_NO_SUCH_VOLUME" });
   }
@@ -127,7 +110,7 @@ export class VolumeCatalog {
   /** Makes a volume, or returns the one of that name and request. Durable when it resolves. */
   async create(volume: NewVolume): Promise<VolumeEntry> {
     for (;;) {
-      const present = this.#byName.get(volume.name);
+      const present = this.#index.findByName(volume.name);
       const incoming = this.#incoming.get(volume.name);
       const request = present?.record.request ?? incoming?.request;
       if (request !== undefined && !isSameRequest(request, volume.request)) {
@@ -167,9 +150,7 @@ export class VolumeCatalog {
       entry.record = next;
       this.#provisionedBytes += next.capacityBytes - before.capacityBytes;
       this.snapshots.follow(entry, before, next);
-      if (before.parentVolumeId !== undefined && next.parentVolumeId === undefined) {
-        this.find(before.parentVolumeId)?.setChild(entry.volumeId, before.parentSnapshotId, false);
-      }
+      if (next.parentVolumeId === undefined) this.#index.setChild(entry.volumeId, before, false);
     };
     const written = entry.writing.then(write);
     entry.writing = written.catch(() => {});
@@ -194,13 +175,8 @@ export class VolumeCatalog {
       entry.removed = false;
       throw error;
     }
-    this.#entries.delete(volumeId);
-    this.#byName.delete(record.name);
-    this.#sortedNames = undefined;
+    this.#index.remove(entry);
     this.#provisionedBytes -= record.capacityBytes;
-    this.snapshots.follow(entry, record, undefined);
-    if (record.parentVolumeId !== undefined)
-      this.find(record.parentVolumeId)?.setChild(volumeId, record.parentSnapshotId, false);
     await rm(trash, { recursive: true, force: true });
   }
 
@@ -241,7 +217,7 @@ export class VolumeCatalog {
       };
       if (write === undefined) await this.#pristine.add(record);
       else await this.#makeByFolder(record, (path) => write(path, capacityBytes, encryption?.image));
-      return this.#add(write === undefined ? this.#pristineEntry(record) : new VolumeEntry(record));
+      return this.#index.add(write === undefined ? this.#pristineEntry(record) : new VolumeEntry(record));
     } catch (error) {
       this.#provisionedBytes -= reserved;
       throw error;
@@ -274,17 +250,6 @@ export class VolumeCatalog {
     return entry;
   }
 
-  #add(entry: VolumeEntry): VolumeEntry {
-    const { record } = entry;
-    this.#entries.set(record.volumeId, entry);
-    this.#byName.set(record.name, entry);
-    this.#sortedNames = undefined;
-    this.snapshots.follow(entry, undefined, record);
-    if (record.parentVolumeId !== undefined)
-      this.find(record.parentVolumeId)?.setChild(record.volumeId, record.parentSnapshotId, true);
-    return entry;
-  }
-
   async #load(volumeId: string, logger: Logger): Promise<void> {
     let record: VolumeRecord;
     try {
@@ -296,7 +261,7 @@ export class VolumeCatalog {
     }
     await removeUnfinishedWrites(this.layout.record(volumeId));
     removeAbandonedClaims(this.layout.image(volumeId));
-    const entry = this.#add(new VolumeEntry(record));
+    const entry = this.#index.add(new VolumeEntry(record));
     this.#provisionedBytes += record.capacityBytes;
     if (record.changing) await this.#reconcile(entry);
     removeOrphans(this.layout, entry.record);

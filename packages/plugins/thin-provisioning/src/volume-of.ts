@@ -6,7 +6,9 @@ import type { VolumeEntry } from "./volume-entry.ts";
 export function volumeOf(pool: ThinPool, entry: VolumeEntry): Volume {
   const { volumeId, name, capacityBytes, createdAt, request, parentVolumeId, parentSnapshotId } = entry.record;
   const allocatedBytes = pool.allocatedBytes(entry);
-  const accessibleHosts = request.accessibleHosts ?? pool.accessibleHosts;
+  // The pool may reach fewer hosts than when the volume was made.
+  const accessibleHosts =
+    request.accessibleHosts?.filter((host) => pool.accessibleHosts?.includes(host) !== false) ?? pool.accessibleHosts;
   return {
     volumeId,
     name,

@@ -132,6 +132,25 @@ describe("ThinStorageProvider", () => {
     await expect(connectTo(first)).rejects.toThrow();
   });
 
+  it("is for the hosts that reach the pool, and a volume for those that it was made for", async () => {
+    await using test = await createTestPool("here", { accessibleHosts: ["host-a", "host-b"] });
+    const { provider } = test;
+    const { attributes } = await provider.describe({ scope: {} }, context());
+    expect(attributes.accessibleHosts).toEqual(["host-a", "host-b"]);
+    const size = { capacityBytes: 8 * mib };
+    const torn = provider.createVolume({ name: "torn", ...size, accessibleHosts: ["host-a", "host-c"] }, context());
+    await expect(torn).rejects.toMatchObject({ code: "RESOURCE_EXHAUSTED" });
+    const any = await provider.createVolume({ name: "any", ...size }, context());
+    expect(any.accessibleHosts).toEqual(["host-a", "host-b"]);
+    const bound = await provider.createVolume({ name: "bound", ...size, accessibleHosts: ["host-b"] }, context());
+    expect(bound.accessibleHosts).toEqual(["host-b"]);
+    const { volumeId } = bound;
+    const attach = { volumeId, access: "readWrite", generation: 1 } as const;
+    const elsewhere = provider.attachVolume({ ...attach, host: "host-a" }, context());
+    await expect(elsewhere).rejects.toMatchObject({ code: "FAILED_PRECONDITION", reason: "VDC_HOST_NOT_ACCESSIBLE" });
+    await provider.attachVolume({ ...attach, host: "host-b" }, context());
+  });
+
   it("keeps a second process out", async () => {
     await using test = await createTestPool("here");
     await expect(

@@ -2,15 +2,17 @@ import { type Json, VdcError } from "@vdc-os/core";
 import { NbdServer } from "@vdc-os/nbd";
 import { backingFolder, type BackingResolver } from "@vdc-os/qcow2";
 import { exportNameOf } from "../export-name.ts";
-import { isVolumeId, PoolLayout } from "../pool-layout.ts";
+import { PoolLayout } from "../pool-layout.ts";
 import { storageFailure } from "../storage-failure.ts";
-import { readRecord, type VolumeRecord } from "../volume-record.ts";
+import type { VolumeRecord } from "../volume-record.ts";
 import { type KeysOnTheWire, VolumeKeys } from "../volume-keys.ts";
+import { PermittedRecords } from "./permitted-records.ts";
 import { ServedVolume } from "./served-volume.ts";
 import { ServingMarks } from "./serving-marks.ts";
 import { SnapshotExports } from "./snapshot-exports.ts";
 import type { ServerActivity } from "./flush-placement.ts";
 import { SpaceGuard } from "./space-guard.ts";
+import { Turns } from "./turns.ts";
 
 /** Config of a storage process. */
 export interface StorageServerConfig {
@@ -49,7 +51,7 @@ export interface OwnerParams {
  */
 export class StorageServer {
   readonly #layout: PoolLayout;
-  readonly #host: string;
+  readonly #records: PermittedRecords;
   readonly #marks: ServingMarks;
   readonly #outOfSpace: "pause" | "fail";
   readonly #space: SpaceGuard | undefined;
@@ -62,15 +64,14 @@ export class StorageServer {
   readonly #served = new Map<string, ServedVolume>();
   /** By the id of the volume or snapshot. */
   readonly #waiting = new Map<string, Waiting>();
-  /** The last change of each volume, so that they come one after the other. */
-  readonly #queue = new Map<string, Promise<unknown>>();
+  readonly #turns = new Turns();
   readonly #resolveBacking: BackingResolver;
   readonly #snapshots: SnapshotExports;
 
   private constructor(config: StorageServerConfig) {
     const layout = new PoolLayout(config.poolDirectory);
     this.#layout = layout;
-    this.#host = config.host;
+    this.#records = new PermittedRecords(layout, config.host);
     this.#outOfSpace = config.outOfSpace;
     this.#marks = new ServingMarks(layout.serving(config.host));
     this.#resolveBacking = backingFolder(layout.volumes);
@@ -87,7 +88,7 @@ export class StorageServer {
     for (const mark of server.#marks.list()) {
       const { volumeId, snapshotId } = mark;
       try {
-        const record = snapshotId === undefined ? server.#permitted(volumeId) : server.#record(volumeId);
+        const record = snapshotId === undefined ? server.#records.permitted(volumeId) : server.#records.find(volumeId);
         const isHere =
           snapshotId === undefined ? record !== undefined : server.#snapshots.isReadHere(record, snapshotId);
         if (record === undefined || !isHere) server.#marks.clear(mark);
@@ -105,8 +106,8 @@ export class StorageServer {
 
   /** Serves the attachment that the volume's record names. Repeating it changes nothing. */
   attach({ volumeId, generation, keys }: OwnerParams & WithKeys): Promise<Json> {
-    return this.#inTurn(volumeId, async () => {
-      const record = this.#permitted(volumeId);
+    return this.#turns.run(volumeId, async () => {
+      const record = this.#records.permitted(volumeId);
       if (record?.attachment?.generation !== generation) {
         throw new VdcError(
           "FAILED_PRECONDITION",
@@ -128,12 +129,12 @@ export class StorageServer {
     // At once: what waits for them in its turn would never have it.
     if (snapshotId === undefined) this.#served.get(volumeId)?.keys.replace(keys);
     if (!this.#waiting.has(id)) return null;
-    return this.#inTurn(id, async () => {
+    return this.#turns.run(id, async () => {
       if (!this.#waiting.has(id)) return null;
       if (snapshotId !== undefined) {
-        await this.#snapshots.attach(this.#record(volumeId), snapshotId, VolumeKeys.of(keys));
+        await this.#snapshots.attach(this.#records.find(volumeId), snapshotId, VolumeKeys.of(keys));
       } else {
-        const record = this.#permitted(volumeId);
+        const record = this.#records.permitted(volumeId);
         if (record !== undefined) await this.#serve(record, VolumeKeys.of(keys));
         else this.#marks.clear({ volumeId });
       }
@@ -147,11 +148,11 @@ export class StorageServer {
     // A copy would make the fence wait for it.
     const serving = this.#served.get(volumeId);
     if (serving !== undefined && serving.generation <= generation) serving.interrupt();
-    return this.#inTurn(volumeId, async () => {
+    return this.#turns.run(volumeId, async () => {
       const served = this.#served.get(volumeId);
       if (served !== undefined && served.generation <= generation) await this.#end(served);
       // The record says that it has ended.
-      if (this.#waiting.has(volumeId) && this.#permitted(volumeId) === undefined) {
+      if (this.#waiting.has(volumeId) && this.#records.permitted(volumeId) === undefined) {
         this.#waiting.delete(volumeId);
         this.#marks.clear({ volumeId });
       }
@@ -173,7 +174,7 @@ export class StorageServer {
 
   /** Runs a short change of what an owner is served, in its turn. Throws `UNAVAILABLE` when that owner is not served. */
   withOwner<T>({ volumeId, generation }: OwnerParams, run: (served: ServedVolume) => T | Promise<T>): Promise<T> {
-    return this.#inTurn(volumeId, async () => {
+    return this.#turns.run(volumeId, async () => {
       const served = this.#served.get(volumeId);
       if (served?.generation !== generation) throw this.#notServed(volumeId);
       try {
@@ -187,7 +188,7 @@ export class StorageServer {
   /** Takes over what the volume's record says of limits and checkpoints, and tells what is in force. */
   refresh(params: OwnerParams): Promise<Json> {
     return this.withOwner(params, (served) => {
-      const record = this.#permitted(params.volumeId);
+      const record = this.#records.permitted(params.volumeId);
       if (record !== undefined) served.refresh(record);
       return { qos: { ...served.fence.throttle.policy } };
     });
@@ -199,15 +200,15 @@ export class StorageServer {
     snapshotId,
     keys,
   }: { readonly volumeId: string; readonly snapshotId: string } & WithKeys): Promise<Json> {
-    return this.#inTurn(snapshotId, async () => {
-      await this.#snapshots.attach(this.#record(volumeId), snapshotId, VolumeKeys.of(keys));
+    return this.#turns.run(snapshotId, async () => {
+      await this.#snapshots.attach(this.#records.find(volumeId), snapshotId, VolumeKeys.of(keys));
       this.#waiting.delete(snapshotId);
       return null;
     });
   }
 
   detachSnapshot({ volumeId, snapshotId }: { readonly volumeId: string; readonly snapshotId: string }): Promise<Json> {
-    return this.#inTurn(snapshotId, async () => {
+    return this.#turns.run(snapshotId, async () => {
       this.#waiting.delete(snapshotId);
       await this.#snapshots.detach(volumeId, snapshotId);
       return null;
@@ -234,29 +235,11 @@ export class StorageServer {
   /** Ends in order: everything acknowledged is flushed. The marks stay, so the next start serves the same. */
   async close(): Promise<void> {
     for (const served of this.#served.values()) served.interrupt();
-    await Promise.allSettled(this.#queue.values());
+    await this.#turns.settled();
     await this.#nbd.close();
     const closing = [...this.#served.values()].map((served) => served.close());
     this.#served.clear();
     await Promise.all([...closing, this.#snapshots.close()]);
-  }
-
-  #record(volumeId: string): VolumeRecord | undefined {
-    if (!isVolumeId(volumeId)) throw new VdcError("INVALID_ARGUMENT", `'${volumeId}' is no volume id`);
-    try {
-      return readRecord(this.#layout.record(volumeId));
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-      throw error;
-    }
-  }
-
-  /** The record of a volume, if it says that this host serves it. */
-  #permitted(volumeId: string): VolumeRecord | undefined {
-    const record = this.#record(volumeId);
-    const attachment = record?.attachment;
-    const here = attachment?.host === this.#host && attachment.mode === "served" && !attachment.ending;
-    return here ? record : undefined;
   }
 
   async #serve(record: VolumeRecord, keys: VolumeKeys): Promise<void> {
@@ -298,17 +281,5 @@ export class StorageServer {
     return new VdcError("UNAVAILABLE", `volume '${volumeId}' ${waits ? "waits for its key" : "is not served now"}`, {
       reason: waits ? "VDC_KEY_NEEDED" : "VDC_NOT_SERVED",
     });
-  }
-
-  #inTurn<T>(volumeId: string, run: () => Promise<T>): Promise<T> {
-    const before = this.#queue.get(volumeId) ?? Promise.resolve();
-    const turn = before.then(run, run);
-    const settled = turn
-      .catch(() => {})
-      .finally(() => {
-        if (this.#queue.get(volumeId) === settled) this.#queue.delete(volumeId);
-      });
-    this.#queue.set(volumeId, settled);
-    return turn;
   }
 }
