@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { type ConfiguredPlugin, use } from "@vdc-os/core/kernel";
+import { type PluginRegistration, use } from "@vdc-os/core/kernel";
 import { localHost } from "@vdc-os/host";
 import type { OpenVswitch } from "@vdc-os/ovsdb/testing";
 import sqliteStateStore from "@vdc-os/plugin-sqlite-state-store";
@@ -16,7 +16,7 @@ export interface OpenBridgedDatacenterOptions {
   readonly directory: string;
   readonly hosts: readonly BridgedHost[];
   /** Provides the network 'network'. */
-  readonly network: ConfiguredPlugin;
+  readonly network: PluginRegistration;
 }
 
 /** A durable datacenter whose hosts have QEMU, and an Open vSwitch each. */
