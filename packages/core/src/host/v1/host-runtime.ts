@@ -108,7 +108,7 @@ export interface HostRuntime {
    *
    * Fails with `FAILED_PRECONDITION` when the program is not on the host or can't be started, when a process that is not started again ends
    * before it has answered, and when the id is another datacenter's (reason `VDC_PROCESS_OF_ANOTHER_OWNER`); with `UNAVAILABLE` when it is not
-   * ready in `readyTimeoutMs`, and goes on being tried; with `INVALID_ARGUMENT` for what no process can be given, such as a NUL in an
+   * ready in `readyTimeoutMs`, and goes on being tried; with `ABORTED` when it is removed meanwhile; with `INVALID_ARGUMENT` for what no process can be given, such as a NUL in an
    * argument. An error of a process that did not become ready holds the end of what it wrote.
    */
   ensureProcess(input: EnsureProcess, context: OperationContext): Promise<ProcessStatus>;
