@@ -16,7 +16,7 @@ export const properties = [
 export type Property = (typeof properties)[number];
 
 /** The suites, in the order of their table. */
-export const suiteNames = ["storage", "network", "compute", "cloud", "state", "secret", "backup"] as const;
+export const suiteNames = ["storage", "network", "compute", "cloud", "state", "secret", "backup", "host"] as const;
 
 /** The name of a suite. */
 export type SuiteName = (typeof suiteNames)[number];
@@ -40,6 +40,7 @@ export const propertyMatrix: Readonly<Record<Property, Readonly<Record<SuiteName
     state: ["transact.delete", "lease.revoke"],
     secret: ["put.idempotent", "remove.all"],
     backup: ["create.idempotent", "restore.repeated", "delete.absent"],
+    host: ["ensure.idempotent", "command.ends", "remove.absent", "reopen.same"],
   },
   concurrency: {
     storage: ["create.concurrent", "snapshots.concurrent", "concurrent.changes", "concurrent.deletes"],
@@ -57,6 +58,14 @@ export const propertyMatrix: Readonly<Record<Property, Readonly<Record<SuiteName
     state: ["transact.concurrent"],
     secret: ["put.concurrent"],
     backup: ["create.concurrent", "prune.working"],
+    host: [
+      "concurrent.same",
+      "concurrent.specs",
+      "concurrent.removed",
+      "concurrent.settles",
+      "concurrent.many",
+      "request.at-once",
+    ],
   },
   cancellation: {
     storage: ["create.cancelled", "cancel.create", "cancel.delete", "cancel.attach", "migrate.cancel"],
@@ -66,6 +75,7 @@ export const propertyMatrix: Readonly<Record<Property, Readonly<Record<SuiteName
     state: ["transact.cancelled", "watch.cancel", "cancel.transact", "cancel.lease", "cancel.watch"],
     secret: ["put.cancelled", "cancel.put", "cancel.rotate", "cancel.remove"],
     backup: ["cancel.before", "cancel.create", "cancel.restore"],
+    host: ["cancel.before", "cancel.ensure", "cancel.remove", "request.cancel", "watch.cancel", "log.cancel"],
   },
   deadlines: {
     storage: [],
@@ -75,6 +85,7 @@ export const propertyMatrix: Readonly<Record<Property, Readonly<Record<SuiteName
     state: ["deadline.passed", "deadline.watch"],
     secret: ["deadline.passed"],
     backup: [],
+    host: ["deadline.passed", "ensure.deadline", "request.deadline"],
   },
   "error codes": {
     storage: ["create.conflict", "get.absent", "attach.older", "delete.attached", "snapshots.absent"],
@@ -84,6 +95,16 @@ export const propertyMatrix: Readonly<Record<Property, Readonly<Record<SuiteName
     state: ["transact.refuses", "lease.unknown", "hostile.leases", "hostile.values"],
     secret: ["resolve.absent", "rotate.absent", "hostile.versions"],
     backup: ["create.conflict", "create.unknown-disk", "get.unknown", "restore.unknown-target"],
+    host: [
+      "ensure.other-owner",
+      "ensure.not-installed",
+      "ensure.not-ready",
+      "ensure.ended-at-once",
+      "command.absent",
+      "request.errors",
+      "request.unknown",
+      "log.unknown",
+    ],
   },
   crash: {
     storage: ["durable.restart", "attach.restart", "snapshots.restart", "changed-blocks.killed", "encryption.killed"],
@@ -100,8 +121,26 @@ export const propertyMatrix: Readonly<Record<Property, Readonly<Record<SuiteName
     state: ["durable.restart", "crash.transact", "crash.lease"],
     secret: ["durable.restart", "crash.put", "crash.rotate"],
     backup: ["resume.create", "resume.other", "resume.restore", "sweep.run", "sweep.restore", "durable.restart"],
+    host: [
+      "restart.module",
+      "request.ended",
+      "reopen.adopts",
+      "reopen.same",
+      "reopen.supervised",
+      "reopen.removed",
+      "reopen.unfinished",
+    ],
   },
-  leaks: { storage: [], network: [], compute: [], cloud: [], state: [], secret: [], backup: ["sweep.run"] },
+  leaks: {
+    storage: [],
+    network: [],
+    compute: [],
+    cloud: [],
+    state: [],
+    secret: [],
+    backup: ["sweep.run"],
+    host: ["ensure.changed", "restart.children", "remove.ends", "remove.forced", "remove.backing-off"],
+  },
   pagination: {
     storage: ["list.paging", "list.changes", "list.token"],
     network: ["list.paging", "list.changes", "hostile.tokens"],
@@ -110,6 +149,7 @@ export const propertyMatrix: Readonly<Record<Property, Readonly<Record<SuiteName
     state: ["list.paging", "list.token", "list.bounded"],
     secret: ["list.names", "hostile.tokens"],
     backup: ["list.paged", "list.token"],
+    host: "processes are listed whole: a host has few",
   },
   "bounded memory": {
     storage: [],
@@ -119,6 +159,7 @@ export const propertyMatrix: Readonly<Record<Property, Readonly<Record<SuiteName
     state: ["list.bounded", "watch.unread"],
     secret: ["resolve.bounded-memory"],
     backup: [],
+    host: ["log.pieces", "watch.slow"],
   },
   "hostile input": {
     storage: ["hostile.ids", "hostile.names", "hostile.sizes", "hostile.tokens", "import-export.hostile"],
@@ -138,6 +179,15 @@ export const propertyMatrix: Readonly<Record<Property, Readonly<Record<SuiteName
     state: ["transact.keys", "hostile.keys", "hostile.values", "hostile.leases"],
     secret: ["hostile.names", "hostile.values", "hostile.versions", "hostile.tokens"],
     backup: ["create.hostile-names"],
+    host: [
+      "hostile.ids",
+      "hostile.no-ids",
+      "hostile.modules",
+      "hostile.nul",
+      "command.arguments",
+      "ensure.config",
+      "ensure.environment",
+    ],
   },
 };
 

@@ -52,4 +52,9 @@ export const knownSuites: readonly KnownSuite[] = [
     point: "vdc.backup",
     load: async () => erase((await import("../backup/backup-suite.ts")).backupSuite),
   },
+  {
+    name: "host",
+    point: "vdc.host",
+    load: async () => erase((await import("../host/host-suite.ts")).hostSuite),
+  },
 ];

@@ -4,7 +4,7 @@ export const usage = `VDC Ready: certifies plugins of VDC-OS.
   vdc-ready <package>                    certify a folder, a tarball, or the name of an installed package
   vdc-ready key [<file>]                 make a key to sign certificates with (default: vdc-ready.key)
   vdc-ready verify <certificate> --key <public key> [--tarball <file>] [--installed <package>]
-  vdc-ready list [<suite>]               what is required: storage, network, compute, cloud, state, secret, backup
+  vdc-ready list [<suite>]               what is required: storage, network, compute, cloud, state, secret, backup, host
 
 Of the package
   --pack                                 pack the folder with npm, and certify the tarball, which stays there
