@@ -26,6 +26,7 @@ const tasks = {
   "conformance:backup": conformance("backup"),
   "conformance:cloud": conformance("cloud"),
   "conformance:compute": conformance("compute"),
+  "conformance:host": conformance("host"),
   "conformance:network": conformance("network"),
   "conformance:secret": conformance("secret"),
   "conformance:state": conformance("state"),

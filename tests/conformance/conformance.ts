@@ -8,6 +8,7 @@ import { parseArgs } from "node:util";
 import { backupSuite } from "@vdc-os/ready/backup";
 import { cloudSuite } from "@vdc-os/ready/cloud";
 import { computeSuite } from "@vdc-os/ready/compute";
+import { hostSuite } from "@vdc-os/ready/host";
 import { networkSuite } from "@vdc-os/ready/network";
 import { secretSuite } from "@vdc-os/ready/secret";
 import { stateSuite } from "@vdc-os/ready/state";
@@ -18,7 +19,16 @@ import { type ConformanceResult, conformanceTable, formatConformance, type Outco
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-const suites = { backupSuite, cloudSuite, computeSuite, networkSuite, secretSuite, stateSuite, storageSuite };
+const suites = {
+  backupSuite,
+  cloudSuite,
+  computeSuite,
+  hostSuite,
+  networkSuite,
+  secretSuite,
+  stateSuite,
+  storageSuite,
+};
 
 /** The ids of a suite's requirements; none for a name that is no suite's. */
 function requirementsOf(suite: string): readonly string[] {

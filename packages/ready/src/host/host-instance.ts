@@ -101,6 +101,22 @@ export async function logOf(test: HostView, processId: string): Promise<string> 
   return text;
 }
 
+/** Waits until a command has written that it begins: it runs before it has come so far. */
+export async function begun({ provider, operation }: HostView, processId: string): Promise<void> {
+  const controller = new AbortController();
+  let text = "";
+  try {
+    const context = operation({ signal: controller.signal });
+    for await (const piece of provider.readLog({ processId, follow: true }, context)) {
+      text += piece.text;
+      if (text.includes(" begins\n")) return;
+    }
+  } finally {
+    controller.abort();
+  }
+  must(false, `the log of '${processId}' ended before the process began`);
+}
+
 /** How often a process was started, as its log says. */
 export async function startsOf(test: HostView, processId: string): Promise<number> {
   return (await logOf(test, processId)).split(" begins\n").length - 1;

@@ -1,6 +1,7 @@
 import type { EnsureProcess } from "@vdc-os/core/host/v1";
 import { must, mustEqual, mustReject } from "../suite/must.ts";
 import {
+  begun,
   commandSpec,
   ensure,
   ensurePlane,
@@ -61,6 +62,7 @@ export const hostileRequirements: readonly HostRequirement[] = [
         meaningful.map((id) => `${id} running`),
         "the processes",
       );
+      await Promise.all(meaningful.map((id) => begun(test, id)));
       for (const id of meaningful) mustEqual(await logOf(test, id), `command ${id} begins\n`, `the log of '${id}'`);
       const longest = "x".repeat(40);
       await ensurePlane(test, longest);

@@ -1,6 +1,7 @@
 import { isVdcError } from "@vdc-os/core";
 import { must, mustEqual, mustReject } from "../suite/must.ts";
 import {
+  begun,
   commandSpec,
   endsSoon,
   ensure,
@@ -119,6 +120,7 @@ export const pressureRequirements: readonly HostRequirement[] = [
         .catch((error) => mustReject(Promise.reject(error), "CANCELLED", "a call that was given up"));
       const { pid, state } = await ensure(test, spec);
       mustEqual(state, "running", "the state of a process that is asked for again");
+      await begun(test, "a");
       mustEqual(await startsOf(test, "a"), 1, "how often it was started");
       await test.provider
         .removeProcess({ processId: "a" }, test.operation({ signal }))
