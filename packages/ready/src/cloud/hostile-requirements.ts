@@ -98,7 +98,7 @@ export const hostileRequirements: readonly CloudRequirement[] = [
     clause: "CreateInstance.userData: Handed to the guest; stamp: OwnerStamp",
     level: "core",
     async run(test) {
-      const strange = `#!/bin/sh\n"'\\ \u0000 \u00e9 \u{1f600} \ud800 $(touch x) </script>`;
+      const strange = `#!/bin/sh\n"'\\ \u0000 \u00e9 \u{1f600} $(touch x) </script>`;
       const owner = { datacenter: "dc '1'&a=b", tenant: strange, kind: "", name: "../..", uid: "%2e%2e/" };
       const userData = strange.repeat(2_000).slice(0, 65_536);
       const stamp = { owner, token: "strange", leaseUntil: 0 };

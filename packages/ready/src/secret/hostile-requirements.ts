@@ -2,11 +2,10 @@ import { mustKeepNoMemory } from "../suite/heap-growth.ts";
 import { must, mustEqual, mustReject } from "../suite/must.ts";
 import { put, type SecretRequirement } from "./secret-instance.ts";
 
-/** Values that a store may not take for anything but text. */
+/** Values that a store may not take for anything but text. Half of a surrogate pair is no text: plugins in most languages can hold none (RFC 8259, 8.2). */
 const values: readonly string[] = [
   "nul\u0000byte",
   "\u0000",
-  "\ud800 half of a pair",
   "\ufeffmark",
   "\r",
   "'; DROP TABLE secrets; --",
