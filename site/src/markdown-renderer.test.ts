@@ -51,7 +51,9 @@ test("a row that begins with a code is a place of its own, for links and for the
   const page = render(
     "# x\n## Codes\nlead\n\n| code | when |\n| - | - |\n| `VDC_LOCKED` | held |\n| `dc.vms` | never |",
   );
-  expect(page.html).toContain('<tr id="vdc_locked">\n<td><code>VDC_LOCKED</code><a class="anchor" href="#vdc_locked"');
+  expect(page.html).toContain(
+    '<tr id="vdc_locked">\n<td><code>VDC_<wbr>LOCKED</code><a class="anchor" href="#vdc_locked"',
+  );
   expect(page.sections).toEqual([
     { id: undefined, title: "x", text: "" },
     { id: "codes", title: "Codes", text: "lead code when dc.vms never" },

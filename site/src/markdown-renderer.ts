@@ -47,6 +47,7 @@ export function renderMarkdown(text: string, { highlighter, resolveLink }: Rende
   }
   markdown.renderer.rules.table_open = () => `<div class="table" tabindex="0" role="region" aria-label="Table"><table>`;
   markdown.renderer.rules.table_close = () => "</table></div>";
+  markdown.renderer.rules.code_inline = (all, index) => renderCodeInline((all[index] as Token).content);
   markdown.renderer.rules.fence = (all, index) => renderCode(all[index] as Token, highlighter, resolveLink);
   const sections = sectionsOf(tokens, headings);
   return {
@@ -114,6 +115,12 @@ function resolveLinks(inline: Token, resolveLink: RenderMarkdownOptions["resolve
     if (resolved === undefined) child.attrs = (child.attrs ?? []).filter(([name]) => name !== attribute);
     else child.attrSet(attribute, resolved);
   }
+}
+
+/** Long words such as `VDC_PROVIDER_UNAVAILABLE` may end a line at each underscore: a table of them would leave no room for the rest. */
+function renderCodeInline(content: string): string {
+  const text = escapeHtml(content);
+  return `<code>${/^[A-Z]+(_[A-Z]+)+$/.test(content) ? text.replaceAll("_", "_<wbr>") : text}</code>`;
 }
 
 function renderCode(
