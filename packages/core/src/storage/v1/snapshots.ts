@@ -76,7 +76,7 @@ export interface SnapshotsFacet {
   ): Promise<void>;
   /**
    * Makes the volume's content and size those of the snapshot. Whatever `revertBlockers` names makes it fail with `FAILED_PRECONDITION`: an attachment, overlays and
-   * clones of the volume itself; with `restoreOnlyLatest`, later snapshots. Otherwise later snapshots stay. The checkpoints of changed blocks don't survive it intact.
+   * clones of the volume itself; with `restoreOnlyLatest`, later snapshots. Otherwise later snapshots stay. Another volume's snapshot is `NOT_FOUND`, here as there. The checkpoints of changed blocks don't survive it intact.
    */
   revertToSnapshot(
     input: { readonly volumeId: string; readonly snapshotId: string },
