@@ -1,5 +1,13 @@
 import { isDeepStrictEqual } from "node:util";
-import { type Description, type OperationContext, toVdcError, VdcError, type WatchItem } from "@vdc-os/core";
+import {
+  type Description,
+  type OperationContext,
+  pageByKey,
+  refuseWhenOver,
+  toVdcError,
+  VdcError,
+  type WatchItem,
+} from "@vdc-os/core";
 import type {
   ComputeFacets,
   ComputeInventory,
@@ -7,6 +15,7 @@ import type {
   DiskMigration,
   Hypervisor,
   Vm,
+  VmSpec,
   VmStatistics,
 } from "@vdc-os/core/compute/v1";
 import { memoryDiskFacets } from "./memory-disks.ts";
@@ -78,7 +87,9 @@ export class MemoryHypervisor implements Hypervisor {
     };
   }
 
-  async createVm({ name, spec, owner }: CreateVm): Promise<Vm> {
+  async createVm({ name, spec, owner }: CreateVm, context: OperationContext): Promise<Vm> {
+    refuseWhenOver(context);
+    mustBeSound(spec);
     const present = [...this.host.vms.values()].find(({ vm }) => vm.name === name)?.vm;
     if (present !== undefined) {
       if (isDeepStrictEqual([present.spec, present.owner], [spec, owner])) return present;
@@ -91,12 +102,15 @@ export class MemoryHypervisor implements Hypervisor {
     return vm;
   }
 
-  async deleteVm({ vmId }: { readonly vmId: string }): Promise<void> {
-    const found = this.host.vms.get(vmId);
-    if (found === undefined) return;
-    if (found.vm.state !== "off") throw new VdcError("FAILED_PRECONDITION", `VM '${vmId}' runs`);
-    this.host.vms.delete(vmId);
-    this.#tell({ type: "deleted", object: found.vm });
+  async deleteVm({ vmId }: { readonly vmId: string }, context: OperationContext): Promise<void> {
+    refuseWhenOver(context);
+    await this.#oneByOne(async () => {
+      const found = this.host.vms.get(vmId);
+      if (found === undefined) return;
+      if (found.vm.state !== "off") throw new VdcError("FAILED_PRECONDITION", `VM '${vmId}' runs`);
+      this.host.vms.delete(vmId);
+      this.#tell({ type: "deleted", object: found.vm });
+    });
   }
 
   async getVm({ vmId }: { readonly vmId: string }): Promise<Vm> {
@@ -104,21 +118,12 @@ export class MemoryHypervisor implements Hypervisor {
   }
 
   async listVms(input: Parameters<Hypervisor["listVms"]>[0]): ReturnType<Hypervisor["listVms"]> {
-    const { limit = 1000, pageToken = "after vm-", ownerDatacenter, name } = input;
-    const after = /^after (vm-\d*)$/.exec(pageToken)?.[1];
-    if (after === undefined) throw new VdcError("ABORTED", "the page token is none of this list");
-    const order = (vmId: string): number => Number(vmId.slice(3));
+    const { ownerDatacenter, name } = input;
     const found = [...this.host.vms.values()]
       .map(({ vm }) => vm)
       .filter((vm) => ownerDatacenter === undefined || vm.owner?.datacenter === ownerDatacenter)
-      .filter((vm) => name === undefined || vm.name === name)
-      .filter((vm) => order(vm.vmId) > order(after))
-      .sort((a, b) => order(a.vmId) - order(b.vmId));
-    const items = found.slice(0, limit);
-    const last = items.at(-1);
-    return last === undefined || found.length === items.length
-      ? { items }
-      : { items, nextPageToken: `after ${last.vmId}` };
+      .filter((vm) => name === undefined || vm.name === name);
+    return pageByKey(found, (vm) => vm.vmId, input);
   }
 
   async *watchVms(_: Readonly<Record<never, never>>, context: OperationContext): AsyncGenerator<WatchItem<Vm>> {
@@ -150,6 +155,7 @@ export class MemoryHypervisor implements Hypervisor {
     { vmId, generation }: { readonly vmId: string; readonly generation: number },
     context: OperationContext,
   ): Promise<Vm> {
+    refuseWhenOver(context);
     return this.#oneByOne(async () => {
       const found = this.#find(vmId);
       this.#fence(found, generation);
@@ -170,7 +176,8 @@ export class MemoryHypervisor implements Hypervisor {
     });
   }
 
-  async stopVm(input: Parameters<Hypervisor["stopVm"]>[0]): Promise<Vm> {
+  async stopVm(input: Parameters<Hypervisor["stopVm"]>[0], context: OperationContext): Promise<Vm> {
+    refuseWhenOver(context);
     return this.#oneByOne(async () => {
       const found = this.#find(input.vmId);
       if (input.generation !== undefined) {
@@ -239,4 +246,9 @@ export class MemoryHypervisor implements Hypervisor {
   #tell(item: WatchItem<Vm>): void {
     for (const listener of this.#listeners) listener(item);
   }
+}
+
+function mustBeSound({ disks, nics }: VmSpec): void {
+  const ids = [...disks, ...nics].map(({ id }) => id);
+  if (new Set(ids).size < ids.length) throw new VdcError("INVALID_ARGUMENT", "an id is there twice");
 }

@@ -63,3 +63,24 @@ it("takes no other failure for a cancellation, unless it is told to", async () =
   );
   await giveUpAtEveryStep(test, { what: "a call", codes: ["ABORTED"], call, look });
 });
+
+it("gives a costly call up at fewer moments, before it begins and late ones among them", async () => {
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+  const steps = async (isCostly: boolean): Promise<number> => {
+    let count = 0;
+    await giveUpAtEveryStep(test, {
+      what: "a call",
+      isCostly,
+      async call({ signal }, step) {
+        count += 1;
+        // The first one tells how long a call takes; the others wait to be given up.
+        for (const end = performance.now() + 2; step === 0 && performance.now() < end; ) await turn();
+        while (step > 0 && !signal.aborted) await turn();
+        if (signal.aborted) throw toVdcError(signal.reason);
+      },
+      look: async () => undefined,
+    });
+    return count;
+  };
+  expect([await steps(true), await steps(false)]).toEqual([8, 18]);
+});

@@ -2,10 +2,12 @@ import { createOperationContext, VdcError } from "@vdc-os/core";
 import type { Vm } from "@vdc-os/core/compute/v1";
 import { type ComputeMutant, forgetful, items, mutant, otherwise, spec } from "./build-mutant.ts";
 
+const context = createOperationContext();
+
 /** What breaks defining, running and watching VMs, and finding them again. */
 export const machineMutants: readonly ComputeMutant[] = [
   mutant("compute.create.defines", "loses the owner", (memory) => ({
-    createVm: ({ name, spec: given }) => memory.createVm({ name, spec: given }),
+    createVm: ({ name, spec: given }) => memory.createVm({ name, spec: given }, context),
   })),
   mutant("compute.create.idempotent", "looks for the name, waits, and then creates", (memory) => ({
     async createVm(input) {
@@ -13,7 +15,7 @@ export const machineMutants: readonly ComputeMutant[] = [
       const present = [...vms.values()].find(({ vm }) => vm.name === input.name);
       await new Promise((resolve) => setImmediate(resolve));
       if (present !== undefined) return present.vm;
-      const vm = await memory.createVm({ ...input, name: `${input.name}-${vms.size}` });
+      const vm = await memory.createVm({ ...input, name: `${input.name}-${vms.size}` }, context);
       const found = vms.get(vm.vmId);
       if (found !== undefined) found.vm = { ...vm, name: input.name };
       return { ...vm, name: input.name };
@@ -21,7 +23,7 @@ export const machineMutants: readonly ComputeMutant[] = [
   })),
   mutant("compute.create.conflict", "returns the VM of that name, whatever its spec", (memory) => ({
     createVm: (input) =>
-      otherwise(memory.createVm(input), () => {
+      otherwise(memory.createVm(input, context), () => {
         const [found] = [...memory.host.vms.values()].filter(({ vm }) => vm.name === input.name);
         return (found as { vm: Vm }).vm;
       }),
@@ -31,7 +33,7 @@ export const machineMutants: readonly ComputeMutant[] = [
   })),
   mutant("compute.delete.forgets", "uses ids again", (memory) => ({
     async deleteVm(input) {
-      await memory.deleteVm(input);
+      await memory.deleteVm(input, context);
       memory.host.nextId -= 1;
     },
   })),
@@ -40,22 +42,27 @@ export const machineMutants: readonly ComputeMutant[] = [
       await otherwise(memory.getVm(input), () => {
         throw new VdcError("FAILED_PRECONDITION", "it is absent");
       });
-      await memory.deleteVm(input);
+      await memory.deleteVm(input, context);
       void context;
     },
   })),
   mutant("compute.delete.running", "pulls the plug of what it deletes", (memory) => ({
     async deleteVm({ vmId }) {
-      await memory.stopVm({ vmId, mode: "hard" });
-      await memory.deleteVm({ vmId });
+      await memory.stopVm({ vmId, mode: "hard" }, context);
+      await memory.deleteVm({ vmId }, context);
     },
   })),
-  mutant("compute.list.paging", "begins a page with the last VM of the page before", (memory) => ({
-    listVms: (input) => {
-      const last = /^after vm-(\d+)$/.exec(input.pageToken ?? "")?.[1];
-      return memory.listVms(last === undefined ? input : { ...input, pageToken: `after vm-${Number(last) - 1}` });
-    },
-  })),
+  mutant("compute.list.paging", "begins a page with the last VM of the page before", (memory) => {
+    let last: Vm | undefined;
+    return {
+      async listVms(input) {
+        const page = await memory.listVms(input);
+        const items = input.pageToken === undefined || last === undefined ? page.items : [last, ...page.items];
+        last = page.items.at(-1);
+        return { ...page, items: items.slice(0, input.limit) };
+      },
+    };
+  }),
   mutant("compute.list.token", "begins again when it does not know a page token", (memory) => ({
     listVms: (input) => otherwise(memory.listVms(input), () => memory.listVms({})),
   })),
@@ -70,7 +77,7 @@ export const machineMutants: readonly ComputeMutant[] = [
   })),
   mutant("compute.start.idempotent", "starts what runs anew", (memory) => ({
     async startVm(input, context) {
-      await memory.stopVm({ vmId: input.vmId, mode: "hard" });
+      await memory.stopVm({ vmId: input.vmId, mode: "hard" }, context);
       return memory.startVm(input, context);
     },
   })),
@@ -83,7 +90,7 @@ export const machineMutants: readonly ComputeMutant[] = [
   })),
   mutant("compute.start.fenced", "forgets the generation of a VM that is off", (memory) => ({
     async stopVm(input) {
-      const stopped = await memory.stopVm(input);
+      const stopped = await memory.stopVm(input, context);
       const found = memory.host.vms.get(input.vmId);
       if (found !== undefined) found.highest = 0;
       return stopped;
@@ -100,33 +107,33 @@ export const machineMutants: readonly ComputeMutant[] = [
     },
     async stopVm(input) {
       const found = memory.host.vms.get(input.vmId);
-      return found?.vm.state === "starting" ? found.vm : memory.stopVm(input);
+      return found?.vm.state === "starting" ? found.vm : memory.stopVm(input, context);
     },
   })),
   mutant("compute.stop.hard", "answers before the VM has stopped", (memory) => ({
     async stopVm(input) {
-      void memory.stopVm(input);
+      void memory.stopVm(input, context);
       return memory.getVm(input);
     },
   })),
   mutant("compute.stop.off", "can't stop what is off", (memory) => ({
     async stopVm(input) {
       if ((await memory.getVm(input)).state === "off") throw new VdcError("FAILED_PRECONDITION", "it is off");
-      return memory.stopVm(input);
+      return memory.stopVm(input, context);
     },
   })),
   mutant("compute.stop.absent", "stops what is not there", (memory) => ({
     stopVm: (input) =>
-      otherwise(memory.stopVm(input), (error) => {
+      otherwise(memory.stopVm(input, context), (error) => {
         if (error.code !== "NOT_FOUND") throw error;
         return { vmId: input.vmId, name: "none", spec, state: "off" };
       }),
   })),
   mutant("compute.stop.guest", "waits for the guest for ever", (memory) => ({
-    stopVm: (input) => (input.mode === "guest" ? new Promise(() => {}) : memory.stopVm(input)),
+    stopVm: (input) => (input.mode === "guest" ? new Promise(() => {}) : memory.stopVm(input, context)),
   })),
   mutant("compute.stop.fenced", "stops a VM for anybody", (memory) => ({
-    stopVm: ({ vmId, mode }) => memory.stopVm({ vmId, mode }),
+    stopVm: ({ vmId, mode }) => memory.stopVm({ vmId, mode }, context),
   })),
   mutant("compute.console.follow", "follows a console for ever", (memory) => ({
     async *readConsole(input, context) {

@@ -14,7 +14,7 @@ export const resizeMutants: readonly ComputeMutant[] = [
   resizer("compute.resize.grows", "starts the VM anew", (facet, memory) => ({
     async resizeDisk(input, context) {
       await facet.resizeDisk(input, context);
-      await memory.stopVm({ vmId: input.vmId, mode: "hard" });
+      await memory.stopVm({ vmId: input.vmId, mode: "hard" }, context);
       await memory.startVm({ vmId: input.vmId, generation: input.generation }, context);
     },
   })),
