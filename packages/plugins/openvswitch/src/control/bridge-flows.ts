@@ -1,19 +1,27 @@
 import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
-import { encodeInstructions, type Flow } from "../openflow/flow.ts";
-import { encodeMatch } from "../openflow/match.ts";
-import { addFlow, deleteFlow, type Meter, meterMod } from "../openflow/messages.ts";
-import { OpenFlowClient, type OpenFlowClientOptions } from "../openflow/openflow-client.ts";
-import { OpenFlowError } from "../openflow/openflow-error.ts";
-import type { FlowStats } from "../openflow/parse.ts";
+import {
+  addFlow,
+  type ConnectOpenFlowOptions,
+  connectOpenFlow,
+  deleteFlow,
+  encodeInstructions,
+  encodeMatch,
+  type Flow,
+  type FlowStats,
+  type InstalledFlow,
+  type Meter,
+  meterMod,
+  type OpenFlowClient,
+  OpenFlowError,
+} from "@vdc-os/openflow";
 import { dropCodes, meterIds, tables } from "../pipeline/tables.ts";
 import { noCounters, type PortCounters } from "./records.ts";
 
-interface InstalledFlow {
-  readonly table: number;
-  readonly priority: number;
-  readonly match: Buffer;
-  readonly cookie: bigint;
+/** Options of {@link BridgeFlows.connect}. */
+export interface BridgeFlowsOptions extends ConnectOpenFlowOptions {
+  /** Called once, when the connection has ended. */
+  readonly onClose?: () => void;
 }
 
 /** The part of a cookie that names what a flow says; the part above it is the number of the change that brought it. */
@@ -37,8 +45,9 @@ export class BridgeFlows {
   }
 
   /** Connects, and becomes the one that may change the bridge. Undefined where a manager of a higher generation has done so. */
-  static async connect(options: OpenFlowClientOptions, generation: bigint): Promise<BridgeFlows | undefined> {
-    const client = await OpenFlowClient.connect(options);
+  static async connect(options: BridgeFlowsOptions, generation: bigint): Promise<BridgeFlows | undefined> {
+    const client = await connectOpenFlow(options);
+    void client.closed.then(options.onClose);
     try {
       if (await client.becomeMaster(generation)) return new BridgeFlows(client);
     } catch (error) {
@@ -50,7 +59,7 @@ export class BridgeFlows {
   }
 
   get isConnected(): boolean {
-    return this.#client.ended === undefined;
+    return this.#client.isOpen;
   }
 
   close(): void {
@@ -91,8 +100,8 @@ export class BridgeFlows {
     const unknown = await this.#client.flows({ table: tables.unknown, match: reg0 });
     const out = await this.#client.flows({ table: tables.droppedOut, match: reg3 });
     // Meters come last: what they have dropped is never more than what was accepted before.
-    const meters = this.#meters.size === 0 ? [] : await this.#client.meters();
-    const ports = await this.#client.ports();
+    const meters = this.#meters.size === 0 ? [] : await this.#client.meterStats();
+    const ports = await this.#client.portStats();
     const tally = new Tally();
     for (const stats of [...verdicts, ...unknown, ...out]) {
       const flow = this.#wanted.get(stats.cookie & contentMask);
@@ -150,10 +159,8 @@ export class BridgeFlows {
     this.#installed = undefined;
     const [refused] = await this.#client.modify(messages);
     if (refused !== undefined) {
-      const { type, code } = refused.refusal;
-      throw new OpenFlowError("OPENFLOW_REFUSED", `the bridge refuses a flow or meter: error ${type}, code ${code}`, {
-        details: refused.refusal,
-      });
+      const { refusal: details } = refused;
+      throw new OpenFlowError("OPENFLOW_REFUSED", `the bridge refuses a flow or meter: ${details.name}`, { details });
     }
     this.#meters = metersNow;
     const read =

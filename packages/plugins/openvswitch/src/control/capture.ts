@@ -1,5 +1,6 @@
 import { type Clock, VdcError } from "@vdc-os/core";
 import type { CapturedFrame, CaptureFacet, VlanSetting } from "@vdc-os/core/network/v1";
+import { fieldValue } from "@vdc-os/openflow";
 import { settingOf } from "../pipeline/switch-flows.ts";
 import { dropCodes, tables } from "../pipeline/tables.ts";
 import type { KeptSwitch, PortRecord } from "./records.ts";
@@ -84,8 +85,10 @@ type SeenFrame = Pick<CapturedFrame, "direction" | "originalLength" | "dropped">
 
 /** The frame as the VM sent it or gets it; undefined for another port's. */
 function seenOf({ packet }: ShownFrame, number: number, vlan: VlanSetting): SeenFrame | undefined {
-  const { table, registers, originalLength, data } = packet;
-  const [from = 0, code = 0, , to = 0] = registers;
+  const { table, match, originalLength, data } = packet;
+  // A register that is not told is 0.
+  const register = (field: "reg0" | "reg1" | "reg3"): number => Number(fieldValue(match, field) ?? 0n);
+  const [from, code, to] = [register("reg0"), register("reg1"), register("reg3")];
   if (table === tables.verdict && from === number) {
     const reason = code === 0 ? undefined : (reasons.get(code) ?? "other");
     const isInside = code === 0 || code === dropCodes.filtered;

@@ -1,6 +1,6 @@
 import { VdcError } from "@vdc-os/core";
 import type { ExplainFacet, FrameExplanation } from "@vdc-os/core/network/v1";
-import type { Flow } from "../openflow/flow.ts";
+import type { Flow } from "@vdc-os/openflow";
 import { type BridgePorts, switchFlows } from "../pipeline/switch-flows.ts";
 import { dropCodes, tables } from "../pipeline/tables.ts";
 import { traceFlows } from "../pipeline/trace-flows.ts";

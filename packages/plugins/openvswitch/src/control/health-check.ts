@@ -7,6 +7,7 @@ import type {
   SwitchSpec,
   VlanSetting,
 } from "@vdc-os/core/network/v1";
+import { fieldValue } from "@vdc-os/openflow";
 import { probeFrames, tables } from "../pipeline/tables.ts";
 import type { HostLink } from "./host-link.ts";
 import type { KeptSwitch } from "./records.ts";
@@ -127,7 +128,7 @@ class Prober {
     this.#stop = options.shown.listen(({ switchId: each, host, packet }) => {
       if (each !== switchId || packet.table !== tables.classify) return;
       const waiting = this.#waiting.get(nonceOf(packet.data) ?? "");
-      if (waiting?.to === host && waiting.inPort === packet.inPort) waiting.arrived();
+      if (waiting?.to === host && BigInt(waiting.inPort) === fieldValue(packet.match, "inPort")) waiting.arrived();
     });
   }
 

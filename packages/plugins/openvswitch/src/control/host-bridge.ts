@@ -1,5 +1,5 @@
 import type { TlsSettings } from "@vdc-os/ovsdb";
-import type { PacketIn } from "../openflow/parse.ts";
+import type { PacketIn } from "@vdc-os/openflow";
 import { type BridgePorts, type CapturedPorts, switchFlows } from "../pipeline/switch-flows.ts";
 import { BridgeFlows } from "./bridge-flows.ts";
 import type { BridgeView } from "./host-database.ts";

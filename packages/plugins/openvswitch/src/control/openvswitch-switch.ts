@@ -375,13 +375,19 @@ export class OpenVswitchSwitch implements DistributedSwitch {
   #bindingOf(port: PortRecord): PortBinding {
     const { switchId, portKey, host, generation } = port;
     const { name } = this.#config;
-    const setting = settingOf(this.#find(switchId).record.spec, port);
+    const { spec } = this.#find(switchId).record;
+    const setting = settingOf(spec, port);
+    const attachment = {
+      kind: "ovs",
+      bridge: bridgeName(name, switchId),
+      interfaceId: interfaceId(name, port),
+    } as const;
     return {
       switchId,
       portKey,
       host,
       generation,
-      attachment: { kind: "ovs", bridge: bridgeName(name, switchId), interfaceId: interfaceId(name, port) },
+      attachment: { ...attachment, mtu: spec.mtu },
       // Other hosts refuse a port's address from wherever it is not; addresses that a VM makes up are nobody's.
       fencing: setting?.security.forgedTransmits === true ? "detach" : "enforced",
     };

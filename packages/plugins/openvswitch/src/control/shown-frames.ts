@@ -1,4 +1,4 @@
-import type { PacketIn } from "../openflow/parse.ts";
+import type { PacketIn } from "@vdc-os/openflow";
 import type { CapturedPorts } from "../pipeline/switch-flows.ts";
 
 /** A frame that a host's bridge showed to the manager. */

@@ -1,6 +1,6 @@
 import { isIPv4 } from "node:net";
 import type { FilterRule } from "@vdc-os/core/network/v1";
-import { addressValue, bitsOf, type FieldMatch, type FieldName, type Match, macValue } from "../openflow/match.ts";
+import { addressValue, bitsOf, type FieldMatch, type FieldName, macValue, type Match } from "@vdc-os/openflow";
 import { maskedRange } from "./value-ranges.ts";
 
 const ipv4 = 0x0800;

@@ -1,6 +1,5 @@
 import type { PortSetting } from "@vdc-os/core/network/v1";
-import type { Action, Flow } from "../openflow/flow.ts";
-import { type FieldMatch, macValue } from "../openflow/match.ts";
+import { type Action, type FieldMatch, type Flow, macValue } from "@vdc-os/openflow";
 import { filterMatches } from "./filter-match.ts";
 import { type LivePort, register, type SwitchScene } from "./switch-flows.ts";
 import { dropCodes, meterIds, probeFrames, tables } from "./tables.ts";

@@ -1,8 +1,6 @@
 import type { MirrorSession, PortSetting, SwitchSpec } from "@vdc-os/core/network/v1";
 import type { KeptSwitch, PortRecord } from "../control/records.ts";
-import type { Action, Flow } from "../openflow/flow.ts";
-import type { Meter } from "../openflow/messages.ts";
-import type { FieldMatch } from "../openflow/match.ts";
+import type { Action, FieldMatch, Flow, Meter } from "@vdc-os/openflow";
 import { deliveryFlows } from "./delivery-flows.ts";
 import { ingressFlows } from "./ingress-flows.ts";
 import { meterIds } from "./tables.ts";

@@ -1,5 +1,4 @@
-import type { Action, Flow } from "../openflow/flow.ts";
-import type { FieldMatch, FieldName } from "../openflow/match.ts";
+import type { Action, FieldMatch, FieldName, Flow } from "@vdc-os/openflow";
 import type { TracedFrame } from "./traced-frame.ts";
 
 /** What a bridge does with a frame. */

@@ -1,4 +1,4 @@
-import type { FieldName } from "../openflow/match.ts";
+import type { FieldName } from "@vdc-os/openflow";
 
 /** A frame as flows see it. */
 export interface TracedFrame {

@@ -1,5 +1,5 @@
 import type { PortSetting, SwitchSpec, VlanSetting } from "@vdc-os/core/network/v1";
-import type { FieldMatch } from "../openflow/match.ts";
+import type { FieldMatch } from "@vdc-os/openflow";
 import { maskedRange } from "./value-ranges.ts";
 
 /** VLANs from one to another, both included; 0 is the untagged network. */

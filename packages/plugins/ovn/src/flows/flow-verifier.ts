@@ -1,8 +1,13 @@
 import type { Clock, Logger } from "@vdc-os/core";
-import { FlowCounter, type FlowCounterOptions } from "./flow-counter.ts";
+import { connectOpenFlow, type OpenFlowClient, type TlsSettings } from "@vdc-os/openflow";
 
 /** Options of {@link FlowVerifier}. */
-export interface FlowVerifierOptions extends Omit<FlowCounterOptions, "onClose"> {
+export interface FlowVerifierOptions {
+  /** `unix:<path>`, `tcp:<host>:<port>` or `ssl:<host>:<port>`, where a bridge speaks OpenFlow. */
+  readonly remote: string;
+  readonly tls?: TlsSettings;
+  /** How long connecting and each answer may take, in milliseconds. */
+  readonly timeoutMs: number;
   readonly clock: Clock;
   readonly logger: Logger;
   /** The cookies that the bridge must have flows of, as things are now. */
@@ -26,7 +31,7 @@ export class FlowVerifier {
   readonly #options: FlowVerifierOptions;
   readonly #known = new Map<bigint, Exclude<FlowState, "unknown">>();
   readonly #running: Promise<void>;
-  #counter: FlowCounter | undefined;
+  #bridge: OpenFlowClient | undefined;
   #problem: string | undefined;
   #isDirty = true;
   #isClosed = false;
@@ -58,7 +63,7 @@ export class FlowVerifier {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#cancel?.();
-    this.#counter?.close();
+    this.#bridge?.close();
     this.#wake?.();
     await this.#running;
   }
@@ -79,9 +84,11 @@ export class FlowVerifier {
         hasChanged = await this.#round();
         this.#problem = undefined;
       } catch (error) {
-        this.#counter?.close();
-        this.#counter = undefined;
+        this.#bridge?.close();
+        this.#bridge = undefined;
         this.#problem = error instanceof Error ? error.message : String(error);
+        // It is asked again after a pause, also where it hangs up on whoever asks.
+        this.#isDirty = false;
       }
       if (this.#isClosed) return;
       if (this.#problem !== undefined && before === undefined) {
@@ -103,22 +110,32 @@ export class FlowVerifier {
     const isAudit = clock.monotonic() >= this.#auditAt;
     if (isAudit) this.#auditAt = clock.monotonic() + auditMs;
     for (const cookie of this.#known.keys()) if (!cookies.has(cookie)) this.#known.delete(cookie);
-    const isNew = this.#counter?.isConnected !== true;
+    const isNew = this.#bridge?.isOpen !== true;
     let hasChanged = isNew && this.#known.size > 0;
     // A bridge that has gone may have come back empty.
     if (isNew) this.#known.clear();
     const asked = [...cookies].filter((cookie) => isAudit || this.#known.get(cookie) !== "there");
     if (asked.length === 0) return hasChanged;
-    if (isNew) this.#counter = await FlowCounter.connect({ ...this.#options, onClose: () => this.kick() });
+    const bridge = isNew || this.#bridge === undefined ? await this.#connect() : this.#bridge;
     for (let at = 0; at < asked.length; at += askedAtOnce) {
       const part = asked.slice(at, at + askedAtOnce);
-      const counts = await Promise.all(part.map((cookie) => this.#counter?.count(cookie) ?? 0));
+      const counts = await Promise.all(part.map((cookie) => bridge.aggregate({ cookie })));
       part.forEach((cookie, index) => {
-        const state = (counts[index] ?? 0) > 0 ? "there" : "missing";
+        const state = (counts[index]?.flows ?? 0) > 0 ? "there" : "missing";
         hasChanged ||= this.#known.get(cookie) !== state;
         this.#known.set(cookie, state);
       });
     }
     return hasChanged;
+  }
+
+  async #connect(): Promise<OpenFlowClient> {
+    const { remote, tls, timeoutMs } = this.#options;
+    const bridge = await connectOpenFlow({ remote, timeoutMs, ...(tls === undefined ? {} : { tls }) });
+    this.#bridge = bridge;
+    void bridge.closed.then(() => {
+      if (this.#bridge === bridge) this.kick();
+    });
+    return bridge;
   }
 }
