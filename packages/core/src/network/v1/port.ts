@@ -45,7 +45,14 @@ export type PortAttachment =
       readonly path: string;
     }
   | { readonly kind: "tap"; readonly interfaceName: string }
-  | { readonly kind: "ovs"; readonly bridge: string; readonly interfaceId: string };
+  | {
+      /** A port of a bridge of the host's Open vSwitch. Whoever runs the VM adds its NIC there, with `external_ids:iface-id` set to `interfaceId`. */
+      readonly kind: "ovs";
+      readonly bridge: string;
+      readonly interfaceId: string;
+      /** The largest packet that the switch carries, in bytes, for the NIC to be given. Defaults to 1500. */
+      readonly mtu?: number;
+    };
 
 /** A connected port. */
 export interface PortBinding {
@@ -159,7 +166,12 @@ export const portAttachment: z.ZodType<PortAttachment> = schemaOf<PortAttachment
   z.discriminatedUnion("kind", [
     z.object({ kind: z.literal("qemu-stream"), path: z.string() }),
     z.object({ kind: z.literal("tap"), interfaceName: z.string() }),
-    z.object({ kind: z.literal("ovs"), bridge: z.string(), interfaceId: z.string() }),
+    z.object({
+      kind: z.literal("ovs"),
+      bridge: z.string(),
+      interfaceId: z.string(),
+      mtu: z.int().min(68).max(65535).exactOptional(),
+    }),
   ]),
 );
 

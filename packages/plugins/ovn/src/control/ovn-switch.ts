@@ -3,7 +3,6 @@ import {
   type Clock,
   type DescribeInput,
   type Description,
-  type Generation,
   type Logger,
   type OperationContext,
   type Page,
@@ -16,14 +15,12 @@ import {
   type WatchItem,
 } from "@vdc-os/core";
 import {
-  addressProblems,
   ConfigArchiveControl,
   type ConnectPort,
   type DistributedSwitch,
   type NetworkFacets,
   type PortBinding,
   type PortStatistics,
-  refusedSpec,
   type SpecProblem,
   type SwitchSpec,
   type SwitchStatus,
@@ -32,14 +29,14 @@ import type { TlsSettings } from "@vdc-os/ovsdb";
 import type { OvnConfig } from "../ovn-config.ts";
 import { describeOvn } from "./describe-ovn.ts";
 import { effectiveSettingFacet, loadBalancingFacet } from "./facets.ts";
-import { logicalPort, shortHash } from "./names.ts";
+import { shortHash } from "./names.ts";
 import { type KeptSwitch, NorthboundState, type SwitchChange } from "./northbound-state.ts";
 import { connectOvn, type OvnConnections } from "./ovn-connections.ts";
-import { connected, cut } from "./port-decisions.ts";
 import { portMigrationFacet } from "./port-migration.ts";
+import { type OwnedPort, PortOwners } from "./port-owners.ts";
 import { chassisName, Realization } from "./realization.ts";
-import { noCounters, type PortRecord, type SwitchRecord } from "./records.ts";
-import { validateSetting, validateSwitch } from "./validate-switch.ts";
+import { noCounters, type SwitchRecord } from "./records.ts";
+import { validateSwitch } from "./validate-switch.ts";
 
 /** Options of {@link OvnSwitch.open}. */
 export interface OvnSwitchOptions {
@@ -62,6 +59,7 @@ export class OvnSwitch implements DistributedSwitch {
   readonly #state: NorthboundState;
   readonly #archive: ConfigArchiveControl<SwitchRecord>;
   readonly #realization: Realization;
+  readonly #owners: PortOwners;
 
   private constructor(options: OvnSwitchOptions, connections: OvnConnections) {
     const { config, clock = systemClock, logger = silentLogger } = options;
@@ -98,6 +96,14 @@ export class OvnSwitch implements DistributedSwitch {
       clock,
     );
     const find = (switchId: string): KeptSwitch => this.#find(switchId);
+    this.#owners = new PortOwners({
+      provider: config.name,
+      bridge: config.bridge ?? "br-int",
+      switches: () => this.#state.switches,
+      find,
+      change: (decide) => this.#change(decide),
+      realization,
+    });
     const setting = effectiveSettingFacet(find);
     this.facets = {
       securityPolicy: setting,
@@ -119,7 +125,7 @@ export class OvnSwitch implements DistributedSwitch {
           return record;
         },
         settled: (switchId, hosts) => realization.settled(switchId, hosts),
-        bindingOf: (port) => this.#bindingOf(port),
+        bindingOf: (port) => this.#owners.binding(port),
         carriedAt: (port) => realization.carried(port),
         countedAt: (port, host) => realization.countedAt(port, host) ?? noCounters,
         statistics: async (switchId, portKey) => realization.statistics(find(switchId), [portKey])[0],
@@ -192,56 +198,17 @@ export class OvnSwitch implements DistributedSwitch {
 
   async connectPort(input: ConnectPort, context: OperationContext): Promise<PortBinding> {
     refuseWhenOver(context);
-    const { switchId, portKey, host } = input;
-    const problems = [
-      ...addressProblems(input.addresses),
-      ...(input.setting === undefined ? [] : validateSetting(input.setting, "setting")),
-    ];
-    if (problems.length > 0) throw refusedSpec(`port '${portKey}'`, problems);
-    if (input.gate === "hold") {
-      throw new VdcError("FAILED_PRECONDITION", "OVN can't hold frames back: connect the port with 'open' or 'drop'", {
-        reason: "VDC_FACET_UNAVAILABLE",
-      });
-    }
-    const kept = this.#find(switchId);
-    const before = kept.ports.get(portKey);
-    connected(kept, input);
-    if (!this.#realization.isThere(host)) throw this.#realization.absent(host);
-    const carried = before === undefined ? undefined : this.#realization.carried(before);
-    const port = await this.#change(() => {
-      const now = this.#find(switchId);
-      const next = connected(now, input);
-      if (next === undefined) return { changes: [], result: now.ports.get(portKey) as PortRecord };
-      const isNew = next.attachment !== before?.attachment;
-      const record = carried === undefined || !isNew ? next : { ...next, carried };
-      return { changes: [{ switchId, ports: [record] }], result: record };
-    });
-    // Whoever had the port before is cut off when both hosts have it.
-    await this.#realization.settled(switchId, [host, ...(before?.connected === true ? [before.host] : [])]);
-    return this.#bindingOf(port);
+    return this.#owners.connect(input);
   }
 
-  async disconnectPort(
-    input: { readonly switchId: string; readonly portKey: string; readonly generation: Generation },
-    context: OperationContext,
-  ): Promise<void> {
+  async disconnectPort(input: OwnedPort, context: OperationContext): Promise<void> {
     refuseWhenOver(context);
-    const port = this.#state.switches.get(input.switchId)?.ports.get(input.portKey);
-    if (port?.connected !== true || port.generation !== input.generation) return;
-    await this.#cut(input.switchId, [input.portKey], { upTo: input.generation, lowest: 0 });
-    await this.#realization.settled(input.switchId, [port.host]).catch(() => undefined);
+    await this.#owners.disconnect(input);
   }
 
-  async revokePort(
-    input: { readonly switchId: string; readonly portKey: string; readonly generation: Generation },
-    context: OperationContext,
-  ): Promise<void> {
+  async revokePort(input: OwnedPort, context: OperationContext): Promise<void> {
     refuseWhenOver(context);
-    const { switchId, portKey, generation } = input;
-    const port = this.#find(switchId).ports.get(portKey);
-    if (port === undefined) throw new VdcError("NOT_FOUND", `switch '${switchId}' has no port '${portKey}'`);
-    await this.#cut(switchId, [portKey], { upTo: generation, lowest: generation + 1 });
-    if (port.connected && port.generation <= generation) await this.#realization.settled(switchId, [port.host]);
+    await this.#owners.revoke(input);
   }
 
   async switchStatus({ switchId }: { readonly switchId: string }): Promise<SwitchStatus> {
@@ -284,28 +251,7 @@ export class OvnSwitch implements DistributedSwitch {
     context: OperationContext,
   ): Promise<readonly string[]> {
     refuseWhenOver(context);
-    const { switchId, known } = input;
-    const gone = [...this.#find(switchId).ports.values()].filter(
-      ({ portKey, connected: isConnected }) => isConnected && !known.includes(portKey),
-    );
-    const portKeys = gone.map(({ portKey }) => portKey);
-    await this.#cut(switchId, portKeys, { upTo: Number.POSITIVE_INFINITY, lowest: 0 });
-    return portKeys.sort();
-  }
-
-  async #cut(
-    switchId: string,
-    portKeys: readonly string[],
-    { upTo, lowest }: { readonly upTo: number; readonly lowest: number },
-  ): Promise<void> {
-    await this.#change(() => {
-      const { ports } = this.#find(switchId);
-      const changed = portKeys.flatMap((portKey) => {
-        const port = ports.get(portKey);
-        return port === undefined ? [] : (cut(port, upTo, lowest) ?? []);
-      });
-      return { changes: changed.length === 0 ? [] : [{ switchId, ports: changed }], result: undefined };
-    });
+    return this.#owners.collectGarbage(input.switchId, input.known);
   }
 
   async #change<T>(decide: () => { readonly changes: readonly SwitchChange[]; readonly result: T }): Promise<T> {
@@ -323,20 +269,6 @@ export class OvnSwitch implements DistributedSwitch {
     this.#archive.onChange();
     this.#realization.tell();
     return result;
-  }
-
-  #bindingOf(port: PortRecord): PortBinding {
-    const { switchId, portKey, host, generation } = port;
-    const interfaceId = logicalPort(this.#config.name, port);
-    const { bridge = "br-int" } = this.#config;
-    return {
-      switchId,
-      portKey,
-      host,
-      generation,
-      attachment: { kind: "ovs", bridge, interfaceId },
-      fencing: "enforced",
-    };
   }
 
   #find(switchId: string): KeptSwitch {
