@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -97,6 +97,9 @@ describe.skipIf(skip)("VMs of a datacenter on Open vSwitch", () => {
 
   test("reach each other over two hosts", async () => {
     expect(await askGuest(dc, "vm-1", canPing("203.0.113.2"))).toBe("yes");
+    const [tap = ""] = await tapsOf(host("host-1"));
+    expect(readFileSync(`/sys/class/net/${tap}/mtu`, "utf8").trim()).toBe("1400");
+    expect(await askGuest(dc, "vm-1", "cat /sys/class/net/eth0/mtu")).toBe("1400");
     const { linksUp } = (await dc.switches.get("lan")).status;
     expect(linksUp).toBe(2);
   }, 60_000);

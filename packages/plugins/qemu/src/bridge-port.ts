@@ -29,9 +29,9 @@ export function bridgePorts(
 ): readonly BridgePort[] {
   return spec.nics.flatMap(({ id, mac, attachment }) => {
     if (attachment.kind !== "ovs") return [];
-    const { bridge, interfaceId } = attachment;
+    const { bridge, interfaceId, mtu = usualMtu } = attachment;
     const tap = tapName(root, vmId, id);
-    return [{ nicId: id, tap, bridge, interfaceId, mac, mtu: usualMtu, vmId, uuid }];
+    return [{ nicId: id, tap, bridge, interfaceId, mac, mtu, vmId, uuid }];
   });
 }
 

@@ -24,7 +24,7 @@ function argumentsOf(change: Partial<VmSpec> = {}): readonly string[] {
     consoleSocket: "/run/v.con",
     consoleLog: "/vms/v/console.log",
     pidFile: "/vms/v/qemu.pid",
-    taps: new Map([["nic0", { name: "vdcq0", offloads: false }]]),
+    taps: new Map([["nic0", { name: "vdcq0", offloads: false, mtu: 1400 }]]),
   });
 }
 
@@ -52,6 +52,7 @@ test("a port of a bridge is a tap of QEMU's own, without offloads where nobody w
   expect(after(argumentsOf({ nics }), "-netdev")).toEqual([
     "tap,ifname=vdcq0,script=no,downscript=no,vnet_hdr=off,id=nic-nic0",
   ]);
+  expect(after(argumentsOf({ nics }), "-device").find((device) => device.includes("host_mtu"))).toContain("1400");
   expect(() => checkSpec({ ...spec, nics }, { ovsProblem: undefined })).not.toThrow();
 });
 
@@ -106,8 +107,21 @@ test.each<readonly [string, Partial<VmSpec>, string]>([
         "INVALID_ARGUMENT",
       ] as const,
   ),
+  ...[
+    ["a/b", "i"],
+    ["b".repeat(16), "i"],
+    ["br0", ""],
+    ["br0", "i\n"],
+  ].map(
+    ([bridge = "", interfaceId = ""]) =>
+      [
+        `the port '${interfaceId}' of a bridge '${bridge}'`,
+        { nics: [{ ...spec.nics[0]!, attachment: { kind: "ovs", bridge, interfaceId } as const }] },
+        "INVALID_ARGUMENT",
+      ] as const,
+  ),
   [
-    "a port of an Open vSwitch bridge",
+    "a port of an Open vSwitch bridge that is not known",
     { nics: [{ ...spec.nics[0]!, attachment: { kind: "ovs", bridge: "br0", interfaceId: "i" } }] },
     "UNIMPLEMENTED",
   ],

@@ -22,6 +22,8 @@ export interface NicTap {
   readonly name: string;
   /** Whether what is at its other end finishes what the guest leaves to its NIC: checksums, and packets that are too large. */
   readonly offloads: boolean;
+  /** What the guest is told that its NIC carries, in bytes (virtio 1.2, section 5.1.4). */
+  readonly mtu: number;
 }
 
 /** What a host can give to NICs. */
@@ -71,6 +73,13 @@ export function checkSpec(spec: VmSpec, places: NicPlaces): void {
     if (high !== undefined && high < low) {
       throw new VdcError("INVALID_ARGUMENT", `${what} is ${high}, less than the ${low} that the VM begins with`);
     }
+  }
+  const { boot } = spec;
+  if (boot.kind === "kernel" && [boot.kernel, boot.initrd, boot.commandLine].some((text) => text?.includes("\0"))) {
+    throw new VdcError(
+      "INVALID_ARGUMENT",
+      "a NUL ends a program's argument: there can be none in paths and arguments of a kernel",
+    );
   }
   if (spec.boot.kind === "disk" && spec.disks.length === 0) {
     throw new VdcError("INVALID_ARGUMENT", "a VM that boots from its disk needs one");
@@ -163,8 +172,14 @@ function diskArguments(disk: VmDisk, bootIndex: number | undefined): readonly st
 function checkNic({ id, attachment }: VmNic, { ovsProblem }: NicPlaces): void {
   if (attachment.kind === "qemu-stream") checkUnixSocketPath(attachment.path);
   else if (attachment.kind === "tap") checkInterfaceName(id, attachment.interfaceName);
-  else if (ovsProblem !== undefined) {
-    const text = `device '${id}' can't be a port of bridge '${attachment.bridge}': ${ovsProblem}`;
+  else {
+    const { bridge, interfaceId } = attachment;
+    checkInterfaceName(id, bridge);
+    if (!/^\P{Cc}+$/u.test(interfaceId)) {
+      throw new VdcError("INVALID_ARGUMENT", `device '${id}': '${interfaceId}' can't be the id of a port`);
+    }
+    if (ovsProblem === undefined) return;
+    const text = `device '${id}' can't be a port of bridge '${bridge}': ${ovsProblem}`;
     throw new VdcError("UNIMPLEMENTED", text, { reason: "VDC_OPEN_VSWITCH" });
   }
 }
@@ -172,7 +187,8 @@ function checkNic({ id, attachment }: VmNic, { ovsProblem }: NicPlaces): void {
 function nicArguments(nic: VmNic, tap: NicTap | undefined): readonly string[] {
   const id = deviceId("nic", nic.id);
   // No boot ROM: it would only cost time, since nothing boots from the network.
-  const device = { driver: "virtio-net-pci", id, netdev: id, mac: nic.mac, romfile: "" };
+  const mtu = tap === undefined ? {} : { host_mtu: tap.mtu };
+  const device = { driver: "virtio-net-pci", id, netdev: id, mac: nic.mac, romfile: "", ...mtu };
   return ["-netdev", `${netdev(nic, tap)},id=${id}`, "-device", JSON.stringify(device)];
 }
 

@@ -23,10 +23,10 @@ export class VmLinks {
   /** Finds out what taps QEMU is to make, by the NICs' ids. Fails with `UNAVAILABLE` when a bridge is not there. */
   async prepare(signal: AbortSignal): Promise<ReadonlyMap<string, NicTap>> {
     const taps = new Map<string, NicTap>();
-    for (const { nicId, tap, bridge } of this.#ports) {
+    for (const { nicId, tap, bridge, mtu } of this.#ports) {
       // A userspace datapath reads frames as they are: nobody finishes them.
       const offloads = !(await this.#bridges.isUserspace(bridge, signal));
-      taps.set(nicId, { name: tap, offloads });
+      taps.set(nicId, { name: tap, offloads, mtu });
     }
     return taps;
   }
