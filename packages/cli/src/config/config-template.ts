@@ -49,6 +49,7 @@ export default defineDatacenterConfig(({ folder }) => ({
   hosts: [
     // This machine. With '@vdc-os/plugin-qemu' among its plugins it runs VMs:
     //   plugins: ({ name, directory }) => [{ module: "@vdc-os/plugin-qemu", config: { name, directory } }],
+    // On switches of Open vSwitch or OVN its config also has 'openVswitch': "unix:/run/openvswitch/db.sock".
     localHost({ name: "local", resolveFrom: import.meta.url }),
   ],
 }));
