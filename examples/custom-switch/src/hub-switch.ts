@@ -1,5 +1,3 @@
-import { createHash } from "node:crypto";
-import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import {
   type Description,
@@ -15,7 +13,6 @@ import {
   type ConnectPort,
   type DistributedSwitch,
   type PortBinding,
-  type PortSetting,
   type PortStatistics,
   refusedSpec,
   settingProblems,
@@ -26,9 +23,9 @@ import {
   type SwitchStatus,
   takeOverSpec,
 } from "@vdc-os/core/network/v1";
-import { HubPort, isFor, PortCounters, statisticsOf } from "./hub-port.ts";
+import { Hub } from "./hub.ts";
+import { statisticsOf } from "./hub-port.ts";
 import { HubRecords, type PortRecord, type SwitchRecord } from "./hub-records.ts";
-import { enter, type HubFrame, leave } from "./vlan-rules.ts";
 
 type Input<Operation extends keyof DistributedSwitch> = DistributedSwitch[Operation] extends
   | ((input: infer I, ...rest: never[]) => unknown)
@@ -39,21 +36,21 @@ type Input<Operation extends keyof DistributedSwitch> = DistributedSwitch[Operat
 /** What the hub can do. */
 const abilities: SwitchAbilities = { facets: new Set(), transports: ["overlay"], statefulFilters: false };
 
-/** A hub with VLANs: each frame goes to every port of its VLAN that it is for. All its hosts are this machine. */
+/** A hub with VLANs as a distributed switch: what is asked for is on record, and the hub does it. All its hosts are this machine. */
 export class HubSwitch implements DistributedSwitch {
-  readonly #directory: string;
   readonly #records: HubRecords;
-  /** Connected ports, by switch and key. */
-  readonly #ports = new Map<string, Map<string, HubPort>>();
-  readonly #counters = new Map<string, PortCounters>();
+  readonly #hub: Hub;
   readonly #watchers = new Set<() => void>();
 
   constructor({ directory }: { readonly directory: string }) {
-    this.#directory = directory;
     this.#records = new HubRecords(directory);
-    for (const { spec, ports } of this.#records.all()) {
-      for (const { connected } of Object.values(ports))
-        if (connected !== undefined) this.#plug(spec.switchId, connected);
+    this.#hub = new Hub({
+      directory,
+      specOf: (switchId) => this.#record(switchId).spec,
+      onLink: () => this.#changed(),
+    });
+    for (const { ports } of this.#records.all()) {
+      for (const { connected } of Object.values(ports)) if (connected !== undefined) this.#hub.plug(connected);
     }
   }
 
@@ -85,7 +82,7 @@ export class HubSwitch implements DistributedSwitch {
   async removeSwitch({ switchId }: Input<"removeSwitch">, context: OperationContext): Promise<void> {
     refuseWhenOver(context);
     if (this.#records.get(switchId) === undefined) return;
-    const connected = [...this.#portsOf(switchId).keys()];
+    const connected = [...this.#hub.portsOf(switchId).keys()];
     if (connected.length > 0) {
       throw new VdcError("FAILED_PRECONDITION", `switch '${switchId}' has ${connected.length} connected ports`, {
         reason: "VDC_PORTS_CONNECTED",
@@ -139,7 +136,7 @@ export class HubSwitch implements DistributedSwitch {
         },
       );
     }
-    const others = [...this.#portsOf(switchId).values()].filter(({ request }) => request.portKey !== portKey);
+    const others = [...this.#hub.portsOf(switchId).values()].filter(({ request }) => request.portKey !== portKey);
     const inGroup = others.filter(({ request }) => request.portGroup === portGroup).length;
     if (inGroup >= (group.maxPorts ?? Number.POSITIVE_INFINITY)) {
       throw new VdcError("RESOURCE_EXHAUSTED", `port group '${portGroup}' may have ${inGroup} ports, and has them`, {
@@ -147,9 +144,9 @@ export class HubSwitch implements DistributedSwitch {
       });
     }
     // Cut off first, then on record, then let in: a kill in between leaves nobody connected who must not be.
-    this.#unplug(switchId, portKey);
+    this.#hub.unplug(switchId, portKey);
     this.#savePort(switchId, portKey, { lowest: generation, connected: input });
-    this.#plug(switchId, input);
+    this.#hub.plug(input);
     return this.#bindingOf(input);
   }
 
@@ -160,7 +157,7 @@ export class HubSwitch implements DistributedSwitch {
     refuseWhenOver(context);
     const port = this.#records.get(switchId)?.ports[portKey];
     if (port?.connected?.generation !== generation) return;
-    this.#unplug(switchId, portKey);
+    this.#hub.unplug(switchId, portKey);
     this.#savePort(switchId, portKey, { lowest: port.lowest });
   }
 
@@ -170,7 +167,7 @@ export class HubSwitch implements DistributedSwitch {
     if (port === undefined) throw new VdcError("NOT_FOUND", `switch '${switchId}' has no port '${portKey}'`);
     const { lowest, connected } = port;
     const stays = connected !== undefined && connected.generation > generation;
-    if (!stays) this.#unplug(switchId, portKey);
+    if (!stays) this.#hub.unplug(switchId, portKey);
     const kept = { lowest: Math.max(lowest, generation + 1), ...(stays ? { connected } : {}) };
     this.#savePort(switchId, portKey, kept);
   }
@@ -181,7 +178,7 @@ export class HubSwitch implements DistributedSwitch {
       switchId,
       desiredGeneration: generation,
       members: spec.members.map(({ host }) => ({ host, state: "up", realizedGeneration: generation, detail: "" })),
-      ports: [...this.#portsOf(switchId).values()].map((port) => port.status()),
+      ports: [...this.#hub.portsOf(switchId).values()].map((port) => port.status()),
     };
   }
 
@@ -210,7 +207,7 @@ export class HubSwitch implements DistributedSwitch {
 
   async portStatistics({ switchId, portKeys }: Input<"portStatistics">): Promise<readonly PortStatistics[]> {
     this.#record(switchId);
-    return [...this.#portsOf(switchId)]
+    return [...this.#hub.portsOf(switchId)]
       .filter(([key]) => portKeys?.includes(key) ?? true)
       .map(([key, { counters }]) => statisticsOf(key, counters));
   }
@@ -221,9 +218,9 @@ export class HubSwitch implements DistributedSwitch {
   ): Promise<readonly string[]> {
     refuseWhenOver(context);
     const { ports } = this.#record(switchId);
-    const gone = [...this.#portsOf(switchId).keys()].filter((key) => !known.includes(key));
+    const gone = [...this.#hub.portsOf(switchId).keys()].filter((key) => !known.includes(key));
     for (const key of gone) {
-      this.#unplug(switchId, key);
+      this.#hub.unplug(switchId, key);
       this.#savePort(switchId, key, { lowest: ports[key]?.lowest ?? 0 });
     }
     return gone;
@@ -231,65 +228,13 @@ export class HubSwitch implements DistributedSwitch {
 
   /** Hangs up. What is on record is connected again when the hub is opened. */
   close(): void {
-    for (const ports of this.#ports.values()) for (const port of ports.values()) port.close();
-    this.#ports.clear();
-  }
-
-  /** Takes a frame from a VM, and hands it to all that it is for. Each frame that goes nowhere is counted under its reason. */
-  #take(from: HubPort, bytes: Buffer): void {
-    const { counters, request } = from;
-    const { spec } = this.#record(request.switchId);
-    counters.framesIn += 1;
-    counters.bytesIn += bytes.length;
-    const frame = admit(bytes, request, spec);
-    if (typeof frame === "string") {
-      counters.dropIn(frame);
-      return;
-    }
-    counters.forwarded += 1;
-    for (const to of this.#portsOf(request.switchId).values()) {
-      const theirs = settingOf(spec, to.request);
-      if (to === from || theirs.blocked || !isFor(frame.bytes.subarray(0, 6), to.request.mac, theirs)) continue;
-      const left = leave(frame, theirs.vlan);
-      if (left !== undefined) to.send(left);
-    }
-  }
-
-  #plug(switchId: string, request: ConnectPort): void {
-    const id = `${switchId}/${request.portKey}`;
-    const counters = this.#counters.get(id) ?? new PortCounters();
-    this.#counters.set(id, counters);
-    const port: HubPort = new HubPort({
-      request,
-      path: this.#pathOf(request),
-      counters,
-      onFrame: (frame) => this.#take(port, frame),
-      onLink: () => this.#changed(),
-    });
-    this.#ports.set(switchId, this.#portsOf(switchId).set(request.portKey, port));
-  }
-
-  #unplug(switchId: string, portKey: string): void {
-    this.#portsOf(switchId).get(portKey)?.close();
-    this.#ports.get(switchId)?.delete(portKey);
+    this.#hub.close();
   }
 
   #bindingOf(request: ConnectPort): PortBinding {
     const { switchId, portKey, host, generation } = request;
-    const attachment = { kind: "qemu-stream", path: this.#pathOf(request) } as const;
+    const attachment = { kind: "qemu-stream", path: this.#hub.pathOf(request) } as const;
     return { switchId, portKey, host, generation, attachment, fencing: "enforced" };
-  }
-
-  /** A socket of each owner's own. Ids come from outside, and sockets have short paths: neither goes into it as it is. */
-  #pathOf({ switchId, portKey, generation }: ConnectPort): string {
-    const name = createHash("sha256")
-      .update(JSON.stringify([switchId, portKey, generation]))
-      .digest("hex");
-    return join(this.#directory, `${name.slice(0, 16)}.sock`);
-  }
-
-  #portsOf(switchId: string): Map<string, HubPort> {
-    return this.#ports.get(switchId) ?? new Map();
   }
 
   #record(switchId: string): SwitchRecord {
@@ -311,25 +256,4 @@ export class HubSwitch implements DistributedSwitch {
   #changed(): void {
     for (const wake of [...this.#watchers]) wake();
   }
-}
-
-/** What a VM sends, in its VLAN; or why it is dropped. */
-function admit(bytes: Buffer, request: ConnectPort, spec: SwitchSpec): HubFrame | string {
-  const { blocked, vlan, security } = settingOf(spec, request);
-  if (blocked) return "blocked";
-  if (bytes.length > spec.mtu + 18) return "tooLong";
-  const frame = enter(bytes, vlan);
-  if (typeof frame === "string") return frame;
-  const isOwn = frame.bytes.subarray(6, 12).toString("hex") === request.mac.replaceAll(":", "");
-  return isOwn || security.forgedTransmits || security.macChanges ? frame : "forgedTransmit";
-}
-
-/** What holds for a port: its own setting where it has one, else its group's. */
-function settingOf({ portGroups }: SwitchSpec, { portGroup, setting }: ConnectPort): PortSetting {
-  const nothing: PortSetting = {
-    vlan: { kind: "none" },
-    blocked: true,
-    security: { promiscuous: false, forgedTransmits: false, macChanges: false },
-  };
-  return setting ?? portGroups.find(({ key }) => key === portGroup)?.setting ?? nothing;
 }
