@@ -1,6 +1,7 @@
 import { VdcError } from "@vdc-os/core";
 import type { EffectiveSettingFacet, LoadBalancingFacet, ShapingSetting } from "@vdc-os/core/network/v1";
-import { kilobits, settingOf } from "./desired-rows.ts";
+import { settingOf } from "./desired-rows.ts";
+import { kilobits } from "./port-rows.ts";
 import type { KeptSwitch } from "./northbound-state.ts";
 
 /** Reads back what OVN was given, in the units that it works with. */

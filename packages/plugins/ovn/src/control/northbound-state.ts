@@ -2,7 +2,8 @@ import { isDeepStrictEqual } from "node:util";
 import { VdcError } from "@vdc-os/core";
 import { InsertedRow, OvsdbError, type OvsdbClient, type Transaction } from "@vdc-os/ovsdb";
 import type { OvnNorthboundTables } from "@vdc-os/ovsdb/ovn-northbound";
-import { type DesiredRow, desiredRows, type OwnedTable } from "./desired-rows.ts";
+import type { DesiredRow, OwnedTable } from "./desired-row.ts";
+import { desiredRows } from "./desired-rows.ts";
 import { isOfSwitch, marks } from "./names.ts";
 import type { PortRecord, SwitchRecord } from "./records.ts";
 

@@ -2,7 +2,8 @@ import type { MemberStatus, PortStatus, SwitchSpec, SwitchStatus } from "@vdc-os
 import type { FlowState } from "../flows/flow-verifier.ts";
 import type { LogicalFlowView } from "../flows/logical-flows.ts";
 import type { InterfaceView } from "./chassis-interfaces.ts";
-import { settingOf, taggedVlans } from "./desired-rows.ts";
+import { settingOf } from "./desired-rows.ts";
+import { taggedVlans } from "./port-vlans.ts";
 import { logicalPort } from "./names.ts";
 import type { KeptSwitch } from "./northbound-state.ts";
 import type { PortRecord } from "./records.ts";
