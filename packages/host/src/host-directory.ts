@@ -14,7 +14,7 @@ import { checkUnixSocketPath } from "@vdc-os/core/remote";
  * | `processes/<process id>.json` | the record of a supervised process |
  * | `processes/<process id>.config` | the config of its module |
  * | `log/<process id>.log`, `log/<process id>.log.1` | what it wrote, and what it wrote before |
- * | `log/runtime.log` | what the runtime process wrote |
+ * | `runtime.log` | what the runtime process wrote |
  *
  * The rest of `run` belongs to the data planes: their own sockets lie there, so names are kept short.
  */
@@ -66,7 +66,7 @@ export class HostDirectory {
   }
 
   get runtimeLog(): string {
-    return join(this.root, "log", "runtime.log");
+    return join(this.root, "runtime.log");
   }
 
   controlSocket(processId: string): string {

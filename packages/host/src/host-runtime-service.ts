@@ -1,6 +1,7 @@
 import { availableParallelism, totalmem } from "node:os";
 import type { Description, Json, OperationContext } from "@vdc-os/core";
 import type { EnsureProcess, HostInventory, HostRuntime, ProcessStatus } from "@vdc-os/core/host/v1";
+import { checkSpec } from "./check-spec.ts";
 import type { HostDirectory } from "./host-directory.ts";
 import { type LogPiece, readLog } from "./read-log.ts";
 import type { ProcessChange, Supervisor } from "./supervisor.ts";
@@ -47,12 +48,15 @@ export class HostRuntimeService implements HostRuntime {
     };
   }
 
-  ensureProcess(input: EnsureProcess, context: OperationContext): Promise<ProcessStatus> {
-    return this.#supervisor.ensure(input, context.signal);
+  async ensureProcess(input: EnsureProcess, context: OperationContext): Promise<ProcessStatus> {
+    return this.#supervisor.ensure(checkSpec(input), context.signal);
   }
 
-  removeProcess(input: { readonly processId: string; readonly graceMs?: number }): Promise<void> {
-    return this.#supervisor.remove(input.processId, input.graceMs);
+  removeProcess(
+    input: { readonly processId: string; readonly graceMs?: number },
+    context: OperationContext,
+  ): Promise<void> {
+    return this.#supervisor.remove(input.processId, input.graceMs, context.signal);
   }
 
   async listProcesses(input: { readonly ownerDatacenter?: string }): Promise<readonly ProcessStatus[]> {
@@ -101,7 +105,8 @@ export class HostRuntimeService implements HostRuntime {
     input: { readonly processId: string; readonly offset?: number; readonly follow?: boolean },
     context: OperationContext,
   ): AsyncGenerator<LogPiece> {
-    const path = this.#supervisor.logOf(input.processId);
-    yield* readLog(path, { offset: input.offset ?? 0, follow: input.follow ?? false, signal: context.signal });
+    const { path, isThere } = this.#supervisor.logOf(input.processId);
+    const { offset = 0, follow = false } = input;
+    yield* readLog(path, { offset, follow, isThere, signal: context.signal });
   }
 }

@@ -8,9 +8,8 @@ import type { EnsureProcess } from "@vdc-os/core/host/v1";
 import { writeFileAtomic } from "@vdc-os/core/local";
 import { dataPlaneVariables } from "@vdc-os/core/remote";
 import type { HostDirectory } from "./host-directory.ts";
+import { maxLogBytes } from "./limit-log.ts";
 import { hostDirectoryVariable, spawnVariable } from "./process-table.ts";
-
-const maxLogBytes = 16 * 1024 * 1024;
 
 /** What is executed for a program of a spec. */
 export interface ResolvedProgram {
@@ -38,17 +37,27 @@ export interface SpawnProcessOptions {
 export function resolveProgram(spec: EnsureProcess, resolveFrom: string): ResolvedProgram {
   const { program } = spec;
   if (program.kind === "command") return { command: program.command, args: program.args };
-  if (program.module.startsWith("file:")) return { command: process.execPath, args: [fileURLToPath(program.module)] };
-  if (isAbsolute(program.module)) return { command: process.execPath, args: [program.module] };
+  let cause: unknown;
   try {
-    return { command: process.execPath, args: [createRequire(resolveFrom).resolve(program.module)] };
-  } catch (cause) {
-    throw new VdcError(
-      "FAILED_PRECONDITION",
-      `the module '${program.module}' of process '${spec.processId}' is not installed on this host`,
-      { reason: "VDC_MODULE_NOT_FOUND", cause },
-    );
+    const path = pathOf(program.module, resolveFrom);
+    if (path !== undefined && statSync(path).isFile()) return { command: process.execPath, args: [path] };
+  } catch (error) {
+    cause = error;
   }
+  throw new VdcError(
+    "FAILED_PRECONDITION",
+    `the module '${program.module}' of process '${spec.processId}' is not installed on this host`,
+    { reason: "VDC_MODULE_NOT_FOUND", ...(cause === undefined ? {} : { cause }) },
+  );
+}
+
+/** Where a module lies: one of a package, an absolute path, or a file URL. What is relative would depend on where the runtime lies. */
+function pathOf(module: string, resolveFrom: string): string | undefined {
+  if (module.startsWith("file:")) return fileURLToPath(module);
+  if (isAbsolute(module)) return module;
+  const path = module.startsWith(".") ? undefined : createRequire(resolveFrom).resolve(module);
+  // A module of Node.js itself resolves to its name.
+  return path !== undefined && isAbsolute(path) ? path : undefined;
 }
 
 /** The variables by which a process is recognised and finds its control socket and its configuration, which is written here. */

@@ -1,6 +1,6 @@
 import type { ChildProcess } from "node:child_process";
 import { isDeepStrictEqual } from "node:util";
-import { type Json, type Logger, VdcError } from "@vdc-os/core";
+import { type Json, type Logger, refuseWhenOver, VdcError } from "@vdc-os/core";
 import type { EnsureProcess, ProcessState, ProcessStatus } from "@vdc-os/core/host/v1";
 import { identifyProcess, isRunning, type ProcessIdentity, signalProcess } from "@vdc-os/core/local";
 import { ControlLink } from "./control-link.ts";
@@ -9,6 +9,7 @@ import { type ProcessRecord, removeRecord, writeRecord } from "./process-record.
 import { killOwnedProcesses } from "./process-table.ts";
 import { readTail } from "./read-log.ts";
 import { prepareEnvironment, resolveProgram, spawnProcess } from "./spawn-process.ts";
+import { whileWanted } from "./while-wanted.ts";
 
 /** What supervised processes share. */
 export interface SupervisionContext {
@@ -47,6 +48,10 @@ export class SupervisedProcess {
   readonly #listeners: Set<() => void> = new Set();
   /** Set when the runtime lets go of the process: nothing is done for it any more. */
   #released = false;
+  /** Set when the process was removed: whoever waits for it is told. */
+  #removed = false;
+  /** Whether it has answered, or a command was started, since its spec was asked for. What ended before this runtime began has. */
+  #answered = true;
 
   constructor(context: SupervisionContext, record: ProcessRecord) {
     this.#context = context;
@@ -84,6 +89,7 @@ export class SupervisedProcess {
 
   /** Takes over a process that runs already. */
   async adopt(identity: ProcessIdentity): Promise<void> {
+    this.#answered = false;
     await this.#serialise(async () => {
       if (this.#record.pid !== identity.pid || this.#record.startTicks !== identity.startTicks) {
         await this.#write({ ...this.#record, ...identity, bootId: this.#context.bootId, startedAt: Date.now() });
@@ -98,21 +104,28 @@ export class SupervisedProcess {
     await this.#serialise(() => this.#launch());
   }
 
-  /** Makes the process run as the spec says, and waits until it is ready. */
-  async ensure(spec: EnsureProcess, signal: AbortSignal): Promise<ProcessStatus> {
-    await this.#serialise(async () => {
-      if (this.#released) throw new VdcError("ABORTED", `process '${this.processId}' was removed meanwhile`);
+  /**
+   * Makes the process run as the spec says, and waits until it is ready. Answers `undefined` when it was removed before its turn came: the id is free, so that
+   * another one may be made.
+   */
+  async ensure(spec: EnsureProcess, signal: AbortSignal): Promise<ProcessStatus | undefined> {
+    let isGone = false;
+    const begun = this.#serialise(async () => {
+      isGone = this.#removed;
+      if (isGone) return;
+      if (this.#released) throw new VdcError("UNAVAILABLE", `the runtime of process '${this.processId}' is stopping`);
       const isNew = this.#record.spawn === undefined;
-      const couldNotStart = this.#record.wanted === "ended" && this.#record.lastExit?.startsWith(couldNot) === true;
-      if (!isNew && !couldNotStart && isDeepStrictEqual(this.#record.spec, spec)) return;
+      if (!isNew && !this.#hasFailed() && isDeepStrictEqual(this.#record.spec, spec)) return;
       resolveProgram(spec, this.#context.resolveFrom);
       if (!isNew) await this.#end(defaultGraceMs);
       this.#failures = 0;
+      this.#answered = false;
       this.#record = { format: 1, spec, wanted: "running", restarts: 0 };
       await this.#launch();
     });
-    const timeoutMs = spec.readyTimeoutMs ?? defaultReadyTimeoutMs;
-    await this.#settled(timeoutMs, signal);
+    await whileWanted(begun, signal);
+    if (isGone) return undefined;
+    await this.#settled(spec.readyTimeoutMs ?? defaultReadyTimeoutMs, signal);
     return this.status();
   }
 
@@ -124,11 +137,20 @@ export class SupervisedProcess {
       await this.#write({ ...this.#record, wanted: "removed" });
       await this.#end(graceMs);
       await removeRecord(this.#context.directory, this.processId);
+      this.#removed = true;
       this.release();
       this.#state = "exited";
       this.#context.onChange(this, "deleted");
       for (const listener of this.#listeners) listener();
     });
+  }
+
+  /** Retires it if it was never started: whatever was asked of it was refused. */
+  retire(): boolean {
+    if (this.#record.spawn !== undefined || this.#removed) return false;
+    this.#removed = true;
+    this.release();
+    return true;
   }
 
   /** Lets go of the process, which goes on. */
@@ -195,6 +217,7 @@ export class SupervisedProcess {
   /** The process is there. A command has started with that; a module is ready once it answers. */
   #started(): void {
     if (this.spec.program.kind === "command") {
+      this.#answered = true;
       this.#move("running");
       return;
     }
@@ -209,6 +232,7 @@ export class SupervisedProcess {
     const isReady = await this.#control.awaitAnswer(this.spec.readyTimeoutMs ?? defaultReadyTimeoutMs, signal);
     if (signal.aborted) return;
     if (isReady) {
+      this.#answered = true;
       this.#move("running");
       return;
     }
@@ -287,11 +311,12 @@ export class SupervisedProcess {
   }
 
   async #settled(timeoutMs: number, signal: AbortSignal): Promise<void> {
-    const ready = (): boolean =>
-      this.#state === "running" || (this.#state === "exited" && this.#record.wanted !== "running");
+    const isStarted = (): boolean => this.#answered && this.spec.program.kind === "command";
+    const isSettled = (): boolean =>
+      this.#state === "running" || isStarted() || (this.#state === "exited" && this.#record.wanted !== "running");
     const deadline = performance.now() + timeoutMs;
-    while (!ready() && performance.now() < deadline && !this.#released) {
-      signal.throwIfAborted();
+    while (!isSettled() && performance.now() < deadline && !this.#released) {
+      refuseWhenOver({ signal });
       await new Promise<void>((resolve) => {
         const done = (): void => {
           clearTimeout(timer);
@@ -304,15 +329,22 @@ export class SupervisedProcess {
         signal.addEventListener("abort", done, { once: true });
       });
     }
-    signal.throwIfAborted();
+    refuseWhenOver({ signal });
+    if (this.#removed) throw new VdcError("ABORTED", `process '${this.processId}' was removed meanwhile`);
     const { lastExit } = this.#record;
-    if (this.#state === "running" || (this.#state === "exited" && !lastExit?.startsWith(couldNot))) return;
+    if (this.#state === "running" || isStarted() || (this.#state === "exited" && !this.#hasFailed())) return;
     const tail = await readTail(this.#context.directory.log(this.processId), 2000);
     throw new VdcError(
       this.#state === "exited" ? "FAILED_PRECONDITION" : "UNAVAILABLE",
       `process '${this.processId}' is not ready (${this.#state}${lastExit === undefined ? "" : `, last ${lastExit}`})${tail === "" ? "" : `; it wrote: ${tail}`}`,
       { reason: this.#state === "exited" ? "VDC_PROCESS_NOT_STARTED" : "VDC_PROCESS_NOT_READY" },
     );
+  }
+
+  /** Whether it has ended for good without ever having been there: whoever asks for it again has it tried again. */
+  #hasFailed(): boolean {
+    const { wanted, lastExit } = this.#record;
+    return wanted === "ended" && (!this.#answered || lastExit?.startsWith(couldNot) === true);
   }
 
   async #write(record: ProcessRecord): Promise<void> {

@@ -1,10 +1,15 @@
-import { type Json, isVdcError, type Logger, VdcError } from "@vdc-os/core";
+import { type Json, type Logger, refuseWhenOver, VdcError } from "@vdc-os/core";
 import type { EnsureProcess, ProcessStatus } from "@vdc-os/core/host/v1";
 import { isRunning, type ProcessIdentity } from "@vdc-os/core/local";
 import type { HostDirectory } from "./host-directory.ts";
+import { limitLog } from "./limit-log.ts";
 import { type ProcessRecord, readRecords, removeRecord, writeRecord } from "./process-record.ts";
 import { findOwnedProcesses, killOwnedProcesses, type OwnedProcess } from "./process-table.ts";
 import { SupervisedProcess, type SupervisionContext } from "./supervised-process.ts";
+import { whileWanted } from "./while-wanted.ts";
+
+/** How often logs are looked at that may have grown too long, in milliseconds. */
+const logLimitMs = 10_000;
 
 /** Options of {@link Supervisor}. */
 export interface SupervisorOptions {
@@ -35,6 +40,7 @@ export class Supervisor {
   readonly #context: SupervisionContext;
   readonly #processes: Map<string, SupervisedProcess> = new Map();
   readonly #listeners: Set<(change: ProcessChange) => void> = new Set();
+  #logLimit: NodeJS.Timeout | undefined;
   #closed = false;
 
   private constructor(options: SupervisorOptions) {
@@ -49,12 +55,14 @@ export class Supervisor {
   static async open(options: SupervisorOptions): Promise<Supervisor> {
     const supervisor = new Supervisor(options);
     await supervisor.#converge();
+    supervisor.#logLimit = setInterval(() => void supervisor.#limitLogs(), logLimitMs).unref();
     return supervisor;
   }
 
-  async ensure(input: EnsureProcess, signal: AbortSignal): Promise<ProcessStatus> {
+  /** Makes a process run. The spec is one that `checkSpec` has passed. */
+  async ensure(spec: EnsureProcess, signal: AbortSignal): Promise<ProcessStatus> {
     this.#assertOpen();
-    const spec = JSON.parse(JSON.stringify(input)) as EnsureProcess;
+    refuseWhenOver({ signal });
     let supervised = this.#processes.get(spec.processId);
     if (supervised !== undefined && supervised.spec.owner.datacenter !== spec.owner.datacenter) {
       throw new VdcError(
@@ -65,31 +73,33 @@ export class Supervisor {
         },
       );
     }
-    const isNew = supervised === undefined;
     if (supervised === undefined) {
       supervised = new SupervisedProcess(this.#context, { format: 1, spec, wanted: "running", restarts: 0 });
       this.#processes.set(spec.processId, supervised);
     }
     try {
-      return await supervised.ensure(spec, signal);
+      const status = await supervised.ensure(spec, signal);
+      if (status !== undefined) return status;
     } catch (error) {
-      if (isVdcError(error, "ABORTED")) {
-        if (this.#processes.get(spec.processId) === supervised) this.#processes.delete(spec.processId);
-        signal.throwIfAborted();
-        return this.ensure(input, signal);
-      }
-      // What was refused before anything was recorded leaves no trace.
-      if (isNew && supervised.spawn === undefined) this.#processes.delete(spec.processId);
+      // What was refused before anything was recorded leaves no trace. What its caller gave up may only be about to begin.
+      const settled = supervised.idle().then(() => this.#retire(supervised));
+      if (!signal.aborted) await settled;
       throw error;
     }
+    this.#forget(supervised);
+    return this.ensure(spec, signal);
   }
 
-  async remove(processId: string, graceMs?: number): Promise<void> {
+  /** Ends a process, and forgets it. Goes on when the signal aborts. */
+  async remove(processId: string, graceMs?: number, signal?: AbortSignal): Promise<void> {
     this.#assertOpen();
+    if (signal !== undefined) refuseWhenOver({ signal });
     const supervised = this.#processes.get(processId);
     if (supervised === undefined) return;
-    await supervised.remove(graceMs);
-    if (this.#processes.get(processId) === supervised) this.#processes.delete(processId);
+    const removal = supervised.remove(graceMs).then(() => this.#forget(supervised));
+    await whileWanted(removal, signal, (error) => {
+      this.#context.logger.error("a process could not be removed", { process: processId, error: String(error) });
+    });
   }
 
   list(datacenter?: string): readonly ProcessStatus[] {
@@ -103,9 +113,13 @@ export class Supervisor {
     return this.#find(processId).request(method, params, signal);
   }
 
-  /** The path of a process's log. Throws `NOT_FOUND` for an unknown process. */
-  logOf(processId: string): string {
-    return this.#context.directory.log(this.#find(processId).processId);
+  /** The path of a process's log, and whether the process is still there. Throws `NOT_FOUND` for an unknown process. */
+  logOf(processId: string): { readonly path: string; isThere(): boolean } {
+    const supervised = this.#find(processId);
+    return {
+      path: this.#context.directory.log(processId),
+      isThere: () => this.#processes.get(processId) === supervised,
+    };
   }
 
   /** Hears of every change, until the returned function is called. */
@@ -117,6 +131,7 @@ export class Supervisor {
   /** Ends the supervision. The processes go on, or are removed first. */
   async close(options: { readonly removeProcesses: boolean; readonly graceMs?: number }): Promise<void> {
     if (this.#closed) return;
+    clearInterval(this.#logLimit);
     if (options.removeProcesses) {
       await Promise.all([...this.#processes.keys()].map((processId) => this.remove(processId, options.graceMs)));
     }
@@ -184,6 +199,23 @@ export class Supervisor {
     };
     await writeRecord(this.#context.directory, ended);
     this.#processes.set(spec.processId, new SupervisedProcess(this.#context, ended));
+  }
+
+  async #limitLogs(): Promise<void> {
+    for (const processId of this.#processes.keys()) {
+      await limitLog(this.#context.directory.log(processId)).catch((error: unknown) => {
+        this.#context.logger.warn("a log could not be begun anew", { process: processId, error: String(error) });
+      });
+    }
+  }
+
+  #forget(supervised: SupervisedProcess): void {
+    const { processId } = supervised;
+    if (this.#processes.get(processId) === supervised) this.#processes.delete(processId);
+  }
+
+  #retire(supervised: SupervisedProcess): void {
+    if (supervised.retire()) this.#forget(supervised);
   }
 
   #find(processId: string): SupervisedProcess {

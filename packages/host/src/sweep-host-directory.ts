@@ -32,5 +32,6 @@ export async function sweepHostDirectory(path: string): Promise<SweepReport> {
   for (const name of ["run", "processes", "log"])
     await rm(join(directory.root, name), { recursive: true, force: true });
   await rm(directory.runtimeOptions, { force: true });
+  await rm(directory.runtimeLog, { force: true });
   return { killed };
 }
