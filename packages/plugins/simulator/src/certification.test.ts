@@ -6,12 +6,14 @@ import type { VmSpec } from "@vdc-os/core/compute/v1";
 import { createTestClock } from "@vdc-os/core/testing";
 import { cloudSuite } from "@vdc-os/ready/cloud";
 import { computeSuite } from "@vdc-os/ready/compute";
+import { type HostInstance, hostSuite, startCommand, startPlane, suitePlane } from "@vdc-os/ready/host";
 import { networkSuite } from "@vdc-os/ready/network";
 import { secretSuite } from "@vdc-os/ready/secret";
 import { stateSuite } from "@vdc-os/ready/state";
 import { type StorageInstance, storageSuite } from "@vdc-os/ready/storage";
 import { describeSuite } from "@vdc-os/ready/vitest";
 import { describe } from "vitest";
+import type { SimulatedProgram } from "./host/simulated-program.ts";
 import { SimulatedWorld } from "./world/simulated-world.ts";
 
 const spec: VmSpec = {
@@ -91,6 +93,21 @@ describe("the simulator is certified", () => {
             write: (content) => world.openTransport(transport).write(0, content),
           };
         },
+        dispose: () => world.dispose(),
+      };
+    },
+  });
+
+  describeSuite(hostSuite, {
+    create(): HostInstance {
+      const program: SimulatedProgram = (self) =>
+        self.args.length > 0 ? void startCommand(self, self.args) : startPlane(self, self.config);
+      const world = new SimulatedWorld({ hosts: [{ name: "host-1" }], programs: { [suitePlane]: program } });
+      return {
+        implementation: world.hostRuntime("host-1"),
+        module: suitePlane,
+        command: [suitePlane],
+        reopen: async () => world.hostRuntime("host-1"),
         dispose: () => world.dispose(),
       };
     },

@@ -10,6 +10,7 @@ export { type Latency, LatencyModel } from "./world/latency-model.ts";
 
 // Hosts
 export type { SimulatedHostSpec } from "./compute/simulated-hypervisor.ts";
+export type { SimulatedProcess, SimulatedProgram, SimulatedRun } from "./host/simulated-program.ts";
 export { SimulatedHostMachine } from "./host/simulated-host-machine.ts";
 export {
   simulatedHost,

@@ -66,7 +66,8 @@ export class MemoryHostRuntime implements HostRuntime {
     if (present === undefined) this.host.processes.set(spec.processId, process);
     await serialise(process, async () => {
       if (process.isRemoved || process.isAsked(spec)) return;
-      if (process.pid !== undefined || process.lastExit !== undefined) await process.end(defaultGraceMs);
+      await process.stop(defaultGraceMs);
+      process.end();
       process.begin(spec);
     });
     if (process.isRemoved) return this.ensureProcess(input, context);
@@ -84,7 +85,7 @@ export class MemoryHostRuntime implements HostRuntime {
     if (process === undefined) return;
     const removal = serialise(process, async () => {
       if (process.isRemoved) return;
-      await process.end(graceMs);
+      await process.stop(graceMs);
       process.forget();
     });
     await orAborted(removal, signal);

@@ -71,22 +71,24 @@ export class MemoryProcess {
     this.#start();
   }
 
-  /** Ends it, and what it has started: SIGTERM, then SIGKILL after a grace. */
-  async end(graceMs: number): Promise<void> {
+  /** SIGTERM, for as long as a grace lasts. */
+  async stop(graceMs: number): Promise<void> {
     clearTimeout(this.#backOff);
     const { pid } = this;
-    if (pid !== undefined && graceMs > 0 && this.#plane !== undefined) {
-      let timer: NodeJS.Timeout | undefined;
-      const grace = new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, graceMs);
-      });
-      await Promise.race([this.#plane.stop(), grace, this.changed(() => this.pid !== pid)]);
-      clearTimeout(timer);
-    }
+    if (pid === undefined || graceMs <= 0 || this.#plane === undefined) return;
+    let timer: NodeJS.Timeout | undefined;
+    const grace = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, graceMs);
+    });
+    await Promise.race([this.#plane.stop(), grace, this.changed(() => this.pid !== pid)]);
+    clearTimeout(timer);
+  }
+
+  /** SIGKILL, for it and what it has started. */
+  end(): void {
     clearTimeout(this.#backOff);
     if (this.pid !== undefined) this.#gone();
     this.#endBred();
-    this.#move("exited");
   }
 
   /** Calls a method of its control protocol. Resolves with `undefined` when it ends meanwhile. */
@@ -116,9 +118,11 @@ export class MemoryProcess {
     });
   }
 
-  /** Forgets it for good. */
+  /** Ends it, and forgets it for good. */
   forget(): void {
+    this.end();
     this.isRemoved = true;
+    this.state = "exited";
     this.#host.processes.delete(this.spec.processId);
     this.#host.tell("deleted", this.status());
     this.#look();

@@ -11,6 +11,7 @@ import { CloudAccount, type CloudOptions } from "../cloud/cloud-account.ts";
 import { SimulatedCloud } from "../cloud/simulated-cloud.ts";
 import type { SimulatedHostSpec } from "../compute/simulated-hypervisor.ts";
 import { SimulatedHostMachine } from "../host/simulated-host-machine.ts";
+import type { SimulatedProgram } from "../host/simulated-program.ts";
 import type { SimulatedNic } from "../network/simulated-nic.ts";
 import { SimulatedSwitch } from "../network/simulated-switch.ts";
 import { SimulatedSecretStore } from "../secret/simulated-secret-store.ts";
@@ -48,6 +49,11 @@ export interface SimulatedWorldOptions {
   readonly pools?: Readonly<Record<string, PoolOptions>>;
   /** What its clouds are like. */
   readonly cloud?: CloudOptions;
+  /**
+   * What its hosts have to run: what each does, by a module's specifier or a command. What is not among them is refused as not installed. Defaults to
+   * whatever they are asked for, which does nothing.
+   */
+  readonly programs?: Readonly<Record<string, SimulatedProgram>>;
 }
 
 /**
@@ -73,6 +79,7 @@ export class SimulatedWorld implements WorldServices {
   readonly latency: LatencyModel;
   /** What was called. */
   readonly log: CallLog = new CallLog();
+  readonly programs: Readonly<Record<string, SimulatedProgram>> | undefined;
   readonly #options: SimulatedWorldOptions;
   readonly #hosts: Map<string, SimulatedHostMachine> = new Map();
   readonly #storages: Map<string, SimulatedStorage> = new Map();
@@ -86,6 +93,7 @@ export class SimulatedWorld implements WorldServices {
   constructor(options: SimulatedWorldOptions = {}) {
     const seed = options.seed ?? 1;
     this.#options = options;
+    this.programs = options.programs;
     this.name = options.name ?? "world";
     this.clock = options.clock ?? systemClock;
     this.random = createTestRandom(seed);
