@@ -9,7 +9,7 @@ import { connectingPorts } from "./parts/connect-cost.ts";
 import { acrossAddresses, acrossPorts } from "./parts/frame-cost.ts";
 import { addingOvsPorts } from "./parts/ovsdb-port-add.ts";
 import { configuringPorts } from "./parts/port-cost.ts";
-import { sameHost, twoHostsOverVxlan } from "./parts/throughput.ts";
+import { onInterfaces, sameHost, twoHostsOverVxlan } from "./parts/throughput.ts";
 import { overBareForwarder } from "./parts/tunnel-cost.ts";
 
 const args = process.argv.slice(2);
@@ -31,6 +31,7 @@ const skip = (what: string): void => console.error(`SKIPPED ${what}`);
 
 const parts: Readonly<Record<string, () => Promise<void>>> = {
   "same-host": () => sameHost({ rounds, seconds, report, skip }),
+  interfaces: () => onInterfaces({ rounds, seconds, report, skip }),
   vxlan: () => twoHostsOverVxlan({ rounds, seconds, report, skip }),
   tunnel: () => overBareForwarder({ rounds, quick, report }),
   ports: () => acrossPorts({ rounds, quick, report }),

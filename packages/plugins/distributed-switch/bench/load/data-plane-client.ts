@@ -38,10 +38,12 @@ export class DataPlaneClient implements AsyncDisposable {
     return (await this.#ask({ apply: config }, "applied")).applied;
   }
 
-  /** Applies, and waits until every port that has a socket is up. */
+  /** Applies, and waits until every port that has a socket or an interface is up. */
   async applyAndConnect(config: DataPlaneConfig): Promise<void> {
     await this.apply(config);
-    const wanted = config.switches.flatMap(({ ports }) => ports).filter((port) => port.socketPath !== undefined);
+    const wanted = config.switches
+      .flatMap(({ ports }) => ports)
+      .filter(({ socketPath, interfaceName }) => socketPath !== undefined || interfaceName !== undefined);
     await eventually(async () => {
       const up = (await this.status()).ports.filter(({ link }) => link === "up").length;
       if (up !== wanted.length) throw new Error(`${up} of ${wanted.length} ports are up`);

@@ -2,6 +2,7 @@
 import { DataPlane } from "../../src/dataplane/control.ts";
 import type { DataPlaneConfig } from "../../src/dataplane/data-plane-config.ts";
 import type { DataPlaneStatus } from "../../src/dataplane/data-plane-status.ts";
+import { hostInterfaceLinks } from "../../src/wire/tap/host-interface-links.ts";
 
 /** What it is asked. */
 export type DataPlaneRequest = { readonly apply: DataPlaneConfig } | "cpu" | "heap" | "status";
@@ -14,7 +15,7 @@ export type DataPlaneAnswer =
   | { readonly status: DataPlaneStatus }
   | { readonly failed: string };
 
-const plane = new DataPlane();
+const plane = new DataPlane({ interfaces: hostInterfaceLinks });
 
 async function answer(request: DataPlaneRequest): Promise<DataPlaneAnswer> {
   if (request === "status") return { status: await plane.status() };

@@ -3,7 +3,7 @@ import { tcpBitsPerSecond } from "../load/iperf.ts";
 import { compileTapStream } from "../load/tap-stream.ts";
 import { kernelVxlan, linuxBridge, twoHosts } from "../peers/linux-bridge.ts";
 import { openVSwitchTaps, openVSwitchVxlan } from "../peers/open-vswitch.ts";
-import { type OurSwitchOptions, ourSwitch, ourVxlan } from "../peers/our-switch.ts";
+import { type OurSwitchOptions, ourInterfaces, ourSwitch, ourVxlan } from "../peers/our-switch.ts";
 import type { Path } from "../peers/path.ts";
 import { vde } from "../peers/vde.ts";
 import { missing } from "../sandbox/requirements.ts";
@@ -40,6 +40,17 @@ export async function sameHost(options: ThroughputOptions): Promise<void> {
           ourSwitch(sandbox, { ...nics, framesPerWrite: 1, name: "ours, a write a frame as QEMU" }),
         bound: "shown",
       },
+    ],
+  });
+}
+
+/** The same where the switch takes interfaces of its host, frame by frame, as it takes uplinks: for who has root, and nobody's goal. */
+export async function onInterfaces(options: ThroughputOptions): Promise<void> {
+  await compare("TCP, interfaces", options, {
+    ours: ourInterfaces,
+    others: [
+      { needs: [], open: linuxBridge, bound: "shown" },
+      { needs: ["ovs-vswitchd", "ovsdb-server"], open: openVSwitchTaps, bound: "shown" },
     ],
   });
 }

@@ -53,6 +53,34 @@ export async function ourSwitch(sandbox: Sandbox, options: OurSwitchOptions): Pr
   return { name: options.name, guests };
 }
 
+/** Our data plane between two interfaces of its host, which the guests are behind: veth pairs, as the Linux bridge and Open vSwitch have them. */
+export async function ourInterfaces(sandbox: Sandbox): Promise<Path> {
+  const host = await sandbox.namespace("ui");
+  const guests = {
+    from: await sandbox.namespace("uia"),
+    to: await sandbox.namespace("uib"),
+    address: guestAddresses.to,
+  };
+  const ports: DataPlanePortConfig[] = [];
+  for (const index of [0, 1] as const) {
+    const guest = index === 0 ? guests.from : guests.to;
+    const interfaceName = `nic${index}`;
+    await sandbox.ip(host, `link add ${interfaceName} type veth peer name eth0 netns ${guest}`);
+    await sandbox.ip(
+      guest,
+      `link set eth0 address ${macs[index]} up
+       addr add ${index === 0 ? guestAddresses.from : guestAddresses.to}/24 dev eth0`,
+    );
+    await sandbox.offloadsOff(host, interfaceName);
+    await sandbox.offloadsOff(guest, "eth0");
+    const settings = { macAddress: macs[index], vlan: { kind: "none" } } as const;
+    ports.push({ key: `guest-${index}`, interfaceName, settings });
+  }
+  const plane = DataPlaneClient.startIn(sandbox, host);
+  await plane.applyAndConnect({ generation: 1, switches: [{ key: "bench", vniBase: 4096, peers: [], ports }] });
+  return { name: "ours, on interfaces", guests };
+}
+
 /** Two of our data planes with a VXLAN tunnel between them. */
 export async function ourVxlan(sandbox: Sandbox, options: OurSwitchOptions, underlay: Underlay): Promise<Path> {
   const { hosts, addresses, innerMtu } = underlay;
