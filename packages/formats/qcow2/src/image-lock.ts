@@ -1,5 +1,17 @@
 import { randomBytes } from "node:crypto";
-import { linkSync, readdirSync, readFileSync, renameSync, rmSync, statSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  linkSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { Qcow2Error, toQcow2Error } from "./qcow2-error.ts";
 
@@ -108,10 +120,16 @@ export function lockForWriting(imagePath: string): ImageLock {
   const temporary = `${path}.${token}`;
   let previousOwnerCrashed = false;
   try {
-    writeFileSync(temporary, `${process.pid}\n${bootId()}\n${startTimeOf("self")}\n${token}\n`, {
-      flag: "wx",
-      mode: 0o600,
-    });
+    const claim = `${process.pid}\n${bootId()}\n${startTimeOf("self")}\n${token}\n`;
+    try {
+      writeFileSync(temporary, claim, { flag: "wx", mode: 0o600 });
+    } catch (error) {
+      rmSync(temporary, { force: true });
+      const { code } = error as NodeJS.ErrnoException;
+      const isFull = code === "ENOSPC" || code === "EDQUOT";
+      if (!isFull || !writeOverAbandoned(imagePath, temporary, claim)) throw error;
+      previousOwnerCrashed = true;
+    }
     try {
       for (let attempt = 0; ; attempt++) {
         try {
@@ -122,12 +140,7 @@ export function lockForWriting(imagePath: string): ImageLock {
           if (!(error instanceof Error && "code" in error && error.code === "EEXIST") || attempt === 8) throw error;
         }
         const text = readText(path);
-        const owner = parseOwner(text);
-        if (owner && isAlive(owner)) {
-          throw new Qcow2Error("IN_USE", `'${imagePath}' is open for writing in process ${owner.pid}`, {
-            details: { pid: owner.pid },
-          });
-        }
+        assertAbandoned(imagePath, text);
         previousOwnerCrashed = true;
         takeAway(path, text, `${temporary}.stale`);
       }
@@ -149,6 +162,43 @@ export function lockForWriting(imagePath: string): ImageLock {
   };
 }
 
+/** Throws `IN_USE` for a claim of a process that lives. */
+function assertAbandoned(imagePath: string, text: string): void {
+  const owner = parseOwner(text);
+  if (owner === undefined || !isAlive(owner)) return;
+  throw new Qcow2Error("IN_USE", `'${imagePath}' is open for writing in process ${owner.pid}`, {
+    details: { pid: owner.pid },
+  });
+}
+
+/**
+ * Makes a new claim of what a process that is gone has left, in its place on the disk: on a file system that is full there is room for no other, and the image is to be opened all the same.
+ * Returns whether there was one to take.
+ */
+function writeOverAbandoned(imagePath: string, temporary: string, claim: string): boolean {
+  const path = lockPathOf(imagePath);
+  const text = readText(path);
+  if (text === "") return false;
+  assertAbandoned(imagePath, text);
+  try {
+    // One of those who want it gets it.
+    renameSync(path, temporary);
+  } catch {
+    return false;
+  }
+  if (readText(temporary) !== text) {
+    putBack(temporary, path);
+    return false;
+  }
+  const file = openSync(temporary, "r+");
+  try {
+    writeSync(file, claim.padEnd(text.length, "\n"));
+  } finally {
+    closeSync(file);
+  }
+  return true;
+}
+
 /** Removes a stale lock, unless another process put a fresh one in its place in the meantime: that one is put back. */
 function takeAway(path: string, expected: string, aside: string): void {
   try {
@@ -156,13 +206,17 @@ function takeAway(path: string, expected: string, aside: string): void {
   } catch {
     return;
   }
-  if (readText(aside) !== expected) {
-    try {
-      linkSync(aside, path);
-    } catch {
-      // A third process was faster; its claim stands, and the one put aside finds that out when it checks its token.
-    }
-  }
+  if (readText(aside) !== expected) putBack(aside, path);
   // Somebody who sweeps may have been faster.
+  rmSync(aside, { force: true });
+}
+
+/** Gives a claim that was taken by mistake its name again. */
+function putBack(aside: string, path: string): void {
+  try {
+    linkSync(aside, path);
+  } catch {
+    // A third process was faster; its claim stands, and the one put aside finds that out when it checks its token.
+  }
   rmSync(aside, { force: true });
 }

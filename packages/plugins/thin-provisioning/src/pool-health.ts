@@ -2,6 +2,7 @@ import type { OperationContext } from "@vdc-os/core";
 import type { HealthReason, VolumeHealth } from "@vdc-os/core/storage/v1";
 import { inspect } from "@vdc-os/qcow2";
 import { servedOwner } from "./layer-changes.ts";
+import type { Unserved } from "./server/left-unserved.ts";
 import type { ThinPool } from "./thin-pool.ts";
 import type { VolumeEntry } from "./volume-entry.ts";
 
@@ -49,8 +50,15 @@ export async function volumeHealth(
     const message = `the volume '${parentVolumeId}' that it reads from is gone`;
     return notWell("abnormal", [{ code: "parentMissing", message }]);
   }
-  const { waitingWrites, needsKey } = await statusOf(pool, entry, context);
+  const { waitingWrites, needsKey, unserved } = await statusOf(pool, entry, context);
   const reasons: HealthReason[] = [];
+  if (unserved !== undefined) {
+    const { why, outOfSpace } = unserved;
+    const message = `its storage process can't serve it, and tries again: ${why}`;
+    // Where space is missing its owner waits, as its writes would.
+    if (!outOfSpace) return notWell("abnormal", [{ code: "unreachable", message }]);
+    reasons.push({ code: "outOfSpace", message });
+  }
   if (needsKey) reasons.push({ code: "other", message: "its storage process waits for its key" });
   if (waitingWrites > 0) {
     const message = `the pool is out of space: ${waitingWrites} writes wait until there is some`;
@@ -66,23 +74,33 @@ interface ServedStatus {
   readonly waitingWrites: number;
 }
 
+/** What is known of a volume where it is served. */
+interface VolumeStatus {
+  readonly waitingWrites: number;
+  readonly needsKey: boolean;
+  readonly unserved: Unserved | undefined;
+}
+
 /** What the process that serves a volume says of it. One that does not answer says nothing: that is its host's own trouble. */
-async function statusOf(
-  pool: ThinPool,
-  entry: VolumeEntry,
-  context: OperationContext,
-): Promise<Pick<ServedStatus, "waitingWrites"> & { readonly needsKey: boolean }> {
+async function statusOf(pool: ThinPool, entry: VolumeEntry, context: OperationContext): Promise<VolumeStatus> {
   const served = servedOwner(entry.record);
-  const well = { waitingWrites: 0, needsKey: false };
+  const well = { waitingWrites: 0, needsKey: false, unserved: undefined };
   if (served === undefined) return well;
   try {
-    const { volumes, needsKey } = (await pool.processes.request(served.host, "status", {}, context)) as unknown as {
+    // A process that was started by an earlier version tells nothing of what it does not serve.
+    const {
+      volumes,
+      needsKey,
+      unserved = [],
+    } = (await pool.processes.request(served.host, "status", {}, context)) as unknown as {
       readonly volumes: readonly ServedStatus[];
       readonly needsKey: readonly { readonly volumeId: string; readonly snapshotId?: string }[];
+      readonly unserved?: readonly Unserved[];
     };
+    const isIt = (one: { readonly volumeId: string; readonly snapshotId?: string | undefined }): boolean =>
+      one.volumeId === entry.volumeId && one.snapshotId === undefined;
     const { waitingWrites } = volumes.find(({ volumeId }) => volumeId === entry.volumeId) ?? well;
-    const waits = needsKey.some(({ volumeId, snapshotId }) => volumeId === entry.volumeId && snapshotId === undefined);
-    return { waitingWrites, needsKey: waits };
+    return { waitingWrites, needsKey: needsKey.some(isIt), unserved: unserved.find(isIt) };
   } catch {
     return well;
   }

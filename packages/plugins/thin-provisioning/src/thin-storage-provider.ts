@@ -170,18 +170,21 @@ export class ThinStorageProvider implements StorageProvider {
     return this.#pool.capacity();
   }
 
-  attachVolume(input: AttachVolume, context: OperationContext): Promise<Attachment> {
+  async attachVolume(input: AttachVolume, context: OperationContext): Promise<Attachment> {
+    assertNotCancelled(context);
     return this.#pool.attachments.attach(input, context);
   }
 
-  detachVolume(input: Parameters<StorageProvider["detachVolume"]>[0], context: OperationContext): Promise<void> {
+  async detachVolume(input: Parameters<StorageProvider["detachVolume"]>[0], context: OperationContext): Promise<void> {
+    assertNotCancelled(context);
     return this.#pool.attachments.detach(input, context);
   }
 
-  revokeAttachment(
+  async revokeAttachment(
     input: Parameters<StorageProvider["revokeAttachment"]>[0],
     context: OperationContext,
   ): Promise<void> {
+    assertNotCancelled(context);
     return this.#pool.attachments.revoke(input, context);
   }
 

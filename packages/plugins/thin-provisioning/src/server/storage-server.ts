@@ -6,9 +6,10 @@ import { PoolLayout } from "../pool-layout.ts";
 import { storageFailure } from "../storage-failure.ts";
 import type { VolumeRecord } from "../volume-record.ts";
 import { type KeysOnTheWire, VolumeKeys } from "../volume-keys.ts";
+import { LeftUnserved } from "./left-unserved.ts";
 import { PermittedRecords } from "./permitted-records.ts";
 import { ServedVolume } from "./served-volume.ts";
-import { ServingMarks } from "./serving-marks.ts";
+import { type ServingMark, ServingMarks } from "./serving-marks.ts";
 import { SnapshotExports } from "./snapshot-exports.ts";
 import type { ServerActivity } from "./flush-placement.ts";
 import { SpaceGuard } from "./space-guard.ts";
@@ -65,6 +66,7 @@ export class StorageServer {
   /** By the id of the volume or snapshot. */
   readonly #waiting = new Map<string, Waiting>();
   readonly #turns = new Turns();
+  readonly #unserved = new LeftUnserved((mark) => this.#serveAgain(mark));
   readonly #resolveBacking: BackingResolver;
   readonly #snapshots: SnapshotExports;
 
@@ -81,25 +83,11 @@ export class StorageServer {
     this.#snapshots = new SnapshotExports({ layout, host, nbd, marks, resolveBacking, activity: this.#activity });
   }
 
-  /** Serves what was served before, then listens. A volume that can't be opened is reported, and harms no other. */
+  /** Serves what was served before, then listens. A volume that can't be opened is reported, tried again, and harms no other. */
   static async open(config: StorageServerConfig): Promise<StorageServer> {
     const server = new StorageServer(config);
     await server.#space?.measure();
-    for (const mark of server.#marks.list()) {
-      const { volumeId, snapshotId } = mark;
-      try {
-        const record = snapshotId === undefined ? server.#records.permitted(volumeId) : server.#records.find(volumeId);
-        const isHere =
-          snapshotId === undefined ? record !== undefined : server.#snapshots.isReadHere(record, snapshotId);
-        if (record === undefined || !isHere) server.#marks.clear(mark);
-        // A key is in memory alone, and that of the process before is gone.
-        else if (record.encryption !== undefined) server.#waiting.set(snapshotId ?? volumeId, mark);
-        else if (snapshotId !== undefined) await server.#snapshots.attach(record, snapshotId, new VolumeKeys());
-        else await server.#serve(record, new VolumeKeys());
-      } catch (error) {
-        process.stderr.write(`volume ${volumeId} cannot be served: ${String(error)}\n`);
-      }
-    }
+    for (const mark of server.#marks.list()) await server.#unserved.try(mark);
     await server.#nbd.listenUnix(config.socket);
     return server;
   }
@@ -203,6 +191,7 @@ export class StorageServer {
     return this.#turns.run(snapshotId, async () => {
       await this.#snapshots.attach(this.#records.find(volumeId), snapshotId, VolumeKeys.of(keys));
       this.#waiting.delete(snapshotId);
+      this.#unserved.forget(snapshotId);
       return null;
     });
   }
@@ -210,6 +199,7 @@ export class StorageServer {
   detachSnapshot({ volumeId, snapshotId }: { readonly volumeId: string; readonly snapshotId: string }): Promise<Json> {
     return this.#turns.run(snapshotId, async () => {
       this.#waiting.delete(snapshotId);
+      this.#unserved.forget(snapshotId);
       await this.#snapshots.detach(volumeId, snapshotId);
       return null;
     });
@@ -224,6 +214,12 @@ export class StorageServer {
         waitingWrites: backend.waitingWrites,
         ...(jobFraction === undefined ? {} : { copyUpFraction: jobFraction }),
       })),
+      unserved: this.#unserved.all.map(({ volumeId, snapshotId, why, outOfSpace }) => ({
+        volumeId,
+        ...(snapshotId === undefined ? {} : { snapshotId }),
+        why,
+        outOfSpace,
+      })),
       needsKey: [
         ...[...this.#waiting.values()].map((one) => ({ ...one })),
         ...[...this.#served.values()].flatMap(({ needsKey, volumeId }) => (needsKey ? [{ volumeId }] : [])),
@@ -234,12 +230,28 @@ export class StorageServer {
 
   /** Ends in order: everything acknowledged is flushed. The marks stay, so the next start serves the same. */
   async close(): Promise<void> {
+    this.#unserved.close();
     for (const served of this.#served.values()) served.interrupt();
     await this.#turns.settled();
     await this.#nbd.close();
     const closing = [...this.#served.values()].map((served) => served.close());
     this.#served.clear();
     await Promise.all([...closing, this.#snapshots.close()]);
+  }
+
+  /** What the process before has served, if it is still to be. */
+  #serveAgain(mark: ServingMark): Promise<void> {
+    const { volumeId, snapshotId } = mark;
+    return this.#turns.run(snapshotId ?? volumeId, async () => {
+      if (this.#served.has(volumeId) && snapshotId === undefined) return;
+      const record = snapshotId === undefined ? this.#records.permitted(volumeId) : this.#records.find(volumeId);
+      const isHere = snapshotId === undefined ? record !== undefined : this.#snapshots.isReadHere(record, snapshotId);
+      if (record === undefined || !isHere) this.#marks.clear(mark);
+      // A key is in memory alone, and that of the process before is gone.
+      else if (record.encryption !== undefined) this.#waiting.set(snapshotId ?? volumeId, mark);
+      else if (snapshotId !== undefined) await this.#snapshots.attach(record, snapshotId, new VolumeKeys());
+      else await this.#serve(record, new VolumeKeys());
+    });
   }
 
   async #serve(record: VolumeRecord, keys: VolumeKeys): Promise<void> {
@@ -258,6 +270,7 @@ export class StorageServer {
     this.#nbd.addExport({ name: exportName, backend: served.backend, interceptor: served.fence });
     this.#served.set(volumeId, served);
     this.#waiting.delete(volumeId);
+    this.#unserved.forget(volumeId);
   }
 
   async #end(served: ServedVolume): Promise<void> {
