@@ -16,7 +16,7 @@ export interface ReferencePlugin {
   readonly note?: string;
 }
 
-const simulated = ["storage", "network", "compute", "cloud", "state", "secret"];
+const simulated = ["storage", "network", "compute", "host", "cloud", "state", "secret"];
 
 /** Every reference plugin. */
 export const referencePlugins: readonly ReferencePlugin[] = [
@@ -27,7 +27,6 @@ export const referencePlugins: readonly ReferencePlugin[] = [
     name: "simulator",
     plugin: "simulator/plugin.ts",
     factories: Object.fromEntries(simulated.map((suite) => [suite, `simulator/${suite}.ts`])),
-    note: "without its simulated host runtimes: there is no suite of 'vdc.host'",
   },
   { name: "csi", factories: { storage: "csi.ts" }, note: "over our own CSI driver, by gRPC" },
   { name: "reflink", factories: { storage: "reflink.ts" }, programs: ["mkfs.xfs", "mount"], note: "on XFS" },

@@ -1,12 +1,11 @@
 import type { Plugin } from "@vdc-os/core";
-import { SimulatedWorld, type SimulatedWorldOptions, simulatedPoints, simulator } from "@vdc-os/plugin-simulator";
+import { SimulatedWorld, type SimulatedWorldOptions, simulator } from "@vdc-os/plugin-simulator";
 import type { CertificationKit } from "@vdc-os/ready";
 
 let world: SimulatedWorld | undefined;
 
-/** Every point that the kit has a suite for. The plugin shows the world that was made last: a suite's doors, such as its NICs, are the world's. */
+/** Every point, as the package's own plugin has them. It shows the world that was made last: a suite's doors, such as its NICs, are the world's. */
 const plugin: Plugin = simulator({
-  points: simulatedPoints.filter((point) => point !== "host"),
   hosts: ["host-1"],
   get world() {
     return world as SimulatedWorld;
