@@ -1,9 +1,7 @@
-import { isDeepStrictEqual } from "node:util";
 import {
   type Clock,
   type DescribeInput,
   type Description,
-  type Generation,
   type Logger,
   type OperationContext,
   type Page,
@@ -16,21 +14,18 @@ import {
   type WatchItem,
 } from "@vdc-os/core";
 import {
-  addressProblems,
   ConfigArchiveControl,
   type ConnectPort,
   type DistributedSwitch,
   type NetworkFacets,
   type PortBinding,
   type PortStatistics,
-  refusedSpec,
   type SpecProblem,
   type SwitchSpec,
   type SwitchStatus,
 } from "@vdc-os/core/network/v1";
 import type { TlsSettings } from "@vdc-os/ovsdb";
 import type { OpenVswitchConfig } from "../openvswitch-config.ts";
-import { settingOf } from "../pipeline/switch-flows.ts";
 import { describeOpenVswitch } from "./describe-openvswitch.ts";
 import { captureFacet } from "./capture.ts";
 import { DesiredState, type DesiredStateStore, type SwitchChange } from "./desired-state.ts";
@@ -38,15 +33,16 @@ import { effectiveSettingFacet } from "./effective-setting.ts";
 import { explainFacet } from "./explain.ts";
 import { healthCheckFacet } from "./health-check.ts";
 import { HostLink } from "./host-link.ts";
-import { bridgeName, interfaceId } from "./names.ts";
 import { PortCounting } from "./port-counting.ts";
-import { connected, cut, freeNumber } from "./port-decisions.ts";
+import { freeNumber } from "./port-decisions.ts";
 import { portMigrationFacet } from "./port-migration.ts";
-import type { KeptSwitch, PortRecord, SwitchRecord } from "./records.ts";
+import { type OwnedPort, PortOwners } from "./port-owners.ts";
+import type { KeptSwitch, SwitchRecord } from "./records.ts";
 import { Settling } from "./settling.ts";
 import { ShownFrames } from "./shown-frames.ts";
 import { statusOf } from "./switch-status.ts";
-import { validateSetting, validateSwitch } from "./validate-switch.ts";
+import { watchStatus } from "./watch-status.ts";
+import { validateSwitch } from "./validate-switch.ts";
 
 /** Options of {@link OpenVswitchSwitch.open}. */
 export interface OpenVswitchSwitchOptions {
@@ -76,6 +72,7 @@ export class OpenVswitchSwitch implements DistributedSwitch {
   });
   readonly #counting = new PortCounting(this.#hosts);
   readonly #settling: Settling;
+  readonly #owners: PortOwners;
   readonly #closing = new AbortController();
 
   private constructor(options: OpenVswitchSwitchOptions, state: DesiredState) {
@@ -119,6 +116,15 @@ export class OpenVswitchSwitch implements DistributedSwitch {
       this.#hosts.set(host, link);
     }
     const find = (switchId: string): KeptSwitch => this.#find(switchId);
+    this.#owners = new PortOwners({
+      name: config.name,
+      switches: () => state.switches,
+      find,
+      change: (decide) => this.#change(decide),
+      hosts: this.#hosts,
+      counting: this.#counting,
+      settling: this.#settling,
+    });
     const setting = effectiveSettingFacet(find);
     this.facets = {
       pvlan: setting,
@@ -148,7 +154,7 @@ export class OpenVswitchSwitch implements DistributedSwitch {
             return { changes: port === undefined ? [] : [{ switchId: port.switchId, ports: [port] }], result };
           }),
         settled: (switchId, hosts) => this.#settling.settled(state.switches.get(switchId), hosts),
-        bindingOf: (port) => this.#bindingOf(port),
+        bindingOf: (port) => this.#owners.binding(port),
         carriedTo: (port, host) => this.#counting.carriedTo(find(port.switchId), port, host),
         statistics: async (switchId, portKey) => (await this.portStatistics({ switchId, portKeys: [portKey] }))[0],
       }),
@@ -222,91 +228,36 @@ export class OpenVswitchSwitch implements DistributedSwitch {
 
   async connectPort(input: ConnectPort, context: OperationContext): Promise<PortBinding> {
     refuseWhenOver(context);
-    const { switchId, portKey, host } = input;
-    const problems = [
-      ...addressProblems(input.addresses),
-      ...(input.setting === undefined ? [] : validateSetting(input.setting, "setting")),
-    ];
-    if (problems.length > 0) throw refusedSpec(`port '${portKey}'`, problems);
-    if (input.gate === "hold") {
-      throw new VdcError(
-        "FAILED_PRECONDITION",
-        "Open vSwitch can't hold frames back: connect the port with 'open' or 'drop'",
-        {
-          reason: "VDC_FACET_UNAVAILABLE",
-        },
-      );
-    }
-    const kept = this.#find(switchId);
-    const before = kept.ports.get(portKey);
-    const first = connected(kept, input);
-    if (this.#hosts.get(host)?.isConnected !== true) await this.#settling.reached(host);
-    const isMoved = first !== undefined && before !== undefined && first.attachment !== before.attachment;
-    const carried = isMoved ? await this.#counting.carriedTo(kept, before, host) : undefined;
-    const port = await this.#change(() => {
-      const now = this.#find(switchId);
-      const next = connected(now, input);
-      if (next === undefined) return { changes: [], result: now.ports.get(portKey) as PortRecord };
-      const isNew = carried !== undefined && next.attachment === first?.attachment;
-      const record = isNew ? { ...next, ...carried } : next;
-      return { changes: [{ switchId, ports: [record] }], result: record };
-    });
-    // Whoever had the port before is cut off once every host that can be reached knows it; the others will, before they are followed again.
-    await this.#settling.settled(this.#state.switches.get(switchId), [host]);
-    return this.#bindingOf(port);
+    return this.#owners.connect(input);
   }
 
-  async disconnectPort(
-    input: { readonly switchId: string; readonly portKey: string; readonly generation: Generation },
-    context: OperationContext,
-  ): Promise<void> {
+  async disconnectPort(input: OwnedPort, context: OperationContext): Promise<void> {
     refuseWhenOver(context);
-    const port = this.#state.switches.get(input.switchId)?.ports.get(input.portKey);
-    if (port?.connected !== true || port.generation !== input.generation) return;
-    await this.#cut(input.switchId, [input.portKey], { upTo: input.generation, lowest: 0 });
-    await this.#settling.settled(this.#state.switches.get(input.switchId), [port.host]).catch(() => undefined);
+    await this.#owners.disconnect(input);
   }
 
-  async revokePort(
-    input: { readonly switchId: string; readonly portKey: string; readonly generation: Generation },
-    context: OperationContext,
-  ): Promise<void> {
+  async revokePort(input: OwnedPort, context: OperationContext): Promise<void> {
     refuseWhenOver(context);
-    const { switchId, portKey, generation } = input;
-    const port = this.#find(switchId).ports.get(portKey);
-    if (port === undefined) throw new VdcError("NOT_FOUND", `switch '${switchId}' has no port '${portKey}'`);
-    await this.#cut(switchId, [portKey], { upTo: generation, lowest: generation + 1 });
-    if (!port.connected || port.generation > generation) return;
-    const isEnforced = this.#bindingOf(port).fencing === "enforced";
-    await this.#settling.settled(this.#state.switches.get(switchId), isEnforced ? [] : [port.host]);
+    await this.#owners.revoke(input);
   }
 
   async switchStatus({ switchId }: { readonly switchId: string }): Promise<SwitchStatus> {
     return statusOf(this.#find(switchId), this.#hosts);
   }
 
-  async *watchSwitch(
+  watchSwitch(
     { switchId }: { readonly switchId: string },
     { signal }: OperationContext,
   ): AsyncIterable<WatchItem<SwitchStatus>> {
-    let told: SwitchStatus | undefined = statusOf(this.#find(switchId), this.#hosts);
-    let last = told;
-    yield { type: "added", object: told };
-    for (;;) {
-      const changed = this.#settling.next(signal);
-      const kept = this.#state.switches.get(switchId);
-      const now = kept === undefined ? undefined : statusOf(kept, this.#hosts);
-      if (!isDeepStrictEqual(now, told)) {
-        const type = now === undefined ? "deleted" : told === undefined ? "added" : "modified";
-        told = now;
-        last = now ?? last;
-        yield { type, object: last };
-        continue;
-      }
-      if (signal.aborted || this.#closing.signal.aborted) return;
-      await changed;
-      if (signal.aborted || this.#closing.signal.aborted) return;
-    }
+    return watchStatus({
+      first: () => statusOf(this.#find(switchId), this.#hosts),
+      now: () => {
+        const kept = this.#state.switches.get(switchId);
+        return kept === undefined ? undefined : statusOf(kept, this.#hosts);
+      },
+      changed: () => this.#settling.next(signal),
+      isOver: () => signal.aborted || this.#closing.signal.aborted,
+    });
   }
 
   async portStatistics(input: {
@@ -329,37 +280,7 @@ export class OpenVswitchSwitch implements DistributedSwitch {
     context: OperationContext,
   ): Promise<readonly string[]> {
     refuseWhenOver(context);
-    const { switchId } = input;
-    const known = new Set(input.known);
-    const gone = [...this.#find(switchId).ports.values()].filter((port) => port.connected && !known.has(port.portKey));
-    const portKeys = gone.map(({ portKey }) => portKey);
-    await this.#cut(switchId, portKeys, { upTo: Number.POSITIVE_INFINITY, lowest: 0 });
-    return portKeys.sort();
-  }
-
-  async #cut(
-    switchId: string,
-    portKeys: readonly string[],
-    { upTo, lowest }: { readonly upTo: number; readonly lowest: number },
-  ): Promise<void> {
-    const kept = this.#find(switchId);
-    const found = portKeys.flatMap((portKey) => kept.ports.get(portKey) ?? []);
-    const counted = new Map<string, PortRecord["carried"]>();
-    // What was counted goes with the flows that counted it.
-    for (const { portKey, framesHeld: _, ...counters } of await this.#counting.statistics(kept, found)) {
-      counted.set(portKey, counters);
-    }
-    await this.#change(() => {
-      const { ports } = this.#find(switchId);
-      const changed = portKeys.flatMap((portKey) => {
-        const port = ports.get(portKey);
-        const next = port === undefined ? undefined : cut(port, upTo, lowest);
-        if (next === undefined) return [];
-        const carried = counted.get(portKey);
-        return next.connected || carried === undefined ? [next] : [{ ...next, carried }];
-      });
-      return { changes: changed.length === 0 ? [] : [{ switchId, ports: changed }], result: undefined };
-    });
+    return this.#owners.collectGarbage(input.switchId, input.known);
   }
 
   #change<T>(decide: () => { readonly changes: readonly SwitchChange[]; readonly result: T }): Promise<T> {
@@ -370,27 +291,6 @@ export class OpenVswitchSwitch implements DistributedSwitch {
     this.#archive.onChange();
     for (const host of this.#hosts.values()) host.kick();
     this.#settling.tell();
-  }
-
-  #bindingOf(port: PortRecord): PortBinding {
-    const { switchId, portKey, host, generation } = port;
-    const { name } = this.#config;
-    const { spec } = this.#find(switchId).record;
-    const setting = settingOf(spec, port);
-    const attachment = {
-      kind: "ovs",
-      bridge: bridgeName(name, switchId),
-      interfaceId: interfaceId(name, port),
-    } as const;
-    return {
-      switchId,
-      portKey,
-      host,
-      generation,
-      attachment: { ...attachment, mtu: spec.mtu },
-      // Other hosts refuse a port's address from wherever it is not; addresses that a VM makes up are nobody's.
-      fencing: setting?.security.forgedTransmits === true ? "detach" : "enforced",
-    };
   }
 
   #find(switchId: string): KeptSwitch {
