@@ -74,7 +74,14 @@ export const propertyMatrix: Readonly<Record<Property, Readonly<Record<SuiteName
     ],
   },
   cancellation: {
-    storage: ["create.cancelled", "cancel.create", "cancel.delete", "cancel.attach", "migrate.cancel"],
+    storage: [
+      "create.cancelled",
+      "cancel.create",
+      "cancel.delete",
+      "cancel.attach",
+      "migrate.cancel",
+      "snapshots.cancel",
+    ],
     network: ["cancel.apply", "cancel.connect", "cancel.disconnect", "cancel.migration"],
     compute: [
       "start.cancel",
@@ -89,17 +96,17 @@ export const propertyMatrix: Readonly<Record<Property, Readonly<Record<SuiteName
     cloud: ["create.cancelled", "cancel.create", "cancel.remove"],
     state: ["transact.cancelled", "watch.cancel", "cancel.transact", "cancel.lease", "cancel.watch"],
     secret: ["put.cancelled", "cancel.put", "cancel.rotate", "cancel.remove"],
-    backup: ["cancel.before", "cancel.create", "cancel.restore"],
+    backup: ["cancel.before", "cancel.create", "cancel.restore", "cancel.steps"],
     host: ["cancel.before", "cancel.ensure", "cancel.remove", "request.cancel", "watch.cancel", "log.cancel"],
   },
   deadlines: {
-    storage: [],
+    storage: ["deadline.passed", "deadline.snapshot"],
     network: ["deadline.calls"],
     compute: ["deadline.calls"],
     cloud: ["deadline.passed"],
     state: ["deadline.passed", "deadline.watch"],
     secret: ["deadline.passed"],
-    backup: [],
+    backup: ["deadline.passed"],
     host: ["deadline.passed", "ensure.deadline", "request.deadline"],
   },
   "error codes": {
@@ -109,7 +116,7 @@ export const propertyMatrix: Readonly<Record<Property, Readonly<Record<SuiteName
     cloud: ["credentials.wrong", "create.bad-image", "create.bad-size", "operation.unknown", "hostile.ids"],
     state: ["transact.refuses", "lease.unknown", "hostile.leases", "hostile.values"],
     secret: ["resolve.absent", "rotate.absent", "hostile.versions"],
-    backup: ["create.conflict", "create.unknown-disk", "get.unknown", "restore.unknown-target"],
+    backup: ["create.conflict", "create.unknown-disk", "get.unknown", "restore.unknown-target", "hostile.ids"],
     host: [
       "ensure.other-owner",
       "ensure.not-installed",
@@ -176,13 +183,13 @@ export const propertyMatrix: Readonly<Record<Property, Readonly<Record<SuiteName
     host: "processes are listed whole: a host has few",
   },
   "bounded memory": {
-    storage: [],
-    network: [],
-    compute: [],
+    storage: ["get.bounded-memory"],
+    network: ["watch.bounded-memory"],
+    compute: ["watch.bounded-memory"],
     cloud: ["observe.bounded-memory", "events.unread"],
     state: ["list.bounded", "watch.unread"],
     secret: ["resolve.bounded-memory"],
-    backup: [],
+    backup: ["list.bounded-memory"],
     host: ["log.pieces", "watch.slow"],
   },
   "hostile input": {
@@ -202,7 +209,7 @@ export const propertyMatrix: Readonly<Record<Property, Readonly<Record<SuiteName
     cloud: ["list.token", "hostile.ids", "hostile.tokens", "hostile.text"],
     state: ["transact.keys", "hostile.keys", "hostile.values", "hostile.leases"],
     secret: ["hostile.names", "hostile.values", "hostile.versions", "hostile.tokens"],
-    backup: ["create.hostile-names"],
+    backup: ["create.hostile-names", "hostile.ids"],
     host: [
       "hostile.ids",
       "hostile.no-ids",

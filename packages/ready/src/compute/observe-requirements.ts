@@ -1,3 +1,4 @@
+import { mustKeepNoMemory } from "../suite/heap-growth.ts";
 import { must, mustEqual, mustReject } from "../suite/must.ts";
 import { type ComputeRequirement, define, pullPlug, run, watchUntil } from "./compute-instance.ts";
 
@@ -34,6 +35,24 @@ export const observeRequirements: readonly ComputeRequirement[] = [
       })().catch(() => undefined);
       controller.abort();
       await rest;
+    },
+  },
+  {
+    id: "compute.watch.bounded-memory",
+    title: "a watch that is left keeps nothing, and neither does a look at a VM",
+    clause: "OperationContext: it ends with its call, and what listens to its signal with it",
+    level: "core",
+    async run(test) {
+      const { vmId } = await define(test, "web");
+      await mustKeepNoMemory(
+        async () => {
+          const watch = test.provider.watchVms({}, test.operation())[Symbol.asyncIterator]();
+          await watch.next();
+          await watch.return?.();
+          await test.provider.getVm({ vmId }, test.operation());
+        },
+        { calls: 60, bytesPerCall: 8_192, timeMs: 20_000 },
+      );
     },
   },
   {

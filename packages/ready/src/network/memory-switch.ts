@@ -205,13 +205,21 @@ export class MemorySwitch implements DistributedSwitch {
     { switchId }: { readonly switchId: string },
     { signal }: OperationContext,
   ): AsyncIterable<WatchItem<SwitchStatus>> {
-    for (let type: "added" | "modified" = "added"; !signal.aborted; type = "modified") {
-      const changed = new Promise<void>((resolve) => {
-        this.#watchers.add(resolve);
-        signal.addEventListener("abort", () => resolve());
-      });
-      yield { type, object: this.#status(switchId) };
-      await changed;
+    let wake: () => void = () => undefined;
+    const end = (): void => wake();
+    signal.addEventListener("abort", end);
+    try {
+      for (let type: "added" | "modified" = "added"; !signal.aborted; type = "modified") {
+        const changed = new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+        this.#watchers.add(wake);
+        yield { type, object: this.#status(switchId) };
+        if (!signal.aborted) await changed;
+      }
+    } finally {
+      signal.removeEventListener("abort", end);
+      this.#watchers.delete(wake);
     }
   }
 

@@ -1,3 +1,4 @@
+import { mustKeepNoMemory } from "../suite/heap-growth.ts";
 import { must, mustEqual, mustReject } from "../suite/must.ts";
 import { hostOf, type NetworkRequirement, specOf } from "./network-instance.ts";
 import { countedIn, statisticsOf, untilStatistics } from "./statistics.ts";
@@ -73,6 +74,27 @@ export const statusRequirements: readonly NetworkRequirement[] = [
       }
       controller.abort();
       await watch.return?.();
+    },
+  },
+  {
+    id: "network.watch.bounded-memory",
+    title: "a watch that is left keeps nothing, and neither does a look at the status",
+    clause: "OperationContext: it ends with its call, and what listens to its signal with it",
+    level: "core",
+    async run(test) {
+      const spec = specOf(test);
+      const { switchId } = spec;
+      await applied(test, spec, 1);
+      await test.provider.connectPort(portOf(test, spec, { portKey: "nic" }), test.operation());
+      await mustKeepNoMemory(
+        async () => {
+          const watch = test.provider.watchSwitch({ switchId }, test.operation())[Symbol.asyncIterator]();
+          await watch.next();
+          await watch.return?.();
+          await test.provider.switchStatus({ switchId }, test.operation());
+        },
+        { calls: 60, bytesPerCall: 8_192, timeMs: 20_000 },
+      );
     },
   },
   {

@@ -151,6 +151,15 @@ export const robustnessMutants: readonly ComputeMutant[] = [
     listVms: ({ pageToken, ...input }) =>
       memory.listVms(pageToken === undefined || pageToken === "0" ? input : { ...input, pageToken }),
   })),
+  mutant("compute.watch.bounded-memory", "keeps who has watched", (memory) => {
+    const watched: number[][] = [];
+    return {
+      async *watchVms(input, context) {
+        watched.push(new Array<number>(2_000).fill(0.5));
+        yield* memory.watchVms(input, context);
+      },
+    };
+  }),
   mutant("compute.list.changes", "counts how many it has listed", (memory) => ({
     async listVms({ limit = 1000, pageToken = "0", ...input }) {
       if (!/^\d+$/.test(pageToken)) throw new VdcError("ABORTED", "an unknown page token");

@@ -231,6 +231,15 @@ export const robustnessMutants: readonly NetworkMutant[] = [
     listSwitches: ({ pageToken, ...input }, context) =>
       memory.listSwitches(pageToken === undefined || pageToken === "0" ? input : { ...input, pageToken }, context),
   })),
+  mutant("network.watch.bounded-memory", "keeps who has watched", (memory) => {
+    const watched: number[][] = [];
+    return {
+      async *watchSwitch(input, context) {
+        watched.push(new Array<number>(2_000).fill(0.5));
+        yield* memory.watchSwitch(input, context);
+      },
+    };
+  }),
   mutant("network.list.changes", "counts how many it has listed", (memory) => ({
     async listSwitches({ limit = 1000, pageToken, ...input }, context) {
       const from = /^\d+$/.test(pageToken ?? "0") ? Number(pageToken ?? 0) : undefined;
