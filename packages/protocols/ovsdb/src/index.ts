@@ -2,12 +2,12 @@
 export {
   connectOvsdb,
   OvsdbClient,
-  type OvsdbClientEvents,
   type OvsdbClientOptions,
 } from "./client/ovsdb-client.ts";
 export type { BackOffOptions } from "./client/back-off.ts";
 export type { ConnectionSettings } from "./client/connection-settings.ts";
 export type { WaitOptions } from "./client/deadline.ts";
+export type { OvsdbClientEvents } from "./client/usable-session.ts";
 export type { TlsSettings } from "./wire/open-stream.ts";
 export { parseRemotes, type Remote } from "./wire/remote.ts";
 

@@ -7,7 +7,6 @@ export {
   type QmpClientOptions,
   type QmpExecuteOptions,
   type QmpHandshakeOptions,
-  type QmpWaitOptions,
 } from "./qmp-client.ts";
 
 // Commands
@@ -27,7 +26,10 @@ export type {
   StatusInfo,
   VersionInfo,
 } from "./qmp-commands.ts";
+
 // Errors
 export { QmpError, type QmpErrorCode, type QmpErrorDetails, type QmpErrorOptions } from "./qmp-error.ts";
+
 // Events
+export type { QmpWaitOptions } from "./event-listeners.ts";
 export type { BlockJobEvent, QmpEvent, QmpEventData, QmpEventName, QmpTimestamp } from "./qmp-events.ts";

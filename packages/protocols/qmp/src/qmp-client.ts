@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import { abortedError, armDeadline } from "./deadline.ts";
+import { EventListeners, type QmpWaitOptions } from "./event-listeners.ts";
 import { LineSplitter } from "./line-splitter.ts";
 import type { QmpArguments, QmpCommandName, QmpResult, VersionInfo } from "./qmp-commands.ts";
 import { QmpError } from "./qmp-error.ts";
@@ -34,14 +35,6 @@ export interface QmpExecuteOptions {
   readonly outOfBand?: boolean;
 }
 
-export interface QmpWaitOptions<N extends string> {
-  /** The first event for which this is true ends the wait. Defaults to any. */
-  readonly match?: (event: QmpEvent<N>) => boolean;
-  readonly signal?: AbortSignal;
-  /** In milliseconds. Defaults to 30_000. */
-  readonly timeoutMs?: number;
-}
-
 interface Pending {
   readonly command: string;
   readonly resolve: (value: unknown) => void;
@@ -66,13 +59,11 @@ export class QmpClient {
   readonly #splitter: LineSplitter;
   readonly #maxPending: number;
   readonly #commandTimeoutMs: number;
-  readonly #onListenerError: (error: unknown, event: QmpEvent) => void;
   readonly #pending = new Map<number, Pending>();
-  readonly #listeners = new Set<(event: QmpEvent) => void>();
-  readonly #endings = new Set<(error: QmpError) => void>();
+  readonly #events: EventListeners;
+  readonly #greeted = Promise.withResolvers<QmpGreeting>();
   #nextId = 1;
   #greeting: QmpGreeting | undefined;
-  #onGreeting: ((greeting: QmpGreeting) => void) | undefined;
   #outOfBand = false;
   #ended: QmpError | undefined;
   #resolveClosed: (reason: QmpError | undefined) => void = () => {};
@@ -82,9 +73,11 @@ export class QmpClient {
     this.#splitter = new LineSplitter(options.maxLineBytes ?? 16 * MIB);
     this.#maxPending = options.maxPending ?? 1024;
     this.#commandTimeoutMs = options.commandTimeoutMs ?? 30_000;
-    this.#onListenerError =
+    this.#events = new EventListeners(
       options.onListenerError ??
-      ((error, event) => process.emitWarning(`a listener of the QMP event '${event.event}' threw: ${String(error)}`));
+        ((error, event) => process.emitWarning(`a listener of the QMP event '${event.event}' threw: ${String(error)}`)),
+    );
+    this.#greeted.promise.catch(() => undefined);
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
@@ -195,17 +188,12 @@ export class QmpClient {
 
   /** Calls `listener` for every event of that name, in the order of arrival. The result ends the subscription. */
   on<N extends QmpEventName>(name: N, listener: (event: QmpEvent<N>) => void): () => void {
-    return this.onEvent((event) => {
-      if (event.event === name) listener(event as QmpEvent<N>);
-    });
+    return this.#events.addFor(name, listener);
   }
 
   /** Calls `listener` for every event, whatever its name. The result ends the subscription. */
   onEvent(listener: (event: QmpEvent) => void): () => void {
-    // A wrapper, so that the same function subscribed twice is called twice and each end ends one.
-    const entry = (event: QmpEvent): void => listener(event);
-    this.#listeners.add(entry);
-    return () => void this.#listeners.delete(entry);
+    return this.#events.add(listener);
   }
 
   /**
@@ -215,31 +203,7 @@ export class QmpClient {
   waitForEvent<N extends QmpEventName>(name: N, options: QmpWaitOptions<N> = {}): Promise<QmpEvent<N>> {
     const what = `the wait for the QMP event '${name}'`;
     if (this.#ended) return Promise.reject(this.#closedError(what));
-    if (options.signal?.aborted) return Promise.reject(abortedError(what, options.signal));
-    return new Promise((resolve, reject) => {
-      const finish = (): void => {
-        disarm();
-        off();
-        this.#endings.delete(fail);
-      };
-      const fail = (error: QmpError): void => {
-        finish();
-        reject(error);
-      };
-      const disarm = armDeadline({ signal: options.signal, timeoutMs: options.timeoutMs ?? 30_000, what }, fail);
-      this.#endings.add(fail);
-      const off = this.on(name, (event) => {
-        try {
-          if (options.match && !options.match(event)) return;
-        } catch (error) {
-          finish();
-          reject(error);
-          return;
-        }
-        finish();
-        resolve(event);
-      });
-    });
+    return this.#events.next(name, { ...options, what });
   }
 
   /** Closes the connection; what is in flight fails with `QMP_CLOSED`. QEMU itself goes on. May be called twice. */
@@ -260,18 +224,8 @@ export class QmpClient {
     const what = "the wait for the QMP greeting";
     if (signal?.aborted) return Promise.reject(abortedError(what, signal));
     return new Promise((resolve, reject) => {
-      const fail = (error: QmpError): void => {
-        disarm();
-        this.#endings.delete(fail);
-        reject(error);
-      };
-      const disarm = armDeadline({ signal, timeoutMs, what }, fail);
-      this.#endings.add(fail);
-      this.#onGreeting = (greeting) => {
-        disarm();
-        this.#endings.delete(fail);
-        resolve(greeting);
-      };
+      const disarm = armDeadline({ signal, timeoutMs, what }, reject);
+      void this.#greeted.promise.finally(disarm).then(resolve, reject);
     });
   }
 
@@ -290,12 +244,12 @@ export class QmpClient {
     if (message.kind === "greeting") {
       if (this.#greeting) throw new QmpError("QMP_PROTOCOL", "the peer greeted twice");
       this.#greeting = message.greeting;
-      this.#onGreeting?.(message.greeting);
+      this.#greeted.resolve(message.greeting);
       return;
     }
     if (!this.#greeting) throw new QmpError("QMP_PROTOCOL", "the peer did not greet before its first message");
     if (message.kind === "event") {
-      this.#emit(message.event);
+      this.#events.tell(message.event);
       return;
     }
     const { id } = message;
@@ -312,16 +266,6 @@ export class QmpClient {
     pending.reject(new QmpError("QMP_COMMAND_FAILED", text, { details }));
   }
 
-  #emit(event: QmpEvent): void {
-    for (const listener of [...this.#listeners]) {
-      try {
-        listener(event);
-      } catch (error) {
-        this.#onListenerError(error, event);
-      }
-    }
-  }
-
   #closedError(what: string): QmpError {
     return new QmpError("QMP_CLOSED", `${what} was not sent: the connection is closed`, { cause: this.#ended });
   }
@@ -331,16 +275,14 @@ export class QmpClient {
     this.#ended = reason ?? new QmpError("QMP_CLOSED", "the connection is closed");
     this.#stream.destroy();
     const pending = [...this.#pending.values()];
-    const endings = [...this.#endings];
     this.#pending.clear();
-    this.#endings.clear();
-    this.#listeners.clear();
     for (const { command, reject } of pending) {
       const text = `the connection ended while the QMP command '${command}' was in flight`;
       const code = reason?.code ?? "QMP_CLOSED";
       reject(new QmpError(code, text, { details: { command }, cause: reason }));
     }
-    for (const fail of endings) fail(this.#ended);
+    this.#greeted.reject(this.#ended);
+    this.#events.end(this.#ended);
     this.#resolveClosed(reason);
   }
 }

@@ -11,10 +11,10 @@ import { parseRemotes } from "../wire/remote.ts";
 import type { BackOffOptions } from "./back-off.ts";
 import { type ConnectionSettings, type ResolvedSettings, resolveSettings } from "./connection-settings.ts";
 import { Deadline, type WaitOptions } from "./deadline.ts";
-import { Emitter } from "./emitter.ts";
 import { OvsdbLock } from "./ovsdb-lock.ts";
 import type { OvsdbSession } from "./ovsdb-session.ts";
 import { SessionLoop } from "./session-loop.ts";
+import { type OvsdbClientEvents, UsableSession } from "./usable-session.ts";
 
 export interface OvsdbClientOptions<D extends DatabaseShape> extends ConnectionSettings {
   /** Where servers listen, as OVS writes it: `unix:/run/openvswitch/db.sock`, `ssl:10.0.0.1:6641,ssl:10.0.0.2:6641`. Tried in turn. */
@@ -29,13 +29,6 @@ export interface OvsdbClientOptions<D extends DatabaseShape> extends ConnectionS
   readonly random?: () => number;
 }
 
-export type OvsdbClientEvents = {
-  /** A server is connected and every monitor is up to date. */
-  readonly connected: readonly [remote: string];
-  /** The connection broke, or an attempt to make one failed. The next attempt follows by itself. */
-  readonly disconnected: readonly [reason: OvsdbError];
-};
-
 /**
  * A client of one database, on whichever of its servers can be used. It connects again by itself; monitors and locks survive that, transactions never go
  * out twice.
@@ -44,14 +37,10 @@ export class OvsdbClient<D extends DatabaseShape> implements AsyncDisposable {
   readonly #model: DatabaseSchema;
   readonly #settings: ResolvedSettings;
   readonly #monitorMethod: MonitorMethod;
-  readonly #emitter = new Emitter<OvsdbClientEvents & { readonly closed: readonly [] }>();
+  readonly #session = new UsableSession();
   readonly #monitors = new Map<string, MonitorCore>();
   readonly #locks = new Map<string, OvsdbLock>();
   readonly #loop: SessionLoop;
-  #session: OvsdbSession | undefined;
-  #ready = false;
-  #closed: OvsdbError | undefined;
-  #lastFailure: OvsdbError | undefined;
   #monitorCount = 0;
 
   /** Begins to connect. `connectOvsdb` also waits for it. */
@@ -71,36 +60,33 @@ export class OvsdbClient<D extends DatabaseShape> implements AsyncDisposable {
         onNotification: (method, params) => this.#notified(method, params),
       },
       onSession: (session) => this.#prepare(session),
-      onReady: ({ remote }) => {
-        this.#ready = true;
-        this.#emitter.emit("connected", remote.text);
-      },
+      onReady: ({ remote }) => this.#session.ready(remote.text),
       onFailure: (reason) => this.#lose(reason),
     });
   }
 
   /** The remote that is connected to, when one is. */
   get remote(): string | undefined {
-    return this.#ready ? this.#session?.remote.text : undefined;
+    return this.#session.current?.remote.text;
   }
 
   get isConnected(): boolean {
-    return this.#ready;
+    return this.#session.current !== undefined;
   }
 
   /** The schema of the server that is connected to, when one is. It may have more, or less, than the model. */
   get serverSchema(): DatabaseSchema | undefined {
-    return this.#session?.server.schema;
+    return this.#session.latest?.server.schema;
   }
 
   /** Listens; returns how to stop. */
   on<N extends keyof OvsdbClientEvents>(name: N, listener: (...args: OvsdbClientEvents[N]) => void): () => void {
-    return this.#emitter.on(name, listener as (...args: readonly unknown[]) => void);
+    return this.#session.on(name, listener);
   }
 
   /** Waits until a server is connected. @throws `OVSDB_CONNECT_FAILED`, `OVSDB_ABORTED`, `OVSDB_CLOSED` */
   async connected(options: WaitOptions = {}): Promise<void> {
-    await this.#whenReady(new Deadline(options));
+    await this.#session.wait(new Deadline(options));
   }
 
   /**
@@ -123,14 +109,14 @@ export class OvsdbClient<D extends DatabaseShape> implements AsyncDisposable {
       method: this.#monitorMethod,
       onCancel: () => this.#monitors.delete(id),
     });
-    const session = await this.#whenReady(deadline);
+    const session = await this.#session.wait(deadline);
     // From here on a notification finds it, and so does a new session.
     this.#monitors.set(id, core);
     try {
       try {
         await core.start(session);
       } catch (error) {
-        if (this.#closed || !(error instanceof OvsdbError) || error.code !== "OVSDB_CLOSED") throw error;
+        if (this.#session.closed || !(error instanceof OvsdbError) || error.code !== "OVSDB_CLOSED") throw error;
         // What the server made of this monitor it will make of it again.
         if (error.cause instanceof OvsdbError && error.cause.code !== "OVSDB_CLOSED") throw error.cause;
         await core.waitFor(() => true, { ...deadline.rest, what: "the content of a monitor" });
@@ -164,7 +150,7 @@ export class OvsdbClient<D extends DatabaseShape> implements AsyncDisposable {
     const filled = typeof transaction === "function" ? this.transaction() : transaction;
     if (typeof transaction === "function") transaction(filled);
     const deadline = new Deadline(options);
-    const session = await this.#whenReady(deadline);
+    const session = await this.#session.wait(deadline);
     for (const [table, columns] of filled.namedColumns) session.server.require(table, columns);
     const reply = await session.call("transact", [this.#model.name, ...filled.operations], {
       timeoutMs: deadline.remainingMs,
@@ -185,14 +171,14 @@ export class OvsdbClient<D extends DatabaseShape> implements AsyncDisposable {
       throw new OvsdbError("OVSDB_INVALID_ARGUMENT", `This client has asked for lock '${name}' already.`);
     }
     const deadline = new Deadline(options);
-    const session = await this.#whenReady(deadline);
+    const session = await this.#session.wait(deadline);
     const lock = new OvsdbLock(name, { steal: options.steal ?? false, onRelease: () => this.#locks.delete(name) });
     this.#locks.set(name, lock);
     try {
       await lock.start(session, deadline.remainingMs);
     } catch (error) {
       // One that was lost with its connection is asked for again by the next.
-      if (!(error instanceof OvsdbError) || error.code !== "OVSDB_CLOSED" || this.#closed) {
+      if (!(error instanceof OvsdbError) || error.code !== "OVSDB_CLOSED" || this.#session.closed) {
         await lock.release();
         throw error;
       }
@@ -210,17 +196,18 @@ export class OvsdbClient<D extends DatabaseShape> implements AsyncDisposable {
   /** Sends any request that has no effect on the state of this client, and gives its result as it is on the wire. */
   async request(method: string, params: readonly unknown[], options: WaitOptions = {}): Promise<unknown> {
     const deadline = new Deadline(options);
-    const session = await this.#whenReady(deadline);
+    const session = await this.#session.wait(deadline);
     return session.call(method, params, { timeoutMs: deadline.remainingMs, signal: deadline.signal });
   }
 
   /** Ends the connection and all that depends on it. What is under way fails with `OVSDB_CLOSED`, or `OVSDB_OUTCOME_UNKNOWN`. */
   async close(): Promise<void> {
-    this.#closed ??= new OvsdbError("OVSDB_CLOSED", "The client is closed.", { retryable: false });
+    const closed = new OvsdbError("OVSDB_CLOSED", "The client is closed.", { retryable: false });
+    this.#session.close(closed);
     await this.#loop.close();
-    for (const monitor of this.#monitors.values()) monitor.end(this.#closed);
-    for (const lock of this.#locks.values()) lock.end(this.#closed);
-    this.#emitter.emit("closed");
+    for (const monitor of this.#monitors.values()) monitor.end(this.#session.closed ?? closed);
+    for (const lock of this.#locks.values()) lock.end(this.#session.closed ?? closed);
+    this.#session.tellClosed();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -228,19 +215,17 @@ export class OvsdbClient<D extends DatabaseShape> implements AsyncDisposable {
   }
 
   async #prepare(session: OvsdbSession): Promise<void> {
-    this.#session = session;
+    this.#session.opened(session);
     const monitors = [...this.#monitors.values()].map((monitor) => monitor.start(session));
     const locks = [...this.#locks.values()].map((lock) => lock.start(session, this.#settings.connectTimeoutMs));
     await Promise.all([...monitors, ...locks]);
   }
 
   #lose(reason: OvsdbError): void {
-    this.#session = undefined;
-    this.#ready = false;
-    this.#lastFailure = reason;
+    this.#session.lost(reason);
     for (const monitor of this.#monitors.values()) monitor.stop(reason);
     for (const lock of this.#locks.values()) lock.stop();
-    if (!this.#closed) this.#emitter.emit("disconnected", reason);
+    this.#session.tellLost(reason);
   }
 
   #notified(method: string, params: readonly unknown[]): void {
@@ -255,38 +240,6 @@ export class OvsdbClient<D extends DatabaseShape> implements AsyncDisposable {
       case "locked":
       case "stolen":
         this.#locks.get(id)?.told(method);
-    }
-  }
-
-  async #whenReady(deadline: Deadline): Promise<OvsdbSession> {
-    const current = (): OvsdbSession | undefined =>
-      this.#ready && this.#session?.isClosed === false ? this.#session : undefined;
-    const session = current();
-    if (session !== undefined) return session;
-    if (this.#closed !== undefined) throw this.#closed;
-    try {
-      return await deadline.wait<OvsdbSession>("a connection", (resolve, reject) => {
-        const look = (): void => {
-          const found = current();
-          if (found !== undefined) resolve(found);
-        };
-        const stops = [
-          this.#emitter.on("connected", look),
-          this.#emitter.on("closed", () => reject(this.#closed)),
-          // No later attempt makes a key of what is none.
-          this.#emitter.on("disconnected", (reason) => reason.code === "OVSDB_INVALID_ARGUMENT" && reject(reason)),
-        ];
-        return () => {
-          for (const stop of stops) stop();
-        };
-      });
-    } catch (error) {
-      if (!(error instanceof OvsdbError) || error.code !== "OVSDB_TIMEOUT") throw error;
-      const last = this.#lastFailure;
-      throw new OvsdbError("OVSDB_CONNECT_FAILED", `No server could be used in time. ${last?.message ?? ""}`.trim(), {
-        cause: last,
-        ...(last === undefined ? {} : { details: last.details }),
-      });
     }
   }
 }
