@@ -1,4 +1,5 @@
 import type { CloudConnector } from "@vdc-os/core/cloud/v1";
+import { type Killable, killWhile } from "../suite/kill-while.ts";
 import { must, mustEqual } from "../suite/must.ts";
 import {
   type CloudRequirement,
@@ -10,17 +11,14 @@ import {
   until,
 } from "./cloud-connector-instance.ts";
 
-/** How many calls are under way when the connector is killed, and after how many answers. */
+/** How many calls are under way when the connector is killed. */
 const calls = 10;
-const answeredFirst = 2;
 
 const clause =
   "CloudConnector: The owner stamp is written in the same request that creates, so that after a crash or a lost answer the instance is found by its token";
 
 /** A connector, and what ends it as `kill -9` does and opens another one: in a process of its own where the factory has one. */
-async function startKillable(
-  test: CloudTest,
-): Promise<{ readonly provider: CloudConnector; kill(): Promise<CloudConnector> }> {
+async function startKillable(test: CloudTest): Promise<Killable<CloudConnector>> {
   const { instance } = test;
   const own = await instance.killable?.();
   if (own !== undefined) {
@@ -29,25 +27,6 @@ async function startKillable(
   const { reopen } = instance;
   if (reopen === undefined) return test.skip("the factory has neither 'killable' nor 'reopen'");
   return { provider: test.provider, kill: async () => test.wrap(await reopen.call(instance)) };
-}
-
-/** Makes calls all at once, and kills the connector when some were answered. */
-async function killWhile<T>(
-  { provider, kill }: { readonly provider: CloudConnector; kill(): Promise<CloudConnector> },
-  names: readonly string[],
-  call: (connector: CloudConnector, name: string) => Promise<T>,
-): Promise<{ readonly after: CloudConnector; readonly answered: ReadonlyMap<string, T> }> {
-  const answered = new Map<string, T>();
-  const some = Promise.withResolvers<void>();
-  const pending = names.map(async (name) => {
-    answered.set(name, await call(provider, name));
-    if (answered.size === answeredFirst) some.resolve();
-  });
-  for (const one of pending) one.catch(() => undefined);
-  await Promise.race([some.promise, Promise.all(pending)]);
-  const after = await kill();
-  await Promise.allSettled(pending);
-  return { after, answered };
 }
 
 const names: readonly string[] = Array.from({ length: calls }, (_, index) => `node-${index}`);
@@ -61,9 +40,10 @@ export const crashRequirements: readonly CloudRequirement[] = [
     clause,
     level: "core",
     async run(test) {
-      const { after, answered } = await killWhile(await startKillable(test), names, (connector, name) =>
-        connector.createInstance(requestOf(test, name), test.operation()),
-      );
+      const { after, answered } = await killWhile(await startKillable(test), {
+        call: (connector, name) => connector.createInstance(requestOf(test, name), test.operation()),
+        items: names,
+      });
       for (const name of names) {
         const told = answered.get(name)?.instanceId;
         const found = await observe(test, name, after);
@@ -92,7 +72,7 @@ export const crashRequirements: readonly CloudRequirement[] = [
       for (const name of [...names, "stays"]) ids.set(name, (await create(test, name)).instanceId);
       const remove = (connector: CloudConnector, name: string) =>
         connector.removeInstance({ instanceId: ids.get(name) ?? "" }, test.operation());
-      const { after, answered } = await killWhile(own, names, remove);
+      const { after, answered } = await killWhile(own, { call: remove, items: names });
       for (const name of names) {
         const found = await observe(test, name, after);
         const isGoing = found.state === "absent" || (found.state === "present" && found.instance.state === "deleting");

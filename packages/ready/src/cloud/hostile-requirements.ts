@@ -13,8 +13,8 @@ import {
 } from "./cloud-connector-instance.ts";
 
 /** How many watches nobody reads, and how many changes are made meanwhile. */
-const unread = 24;
-const changes = 400;
+const unread = 48;
+const changes = 600;
 
 /** Fails unless a call succeeds, or is refused as no sensible request. */
 async function orRefused<T>(call: Promise<T>, what: string): Promise<T | undefined> {

@@ -3,7 +3,7 @@ import {
   type OperationContext,
   type Page,
   type PageRequest,
-  toVdcError,
+  refuseWhenOver,
   VdcError,
   type WatchItem,
 } from "@vdc-os/core";
@@ -112,7 +112,7 @@ export class MemoryCloud implements CloudConnector {
   }
 
   async createInstance(input: CreateInstance, context: OperationContext): Promise<CloudInstance> {
-    if (context.signal.aborted) throw toVdcError(context.signal.reason);
+    refuseWhenOver(context);
     const { instances } = this.#open();
     const { name, image, size, region = "here", stamp } = input;
     const made = [...instances.values()].find((instance) => instance.stamp?.token === stamp.token);
@@ -150,7 +150,7 @@ export class MemoryCloud implements CloudConnector {
     { instanceId }: { readonly instanceId: string },
     context: OperationContext,
   ): Promise<CloudOperation> {
-    if (context.signal.aborted) throw toVdcError(context.signal.reason);
+    refuseWhenOver(context);
     const { instances, operations } = this.#open();
     const operationId = `o-${operations.size}`;
     const instance = instances.get(instanceId);
@@ -197,7 +197,7 @@ export class MemoryCloud implements CloudConnector {
   }
 
   #power(instanceId: string, state: "running" | "stopped", context: OperationContext): CloudOperation {
-    if (context.signal.aborted) throw toVdcError(context.signal.reason);
+    refuseWhenOver(context);
     const { instances, watchers } = this.#open();
     const instance = instances.get(instanceId);
     if (instance === undefined) throw new VdcError("NOT_FOUND", `there is no instance '${instanceId}'`);

@@ -1,19 +1,17 @@
 import type { SecretStore } from "@vdc-os/core/secret/v1";
+import { type Killable, killWhile } from "../suite/kill-while.ts";
 import { must, mustEqual } from "../suite/must.ts";
 import type { SecretRequirement, SecretTest } from "./secret-instance.ts";
 
-/** How many secrets are changed at once when the store is killed, and after how many answers. */
+/** How many secrets are changed at once when the store is killed. */
 const secrets = 16;
-const acknowledgedFirst = 3;
 
-interface Killable {
-  readonly provider: SecretStore;
-  kill(): Promise<SecretStore>;
+interface KillableStore extends Killable<SecretStore> {
   leftovers(): readonly string[];
 }
 
 /** The store, and what ends it as `kill -9` does: in a process of its own where the factory has one. */
-async function startKillable(test: SecretTest): Promise<Killable> {
+async function startKillable(test: SecretTest): Promise<KillableStore> {
   const { instance } = test;
   const own = await instance.killable?.();
   if (own !== undefined) {
@@ -32,30 +30,13 @@ async function startKillable(test: SecretTest): Promise<Killable> {
   };
 }
 
-/** Changes all secrets at once, kills the store when some were answered, and returns what it is then, and the versions that were answered. */
-async function killWhile(
-  { provider, kill }: Killable,
-  change: (store: SecretStore, index: number) => Promise<number>,
-): Promise<{ readonly after: SecretStore; readonly answered: ReadonlyMap<number, number> }> {
-  const answered = new Map<number, number>();
-  const some = Promise.withResolvers<void>();
-  const calls = Array.from({ length: secrets }, async (_, index) => {
-    answered.set(index, await change(provider, index));
-    if (answered.size === acknowledgedFirst) some.resolve();
-  });
-  for (const call of calls) call.catch(() => undefined);
-  await Promise.race([some.promise, Promise.all(calls)]);
-  const after = await kill();
-  await Promise.allSettled(calls);
-  return { after, answered };
-}
-
+const indexes: readonly number[] = Array.from({ length: secrets }, (_, index) => index);
 const nameOf = (index: number): string => `secret-${index}`;
 const oldOf = (index: number): string => `old-${index}-`.repeat(1_000);
 const newOf = (index: number): string => `new-${index}-`.repeat(2_000);
 
 async function putOld(test: SecretTest, provider: SecretStore): Promise<void> {
-  for (let index = 0; index < secrets; index += 1) {
+  for (const index of indexes) {
     await provider.put({ name: nameOf(index), value: oldOf(index) }, test.operation());
   }
 }
@@ -74,9 +55,9 @@ export const crashRequirements: readonly SecretRequirement[] = [
       await putOld(test, store.provider);
       const change = async (to: SecretStore, index: number): Promise<number> =>
         (await to.put({ name: nameOf(index), value: newOf(index) }, test.operation())).version;
-      const { after, answered } = await killWhile(store, change);
+      const { after, answered } = await killWhile(store, { call: change, items: indexes });
       mustEqual(store.leftovers(), [], "what a kill leaves behind");
-      for (let index = 0; index < secrets; index += 1) {
+      for (const index of indexes) {
         const { value, version } = await after.resolve({ name: nameOf(index) }, test.operation());
         const isNew = value === newOf(index);
         must(
@@ -109,16 +90,19 @@ export const crashRequirements: readonly SecretRequirement[] = [
       const store = await startKillable(test);
       await putOld(test, store.provider);
       const isRotated = (index: number): boolean => index % 2 === 0;
-      const { after, answered } = await killWhile(store, async (to, index) => {
-        const name = nameOf(index);
-        if (isRotated(index)) return (await to.rotate({ name, bytes: 48 }, test.operation())).version;
-        await to.remove({ name }, test.operation());
-        return 0;
+      const { after, answered } = await killWhile(store, {
+        async call(to, index) {
+          const name = nameOf(index);
+          if (isRotated(index)) return (await to.rotate({ name, bytes: 48 }, test.operation())).version;
+          await to.remove({ name }, test.operation());
+          return 0;
+        },
+        items: indexes,
       });
       const listed = new Map(
         (await after.list({}, test.operation())).items.map(({ name, version }) => [name, version]),
       );
-      for (let index = 0; index < secrets; index += 1) {
+      for (const index of indexes) {
         const name = nameOf(index);
         const newest = listed.get(name);
         const told = answered.get(index);

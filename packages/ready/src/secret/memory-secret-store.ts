@@ -5,7 +5,7 @@ import {
   type OperationContext,
   type Page,
   type PageRequest,
-  toVdcError,
+  refuseWhenOver,
   VdcError,
 } from "@vdc-os/core";
 import type { SecretRef, SecretStore } from "@vdc-os/core/secret/v1";
@@ -78,9 +78,4 @@ export class MemorySecretStore implements SecretStore {
     if (values === undefined) throw new VdcError("NOT_FOUND", `there is no secret '${name}'`);
     return values;
   }
-}
-
-/** A call that was given up, or whose deadline has passed, before it begins changes nothing. */
-function refuseWhenOver({ signal }: OperationContext): void {
-  if (signal.aborted) throw toVdcError(signal.reason);
 }

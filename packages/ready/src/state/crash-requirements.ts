@@ -1,13 +1,13 @@
 import type { StateOperation, StateStore, TransactionResult } from "@vdc-os/core/state/v1";
+import { type Killable, killWhile } from "../suite/kill-while.ts";
 import { must, mustEqual } from "../suite/must.ts";
 import { brief, nextChanges, passTime, put, type StateRequirement, type StateTest } from "./state-instance.ts";
 
-/** How many transactions are under way when the store is killed, and after how many that it has acknowledged. */
+/** How many transactions are under way when the store is killed. */
 const transactions = 40;
-const acknowledgedFirst = 8;
 
 /** The store, and what ends it as `kill -9` does: in a process of its own where the factory has one. */
-async function startKillable(test: StateTest): Promise<{ readonly provider: StateStore; kill(): Promise<StateStore> }> {
+async function startKillable(test: StateTest): Promise<Killable<StateStore>> {
   const { instance } = test;
   const own = await instance.killable?.();
   if (own !== undefined) {
@@ -23,16 +23,6 @@ function withStore(test: StateTest, provider: StateStore): StateTest {
   return { ...test, provider };
 }
 
-/** Waits for calls whose store was killed. They need not end; where nothing but a restart stands for the kill, they do what they were asked for. */
-async function over(calls: readonly Promise<unknown>[]): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, 2_000);
-  });
-  await Promise.race([Promise.allSettled(calls), late]);
-  clearTimeout(timer);
-}
-
 /** Kills in the middle of transactions and of what leases do. */
 export const crashRequirements: readonly StateRequirement[] = [
   {
@@ -43,48 +33,45 @@ export const crashRequirements: readonly StateRequirement[] = [
       'Transaction: "All changes happen, or none"; StateStore: "When `transact` returns, the change is on disk and survives `kill -9`"',
     level: "core",
     async run(test) {
-      const { provider, kill } = await startKillable(test);
-      const before = withStore(test, provider);
+      const store = await startKillable(test);
+      const before = withStore(test, store.provider);
       const indexes = Array.from({ length: transactions }, (_, index) => index);
       const old = await put(before, ...indexes.map((index) => `old/${index}`));
-      const change = (store: StateStore, index: number): Promise<TransactionResult> => {
+      const change = (to: StateStore, index: number): Promise<TransactionResult> => {
         const operations: readonly StateOperation[] = [
           { type: "put", key: `new/${index}/a`, value: "x".repeat(index * 100) },
           { type: "delete", key: `old/${index}` },
           { type: "put", key: `new/${index}/b`, value: index },
         ];
-        return store.transact({ compare: [{ key: `old/${index}`, modRevision: old }], operations }, test.operation());
+        return to.transact({ compare: [{ key: `old/${index}`, modRevision: old }], operations }, test.operation());
       };
-      const acknowledged = new Map<number, number>();
-      const some = Promise.withResolvers<void>();
-      const calls = indexes.map((index) =>
-        change(provider, index).then((result) => {
+      const { after: found, answered } = await killWhile(store, {
+        async call(provider, index) {
+          const result = await change(provider, index);
           must(result.committed, "a transaction whose condition holds must commit");
-          acknowledged.set(index, result.revision);
-          if (acknowledged.size === acknowledgedFirst) some.resolve();
-        }),
-      );
-      for (const call of calls) call.catch(() => undefined);
-      await Promise.race([some.promise, Promise.all(calls)]);
-      const after = withStore(test, await kill());
-      await over(calls);
+          return result.revision;
+        },
+        items: indexes,
+        answers: 8,
+      });
+      const after = withStore(test, found);
       const { entries, revision } = await after.provider.list({ prefix: "" }, test.operation());
-      const found = new Map(entries.map((entry) => [entry.key, entry]));
+      const left = new Map(entries.map((entry) => [entry.key, entry]));
       for (const index of indexes) {
-        const [isOld, a, b] = [found.has(`old/${index}`), found.get(`new/${index}/a`), found.get(`new/${index}/b`)];
+        const [isOld, a, b] = [left.has(`old/${index}`), left.get(`new/${index}/a`), left.get(`new/${index}/b`)];
         const isDone = a !== undefined;
         must(
           isDone === (b !== undefined) && isDone !== isOld && a?.modRevision === b?.modRevision,
           `transaction ${index} must be there wholly or not at all after a kill`,
         );
-        const told = acknowledged.get(index);
+        const told = answered.get(index);
         if (told !== undefined)
           mustEqual(a?.modRevision, told, `the revision of transaction ${index}, which was acknowledged`);
       }
       // Who does not know what became of a transaction repeats it: its condition says whether it was made.
       for (const index of indexes) {
         const { committed } = await change(after.provider, index);
-        mustEqual(committed, found.has(`old/${index}`), `whether transaction ${index} commits when it is repeated`);
+        mustEqual(committed, left.has(`old/${index}`), `whether transaction ${index} commits when it is repeated`);
       }
       const last = await put(after, "last");
       must(last > revision, `a revision after a kill must be higher than ${revision}, and is ${last}`);
@@ -97,7 +84,8 @@ export const crashRequirements: readonly StateRequirement[] = [
     clause: 'StateLease: "keys that are put with it go when it is not kept alive"; "It outlives the store\'s process"',
     level: "core",
     async run(test) {
-      const { provider, kill } = await startKillable(test);
+      const store = await startKillable(test);
+      const { provider } = store;
       const grant = async (ttlMs: number, ...keys: readonly string[]): Promise<string> => {
         const { lease } = await provider.grantLease({ ttlMs }, test.operation());
         const operations = keys.map((key): StateOperation => ({ type: "put", key, value: 1, lease }));
@@ -108,10 +96,12 @@ export const crashRequirements: readonly StateRequirement[] = [
       const revoked = await grant(60_000, "revoked/a", "revoked/b");
       const ending = await grant(1_000, "ending/a", "ending/b");
       must(ending !== kept && ending !== revoked, "each lease must have an id of its own");
-      const revoking = provider.revokeLease({ lease: revoked }, test.operation());
-      revoking.catch(() => undefined);
-      const after = withStore(test, await kill());
-      await over([revoking]);
+      const { after: found } = await killWhile(store, {
+        call: (to, lease) => to.revokeLease({ lease }, test.operation()),
+        items: [revoked],
+        answers: 0,
+      });
+      const after = withStore(test, found);
       const { entries, revision } = await after.provider.list({ prefix: "" }, test.operation());
       const under = (prefix: string) => entries.filter(({ key }) => key.startsWith(prefix)).map(({ key }) => key);
       must(

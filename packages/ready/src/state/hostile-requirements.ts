@@ -30,7 +30,7 @@ const strangeTexts: readonly string[] = [
 const keyOf = (text: string): string => `h/${text}|`;
 
 /** How many watches nobody reads, and how many transactions of how many keys are made meanwhile. */
-const unread = 24;
+const unread = 60;
 const transactions = 10;
 const keysOfEach = 40;
 

@@ -3,6 +3,7 @@ import {
   type DescribeInput,
   type Description,
   type OperationContext,
+  refuseWhenOver,
   systemClock,
   toVdcError,
   VdcError,
@@ -259,11 +260,6 @@ export class MemoryStateStore implements StateStore {
 
 /** The most bytes that a value has as JSON text. */
 const maxValueBytes = 1024 * 1024;
-
-/** A call that was given up, or whose deadline has passed, before it begins changes nothing. */
-function refuseWhenOver({ signal }: OperationContext): void {
-  if (signal.aborted) throw toVdcError(signal.reason);
-}
 
 /** Keys are ordered by code point, as UTF-8 orders bytes. */
 function compareKeys(a: string, b: string): number {

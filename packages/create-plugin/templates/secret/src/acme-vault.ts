@@ -4,7 +4,7 @@ import {
   type OperationContext,
   type Page,
   type PageRequest,
-  toVdcError,
+  refuseWhenOver,
   VdcError,
 } from "@vdc-os/core";
 import type { SecretStore } from "@vdc-os/core/secret/v1";
@@ -68,9 +68,4 @@ export class AcmeVault implements SecretStore {
     if (versions === undefined) throw new VdcError("NOT_FOUND", `there is no secret '${name}'`);
     return versions;
   }
-}
-
-/** A call that was given up, or whose deadline has passed, before it begins changes nothing. */
-function refuseWhenOver({ signal }: OperationContext): void {
-  if (signal.aborted) throw toVdcError(signal.reason);
 }
