@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { type Description, type OperationContext, type Page, toVdcError, VdcError } from "@vdc-os/core";
+import { type Description, type OperationContext, type Page, refuseWhenOver, toVdcError, VdcError } from "@vdc-os/core";
 import type * as vstorage from "@vdc-os/core/storage/v1";
 import { VolumeFolder, type VolumeRecord } from "./volume-folder.ts";
 
@@ -47,7 +47,7 @@ export class FolderStorage implements vstorage.StorageProvider {
   }
 
   async createVolume(input: vstorage.CreateVolume, context: OperationContext): Promise<vstorage.Volume> {
-    if (context.signal.aborted) throw toVdcError(context.signal.reason);
+    refuseWhenOver(context);
     const { name, capacityBytes, owner } = input;
     const [parameter] = Object.keys(input.parameters ?? {});
     if (parameter !== undefined) throw new VdcError("INVALID_ARGUMENT", `there is no parameter '${parameter}'`);
@@ -64,7 +64,8 @@ export class FolderStorage implements vstorage.StorageProvider {
     return this.getVolume(created);
   }
 
-  async deleteVolume({ volumeId }: Input<"deleteVolume">): Promise<void> {
+  async deleteVolume({ volumeId }: Input<"deleteVolume">, context: OperationContext): Promise<void> {
+    refuseWhenOver(context);
     const record = this.#folder.get(volumeId);
     if (record === undefined) return;
     this.#mustBeDetached(record);
@@ -97,7 +98,8 @@ export class FolderStorage implements vstorage.StorageProvider {
     return { totalBytes, freeBytes, allocatedBytes, provisionedBytes, ...rest };
   }
 
-  async attachVolume(input: vstorage.AttachVolume): Promise<vstorage.Attachment> {
+  async attachVolume(input: vstorage.AttachVolume, context: OperationContext): Promise<vstorage.Attachment> {
+    refuseWhenOver(context);
     const { host, access, generation } = input;
     const record = this.#recordOf(input.volumeId);
     const { name, highest, attached } = record;
@@ -113,13 +115,18 @@ export class FolderStorage implements vstorage.StorageProvider {
     return this.#attachmentOf(this.#recordOf(input.volumeId)) as vstorage.Attachment;
   }
 
-  async detachVolume({ volumeId, host, generation }: Input<"detachVolume">): Promise<void> {
+  async detachVolume({ volumeId, host, generation }: Input<"detachVolume">, context: OperationContext): Promise<void> {
+    refuseWhenOver(context);
     const record = this.#folder.get(volumeId);
     if (record?.attached?.host !== host || record.highest !== generation) return;
     this.#folder.save({ ...record, attached: undefined });
   }
 
-  async revokeAttachment({ volumeId, generation }: Input<"revokeAttachment">): Promise<void> {
+  async revokeAttachment(
+    { volumeId, generation }: Input<"revokeAttachment">,
+    context: OperationContext,
+  ): Promise<void> {
+    refuseWhenOver(context);
     const record = this.#recordOf(volumeId);
     if (generation >= record.highest) this.#folder.save({ ...record, highest: generation, attached: undefined });
   }

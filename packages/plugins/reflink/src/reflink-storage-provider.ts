@@ -75,7 +75,8 @@ export class ReflinkStorageProvider implements StorageProvider {
     return this.#pool.view(made);
   }
 
-  async deleteVolume({ volumeId }: { readonly volumeId: string }): Promise<void> {
+  async deleteVolume({ volumeId }: { readonly volumeId: string }, context: OperationContext): Promise<void> {
+    assertGoesOn(context);
     const record = this.#pool.volumes.get(volumeId);
     if (record === undefined) return;
     await this.#pool.alone(volumeId, "delete", async () => {
@@ -149,11 +150,11 @@ export class ReflinkStorageProvider implements StorageProvider {
     });
   }
 
-  async detachVolume(input: {
-    readonly volumeId: string;
-    readonly host: string;
-    readonly generation: number;
-  }): Promise<void> {
+  async detachVolume(
+    input: { readonly volumeId: string; readonly host: string; readonly generation: number },
+    context: OperationContext,
+  ): Promise<void> {
+    assertGoesOn(context);
     const { volumeId, host, generation } = input;
     if (this.#pool.volumes.get(volumeId) === undefined) return;
     await this.#pool.alone(`attachment of '${volumeId}'`, "detach", async () => {
@@ -164,13 +165,11 @@ export class ReflinkStorageProvider implements StorageProvider {
     });
   }
 
-  async revokeAttachment({
-    volumeId,
-    generation,
-  }: {
-    readonly volumeId: string;
-    readonly generation: number;
-  }): Promise<void> {
+  async revokeAttachment(
+    { volumeId, generation }: { readonly volumeId: string; readonly generation: number },
+    context: OperationContext,
+  ): Promise<void> {
+    assertGoesOn(context);
     await this.#pool.alone(`attachment of '${volumeId}'`, "revoke", async () => {
       const record = this.#pool.volume(volumeId);
       if (record.highWater > generation) return;

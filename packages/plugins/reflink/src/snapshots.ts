@@ -22,7 +22,8 @@ export function snapshotsFacet(pool: ReflinkPool): SnapshotsFacet {
       assertGoesOn(context);
       return viewOf(await pool.makeSnapshot(input, context));
     },
-    async deleteSnapshot({ snapshotId }) {
+    async deleteSnapshot({ snapshotId }, context) {
+      assertGoesOn(context);
       if (pool.snapshots.get(snapshotId) === undefined) return;
       await pool.alone(snapshotId, "delete", async () => {
         const { name, readers } = pool.snapshot(snapshotId);

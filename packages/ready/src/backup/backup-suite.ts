@@ -1,6 +1,7 @@
 import { type BackupRepository, backupRepository } from "@vdc-os/core/backup/v1";
 import { defineSuite, type Suite } from "../suite/suite.ts";
 import type { BackupInstance } from "./backup-instance.ts";
+import { callerRequirements } from "./caller-requirements.ts";
 import { interruptionRequirements } from "./interruption-requirements.ts";
 import { listRequirements } from "./list-requirements.ts";
 import { momentRequirements } from "./moment-requirements.ts";
@@ -23,5 +24,6 @@ export const backupSuite: Suite<BackupRepository, BackupInstance> = defineSuite<
     ...verifyRequirements,
     ...retentionRequirements,
     ...interruptionRequirements,
+    ...callerRequirements,
   ],
 });

@@ -51,6 +51,7 @@ export class MemoryBackupRepository implements BackupRepository {
   }
 
   async createRecoveryPoint(input: CreateRecoveryPoint, context: OperationContext): Promise<RecoveryPoint> {
+    this.assertGoing(context);
     const present = pointsOf(this.vault, input.subject).find(({ point }) => point.name === input.name)?.point;
     if (present !== undefined) {
       if (sameDisks(present.disks, input.disks)) return present;
@@ -77,11 +78,16 @@ export class MemoryBackupRepository implements BackupRepository {
     return hasMore ? { items, nextPageToken: `${tokenPrefix}${items.at(-1)?.recoveryPointId}` } : { items };
   }
 
-  async deleteRecoveryPoint({ recoveryPointId }: { readonly recoveryPointId: string }): Promise<void> {
+  async deleteRecoveryPoint(
+    { recoveryPointId }: { readonly recoveryPointId: string },
+    context: OperationContext,
+  ): Promise<void> {
+    this.assertGoing(context);
     this.vault.points.delete(recoveryPointId);
   }
 
   async restore(input: Restore, context: OperationContext): Promise<{ readonly disks: readonly RestoredDisk[] }> {
+    this.assertGoing(context);
     const from = this.get(input.recoveryPointId);
     const disks: RestoredDisk[] = [];
     for (const { diskId, target } of input.disks) {
@@ -116,7 +122,8 @@ export class MemoryBackupRepository implements BackupRepository {
     return { recoveryPoints: points.length, chunks: well.size, bytes, damages };
   }
 
-  async prune(input: Parameters<BackupRepository["prune"]>[0]): Promise<PruneReport> {
+  async prune(input: Parameters<BackupRepository["prune"]>[0], context: OperationContext): Promise<PruneReport> {
+    this.assertGoing(context);
     const { subject, keep, dryRun = false } = input;
     const all = pointsOf(this.vault, subject);
     const kept = new Set<MemoryPoint>();
@@ -133,6 +140,7 @@ export class MemoryBackupRepository implements BackupRepository {
     _input: Record<never, never>,
     context: OperationContext,
   ): Promise<{ readonly runs: number; readonly volumes: number }> {
+    this.assertGoing(context);
     const runs = [...this.vault.runs.values()].filter(({ input }) => !this.busy.has(`run ${input.subject}`));
     for (const run of runs) await this.release(run, context);
     const restores = [...this.vault.restores.values()].filter(

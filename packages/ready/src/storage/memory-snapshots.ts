@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { type ObjectReference, type OwnerStamp, type Page, VdcError } from "@vdc-os/core";
+import { type ObjectReference, type OwnerStamp, type Page, refuseWhenOver, VdcError } from "@vdc-os/core";
 import type { GroupSnapshot, GroupSnapshotsFacet, Snapshot, SnapshotsFacet } from "@vdc-os/core/storage/v1";
 import { contentOf, type MemorySnapshot, memoryBlockBytes } from "./memory-pool.ts";
 import type { MemoryStorageProvider } from "./memory-storage-provider.ts";
@@ -70,8 +70,12 @@ export function memorySnapshots(provider: MemoryStorageProvider): {
 
   return {
     snapshots: {
-      createSnapshot: async ({ name, volumeId, owner }) => view(take(name, volumeId, owner)),
-      async deleteSnapshot({ snapshotId }) {
+      async createSnapshot({ name, volumeId, owner }, context) {
+        refuseWhenOver(context);
+        return view(take(name, volumeId, owner));
+      },
+      async deleteSnapshot({ snapshotId }, context) {
+        refuseWhenOver(context);
         const snapshot = pool.snapshots.get(snapshotId);
         if (snapshot === undefined) return;
         mustBeFree(snapshot);

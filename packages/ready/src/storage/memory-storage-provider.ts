@@ -4,7 +4,7 @@ import {
   type OperationContext,
   type OwnerStamp,
   type Page,
-  toVdcError,
+  refuseWhenOver,
   VdcError,
 } from "@vdc-os/core";
 import type {
@@ -79,13 +79,14 @@ export class MemoryStorageProvider implements StorageProvider {
 
   async createVolume(input: CreateVolume, context: OperationContext): Promise<Volume> {
     const { name, capacityBytes, owner, parameters = {} } = input;
-    if (context.signal.aborted) throw toVdcError(context.signal.reason);
+    refuseWhenOver(context);
     const [unknown] = Object.keys(parameters);
     if (unknown !== undefined) throw new VdcError("INVALID_ARGUMENT", `parameter '${unknown}' is not known`);
     return this.view(this.add({ name, capacityBytes, owner }));
   }
 
-  async deleteVolume({ volumeId }: { readonly volumeId: string }): Promise<void> {
+  async deleteVolume({ volumeId }: { readonly volumeId: string }, context: OperationContext): Promise<void> {
+    refuseWhenOver(context);
     const volume = this.pool.volumes.get(volumeId);
     if (volume === undefined || volume.tombstoned) return;
     if (volume.attachment !== undefined) {
@@ -141,7 +142,8 @@ export class MemoryStorageProvider implements StorageProvider {
     };
   }
 
-  async attachVolume(input: AttachVolume): Promise<Attachment> {
+  async attachVolume(input: AttachVolume, context: OperationContext): Promise<Attachment> {
+    refuseWhenOver(context);
     const { volumeId, host, access, generation } = input;
     const volume = this.get(volumeId);
     const present = volume.attachment;
@@ -168,14 +170,19 @@ export class MemoryStorageProvider implements StorageProvider {
     return volume.attachment;
   }
 
-  async detachVolume(input: Parameters<StorageProvider["detachVolume"]>[0]): Promise<void> {
+  async detachVolume(input: Parameters<StorageProvider["detachVolume"]>[0], context: OperationContext): Promise<void> {
+    refuseWhenOver(context);
     const volume = this.pool.volumes.get(input.volumeId);
     const { attachment } = volume ?? {};
     if (volume === undefined || attachment?.generation !== input.generation || attachment.host !== input.host) return;
     volume.attachment = undefined;
   }
 
-  async revokeAttachment(input: Parameters<StorageProvider["revokeAttachment"]>[0]): Promise<void> {
+  async revokeAttachment(
+    input: Parameters<StorageProvider["revokeAttachment"]>[0],
+    context: OperationContext,
+  ): Promise<void> {
+    refuseWhenOver(context);
     const volume = this.get(input.volumeId);
     volume.highWater = Math.max(volume.highWater, input.generation);
     if (volume.attachment !== undefined && volume.attachment.generation <= input.generation) {

@@ -1,6 +1,7 @@
 import { describe } from "vitest";
 import { createReference } from "../../test/storage-mutants/build-mutant.ts";
 import { copyMutants } from "../../test/storage-mutants/copy-mutants.ts";
+import { interruptionMutants } from "../../test/storage-mutants/interruption-mutants.ts";
 import { robustnessMutants } from "../../test/storage-mutants/robustness-mutants.ts";
 import { serviceMutants } from "../../test/storage-mutants/service-mutants.ts";
 import { snapshotMutants } from "../../test/storage-mutants/snapshot-mutants.ts";
@@ -9,7 +10,14 @@ import { describeProof, describeSuite } from "../suite/vitest.ts";
 import { storageSuite } from "./storage-suite.ts";
 
 const create = () => createReference();
-const mutants = [...volumeMutants, ...copyMutants, ...snapshotMutants, ...serviceMutants, ...robustnessMutants];
+const mutants = [
+  ...volumeMutants,
+  ...copyMutants,
+  ...snapshotMutants,
+  ...serviceMutants,
+  ...robustnessMutants,
+  ...interruptionMutants,
+];
 
 describe("the storage suite", () => {
   describeProof(storageSuite, { create, mutants });

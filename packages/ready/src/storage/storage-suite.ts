@@ -6,6 +6,7 @@ import { cloneRequirements } from "./clone-requirements.ts";
 import { dataServiceRequirements } from "./data-service-requirements.ts";
 import { encryptionRequirements } from "./encryption-requirements.ts";
 import { groupSnapshotRequirements } from "./group-snapshot-requirements.ts";
+import { interruptionRequirements } from "./interruption-requirements.ts";
 import { layeringRequirements } from "./layering-requirements.ts";
 import { momentRequirements } from "./moment-requirements.ts";
 import { poolRequirements } from "./pool-requirements.ts";
@@ -35,5 +36,6 @@ export const storageSuite: Suite<StorageProvider, StorageInstance> = defineSuite
     ...qualityRequirements,
     ...encryptionRequirements,
     ...robustnessRequirements,
+    ...interruptionRequirements,
   ],
 });

@@ -186,17 +186,17 @@ export const pointMutants: readonly BackupMutant[] = [
     };
   }),
   mutant("backup.delete.absent", "deletes the newest for one that it does not have", (memory) => ({
-    deleteRecoveryPoint({ recoveryPointId }) {
+    deleteRecoveryPoint({ recoveryPointId }, context) {
       const isThere = memory.vault.points.has(recoveryPointId);
       const id = isThere ? recoveryPointId : pointsOf(memory.vault).at(-1)?.point.recoveryPointId;
-      return memory.deleteRecoveryPoint({ recoveryPointId: id ?? recoveryPointId });
+      return memory.deleteRecoveryPoint({ recoveryPointId: id ?? recoveryPointId }, context);
     },
   })),
   mutant("backup.delete.independent", "deletes what other points need", (memory) => ({
-    deleteRecoveryPoint({ recoveryPointId }) {
+    deleteRecoveryPoint({ recoveryPointId }, context) {
       const { chunks, points } = memory.vault;
       for (const hash of points.get(recoveryPointId)?.contents.flat() ?? []) chunks.delete(hash);
-      return memory.deleteRecoveryPoint({ recoveryPointId });
+      return memory.deleteRecoveryPoint({ recoveryPointId }, context);
     },
   })),
   mutant("backup.status.counts", "counts what is shared once", (memory) => ({

@@ -77,7 +77,7 @@ export const copyMutants: readonly StorageMutant[] = [
   mutant("storage.layering.delete-parent", "names no blockers", (store) => ({
     async deleteVolume(input) {
       try {
-        await store.deleteVolume(input);
+        await store.deleteVolume(input, context);
       } catch (error) {
         throw new VdcError("FAILED_PRECONDITION", String(error));
       }
@@ -112,8 +112,8 @@ export const copyMutants: readonly StorageMutant[] = [
   })),
   mutant("storage.clones.read-only", "lets a parent be written", (store) => ({
     async attachVolume(input) {
-      if (input.access === "readOnly") return store.attachVolume(input);
-      const attachment = await store.attachVolume({ ...input, access: "readOnly" });
+      if (input.access === "readOnly") return store.attachVolume(input, context);
+      const attachment = await store.attachVolume({ ...input, access: "readOnly" }, context);
       store.get(input.volumeId).attachment = { ...attachment, access: "readWrite" };
       return { ...attachment, access: "readWrite" };
     },
@@ -169,7 +169,7 @@ export const copyMutants: readonly StorageMutant[] = [
   mutant("storage.lineage.tombstone", "keeps the name of a tombstone", (store) => ({
     async deleteVolume(input) {
       const volume = store.pool.volumes.get(input.volumeId);
-      await store.deleteVolume(input);
+      await store.deleteVolume(input, context);
       if (volume?.tombstoned) volume.tombstoned = false;
     },
   })),

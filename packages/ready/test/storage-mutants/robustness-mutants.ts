@@ -64,7 +64,7 @@ export const robustnessMutants: readonly StorageMutant[] = [
         half.add(input.volumeId);
         await turns(3);
         if (call.signal.aborted) throw new VdcError("CANCELLED", "given up");
-        return store.deleteVolume(input);
+        return store.deleteVolume(input, context);
       },
     };
   }),
@@ -77,7 +77,7 @@ export const robustnessMutants: readonly StorageMutant[] = [
         await turns(3);
         if (call.signal.aborted) throw new VdcError("CANCELLED", "given up");
         busy.delete(input.volumeId);
-        return store.attachVolume(input);
+        return store.attachVolume(input, context);
       },
     };
   }),
@@ -85,7 +85,7 @@ export const robustnessMutants: readonly StorageMutant[] = [
     async attachVolume(input) {
       await turns(7 - input.generation);
       store.get(input.volumeId).highWater = input.generation - 1;
-      return store.attachVolume(input);
+      return store.attachVolume(input, context);
     },
   })),
   mutant("storage.concurrent.deletes", "looks for the name, waits, and makes a volume", (store) => ({

@@ -2,7 +2,7 @@ import { VdcError } from "@vdc-os/core";
 import type { Snapshot } from "@vdc-os/core/storage/v1";
 import type { MemorySnapshot } from "../../src/storage/memory-pool.ts";
 import type { MemoryStorageProvider } from "../../src/storage/memory-storage-provider.ts";
-import { facetMutant, forgiving, mutant, restartMutant, type StorageMutant } from "./build-mutant.ts";
+import { context, facetMutant, forgiving, mutant, restartMutant, type StorageMutant } from "./build-mutant.ts";
 
 /** Makes a kept snapshot follow its volume. */
 function follow(store: MemoryStorageProvider, { snapshotId, volumeId }: Snapshot): void {
@@ -89,7 +89,7 @@ export const snapshotMutants: readonly StorageMutant[] = [
       for (const { snapshotId, volumeId } of [...store.pool.snapshots.values()]) {
         if (volumeId === input.volumeId) store.pool.snapshots.delete(snapshotId);
       }
-      return store.deleteVolume(input);
+      return store.deleteVolume(input, context);
     },
   })),
   restartMutant("storage.snapshots.restart", "keeps what snapshots hold in memory", (pool) => {

@@ -59,21 +59,21 @@ export const volumeMutants: readonly StorageMutant[] = [
   })),
   mutant("storage.delete.frees-name", "uses the ids of deleted volumes again", (store) => ({
     async deleteVolume(input) {
-      await store.deleteVolume(input);
+      await store.deleteVolume(input, context);
       store.pool.nextId--;
     },
   })),
   mutant("storage.delete.absent", "does not find what is absent", (store) => ({
     async deleteVolume(input) {
       store.get(input.volumeId);
-      return store.deleteVolume(input);
+      return store.deleteVolume(input, context);
     },
   })),
   mutant("storage.delete.attached", "detaches what it deletes", (store) => ({
     async deleteVolume(input) {
       const volume = store.pool.volumes.get(input.volumeId);
       if (volume) volume.attachment = undefined;
-      return store.deleteVolume(input);
+      return store.deleteVolume(input, context);
     },
   })),
   mutant("storage.get.absent", "takes an absent volume for detached", (store) => ({
@@ -136,22 +136,22 @@ export const volumeMutants: readonly StorageMutant[] = [
       const volume = store.get(input.volumeId);
       if (volume.attachment?.generation === input.generation) {
         volume.attachment = undefined;
-        return store.attachVolume({ ...input, generation: input.generation + 1 });
+        return store.attachVolume({ ...input, generation: input.generation + 1 }, context);
       }
-      return store.attachVolume(input);
+      return store.attachVolume(input, context);
     },
   })),
   mutant("storage.attach.otherwise", "moves the present generation", (store) => ({
     async attachVolume(input) {
       const { attachment } = store.get(input.volumeId);
-      if (attachment?.generation !== input.generation) return store.attachVolume(input);
+      if (attachment?.generation !== input.generation) return store.attachVolume(input, context);
       store.get(input.volumeId).attachment = { ...attachment, host: input.host };
       return { ...attachment, host: input.host };
     },
   })),
   mutant("storage.attach.older", "forgets the generation with the attachment", (store) => ({
     async detachVolume(input) {
-      await store.detachVolume(input);
+      await store.detachVolume(input, context);
       const volume = store.pool.volumes.get(input.volumeId);
       if (volume) volume.highWater = 0;
     },
@@ -172,13 +172,13 @@ export const volumeMutants: readonly StorageMutant[] = [
   })),
   mutant("storage.revoke.refuses", "lowers its mark", (store) => ({
     async revokeAttachment(input) {
-      await store.revokeAttachment(input);
+      await store.revokeAttachment(input, context);
       store.get(input.volumeId).highWater = input.generation;
     },
   })),
   mutant("storage.revoke.newer", "cuts off whoever is there", (store) => ({
     async revokeAttachment(input) {
-      await store.revokeAttachment(input);
+      await store.revokeAttachment(input, context);
       store.get(input.volumeId).attachment = undefined;
     },
   })),

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { type Description, type OperationContext, type Page, toVdcError, VdcError } from "@vdc-os/core";
+import { type Description, type OperationContext, type Page, refuseWhenOver, VdcError } from "@vdc-os/core";
 import type {
   Attachment,
   AttachVolume,
@@ -38,7 +38,7 @@ export class AcmeStorage implements StorageProvider {
 
   async createVolume(input: CreateVolume, context: OperationContext): Promise<Volume> {
     const { name, capacityBytes, owner } = input;
-    if (context.signal.aborted) throw toVdcError(context.signal.reason);
+    refuseWhenOver(context);
     const [parameter] = Object.keys(input.parameters ?? {});
     if (parameter !== undefined) throw new VdcError("INVALID_ARGUMENT", `there is no parameter '${parameter}'`);
     if (capacityBytes <= 0) throw new VdcError("OUT_OF_RANGE", "a volume has at least one byte");
@@ -63,7 +63,8 @@ export class AcmeStorage implements StorageProvider {
     return viewOf(volume);
   }
 
-  async deleteVolume({ volumeId }: Input<"deleteVolume">): Promise<void> {
+  async deleteVolume({ volumeId }: Input<"deleteVolume">, context: OperationContext): Promise<void> {
+    refuseWhenOver(context);
     const volume = this.#array.volumes.get(volumeId);
     if (volume?.attachment !== undefined) {
       const { host } = volume.attachment;
@@ -104,7 +105,11 @@ export class AcmeStorage implements StorageProvider {
     };
   }
 
-  async attachVolume({ volumeId, host, access, generation }: AttachVolume): Promise<Attachment> {
+  async attachVolume(
+    { volumeId, host, access, generation }: AttachVolume,
+    context: OperationContext,
+  ): Promise<Attachment> {
+    refuseWhenOver(context);
     const volume = this.#array.get(volumeId);
     const present = volume.attachment;
     if (present?.generation === generation) {
@@ -121,13 +126,18 @@ export class AcmeStorage implements StorageProvider {
     return volume.attachment;
   }
 
-  async detachVolume({ volumeId, host, generation }: Input<"detachVolume">): Promise<void> {
+  async detachVolume({ volumeId, host, generation }: Input<"detachVolume">, context: OperationContext): Promise<void> {
+    refuseWhenOver(context);
     const volume = this.#array.volumes.get(volumeId);
     if (volume?.attachment?.host !== host || volume.attachment.generation !== generation) return;
     volume.attachment = undefined;
   }
 
-  async revokeAttachment({ volumeId, generation }: Input<"revokeAttachment">): Promise<void> {
+  async revokeAttachment(
+    { volumeId, generation }: Input<"revokeAttachment">,
+    context: OperationContext,
+  ): Promise<void> {
+    refuseWhenOver(context);
     const volume = this.#array.get(volumeId);
     volume.highest = Math.max(volume.highest, generation);
     if (volume.attachment !== undefined && volume.attachment.generation <= generation) volume.attachment = undefined;
