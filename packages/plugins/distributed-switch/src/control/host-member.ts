@@ -2,13 +2,12 @@ import { join } from "node:path";
 import { type Clock, type Handle, type Json, type Logger, type OwnerStamp, toVdcError, VdcError } from "@vdc-os/core";
 import type { HostRuntime } from "@vdc-os/core/host/v1";
 import type { DataPlaneLimits } from "../dataplane/data-plane-limits.ts";
-import { attachmentKey } from "../process/host-config.ts";
-import { addCounters } from "../process/port-counters.ts";
 import type { AttachmentCounters, ProcessStatus } from "../process/process-protocol.ts";
-import type { DesiredState, Write } from "./desired-state.ts";
-import { type HostConfigContent, hostConfigOf, portId } from "./host-config.ts";
+import type { DesiredState } from "./desired-state.ts";
+import { type HostConfigContent, hostConfigOf } from "./host-config.ts";
 import { hostFailure, type MemberView, troubleOf, unknownMember } from "./member-state.ts";
-import type { HostRecord, PendingCut, PortRecord } from "./records.ts";
+import type { HostRecord } from "./records.ts";
+import { settleHost } from "./settle-host.ts";
 
 /** The part of a host's runtime that a switch needs. */
 export type SwitchHostRuntime = Pick<Handle<HostRuntime>, "inventory" | "ensureProcess" | "removeProcess" | "request">;
@@ -180,7 +179,13 @@ export class HostMember {
       const content = hostConfigOf(state, record, this.#options);
       status = await this.#apply(runtime, content, status);
       doing = "reach";
-      await this.#settle(runtime, content, status);
+      await settleHost(this.host, {
+        ...{ state, content, status },
+        counters: async () => {
+          const told = await this.#request(runtime, "portStatistics", {}, this.#options.requestTimeoutMs);
+          return told as unknown as readonly AttachmentCounters[];
+        },
+      });
       if (!this.#needed) await this.#remove(runtime);
       this.#see({ trouble: "none", detail: "", current: true, revision, status });
     } catch (error) {
@@ -248,46 +253,6 @@ export class HostMember {
     await this.#request(runtime, "apply", { generation, ...content } as unknown as Json, requestTimeoutMs);
     this.#applied = { text, generation };
     return (await this.#request(runtime, "status", {}, requestTimeoutMs)) as unknown as ProcessStatus;
-  }
-
-  /** Writes down what the host told: the port of its endpoint, and that attachments are gone, with what they counted. */
-  async #settle(runtime: SwitchHostRuntime, content: HostConfigContent, status: ProcessStatus): Promise<void> {
-    const { state, requestTimeoutMs } = this.#options;
-    const port = status.vtep?.port;
-    if (port !== undefined && port !== state.hosts.get(this.host)?.port) {
-      await state.change(() => {
-        const record = state.hosts.get(this.host);
-        if (record === undefined) return { writes: [], result: undefined };
-        return { writes: [{ kind: "host", id: this.host, value: { ...record, port } }], result: undefined };
-      });
-    }
-    const kept = new Set(content.switches.flatMap(({ ports }) => ports.map(attachmentKey)));
-    const isGone = (record: PortRecord, cut: PendingCut): boolean =>
-      cut.host === this.host &&
-      !kept.has(attachmentKey({ id: portId(record.switchId, record.portKey), attachment: cut.attachment }));
-    const concerned = (): PortRecord[] =>
-      [...state.switches.keys()].flatMap((id) =>
-        state.portsOf(id).filter((record) => record.cuts.some((cut) => isGone(record, cut))),
-      );
-    if (concerned().length === 0) return;
-    const told = await this.#request(runtime, "portStatistics", {}, requestTimeoutMs);
-    const counters = new Map(
-      (told as unknown as AttachmentCounters[]).map((each) => [attachmentKey(each), each.counters]),
-    );
-    await state.change(() => {
-      const writes = concerned().map((record): Write => {
-        let { carried } = record;
-        for (const cut of record.cuts.filter((each) => isGone(record, each))) {
-          const id = portId(record.switchId, record.portKey);
-          const counted = counters.get(attachmentKey({ id, attachment: cut.attachment }));
-          if (counted !== undefined) carried = addCounters(carried, counted);
-        }
-        const cuts = record.cuts.filter((each) => !isGone(record, each));
-        const { switchId, portKey } = record;
-        return { kind: "port", switchId, portKey, value: { ...record, carried, cuts } };
-      });
-      return { writes, result: undefined };
-    });
   }
 
   /** Ends the process of a host that has no switch any more, and then forgets the host. */
