@@ -42,8 +42,8 @@ function six(vlans: readonly VlanSetting[], mirror?: CaseMirror): CaseConfig {
   };
 }
 
-function send(port: number, frame: string): CaseFrame {
-  return { port, bytes: Buffer.from(frame, "hex"), pauseMs: 0 };
+function send(port: number, frame: string, pauseMs = 0): CaseFrame {
+  return { port, bytes: Buffer.from(frame, "hex"), pauseMs };
 }
 
 /** The table of what differs. Everything else is compared frame by frame. */
@@ -192,5 +192,21 @@ export const DELIBERATE_DIFFERENCES: readonly DeliberateDifference[] = [
       `p1 ${multicast({ kind: "query", family: 4, group: 0 })}`,
       `p1 ${multicast({ kind: "data", family: 4, group: 0 })}`,
     ],
+  },
+  {
+    what: "a group that its last member left, while one that was joined before has members",
+    why: "ours floods it like any group without members (RFC 4541, section 2.1.2); Open vSwitch keeps it until the older one ends, and gives its frames to nobody",
+    config: { ...six([access(7), access(7), access(7)]), snooping: true },
+    frames: [
+      send(1, multicast({ kind: "report", family: 4, group: 0 })),
+      send(1, multicast({ kind: "report", family: 4, group: 2 })),
+      send(1, multicast({ kind: "leave", family: 4, group: 2 }), 3_000),
+      send(0, multicast({ kind: "data", family: 4, group: 2 })),
+    ],
+    ours: [
+      `p1 ${multicast({ kind: "data", family: 4, group: 2 })}`,
+      `p2 ${multicast({ kind: "data", family: 4, group: 2 })}`,
+    ],
+    openVswitch: [],
   },
 ];
