@@ -55,7 +55,7 @@ function build(directories: readonly string[]): readonly string[] {
 }
 
 /** The facets of the references that templates begin with. */
-const ofReference = ["storageMigration", "diskCopy", "power", "pricing", "quotas", "events", "history", "backup"];
+const ofReference = ["storageMigration", "diskCopy", "history", "backup"];
 
 it("each new plugin compiles with every facet, and is certified as it stands", { timeout: 240_000 }, async () => {
   const made = extensionPoints.map(({ name, facets }) => {

@@ -66,9 +66,9 @@ export const extensionPoints: readonly ExtensionPoint[] = [
     contract: "CloudConnector",
     token: "cloudConnector",
     suite: "cloudSuite",
-    facets: "declared",
-    begins: "reference",
-    standIn: "acme-cloud.ts",
+    facets: "stubs",
+    begins: "own",
+    standIn: "memory-account.ts",
   },
   {
     name: "state",

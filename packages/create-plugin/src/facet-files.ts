@@ -25,7 +25,7 @@ export const declaredFacets: readonly string[] = [${names}];
   }
   const client = clientOf(point.standIn);
   const contract = `@vdc-os/core/${point.name}/v1`;
-  const type = `${point.contract.replace("Provider", "")}Facets`;
+  const type = `${point.contract.replace(/Provider|Connector/, "")}Facets`;
   const files: Record<string, string> = {
     "src/facets.ts": `import type { Description } from "@vdc-os/core";
 import type { ${type} } from "${contract}";
@@ -54,18 +54,18 @@ export function notWrittenYet(operation: string): VdcError {
 `,
   };
   for (const facet of facets) {
-    const facetType = `${facet.slice(0, 1).toUpperCase()}${facet.slice(1)}Facet`;
     const operations = Object.entries(contracts[point.name][facet] ?? {}).map(([operation, kind]) =>
       kind === "unary"
         ? `    async ${operation}() {\n      throw notWrittenYet("${operation}");\n    },`
         : `    // biome-ignore lint/correctness/useYield: it is not written yet.\n    async *${operation}() {\n      throw notWrittenYet("${operation}");\n    },`,
     );
-    files[`src/${fileOf(facet)}`] = `import type { ${facetType} } from "${contract}";
+    files[`src/${fileOf(facet)}`] = `import type { FacetOf } from "@vdc-os/core";
+import type { ${point.contract} } from "${contract}";
 import type { ${client.type} } from "./${client.module}";
 import { notWrittenYet } from "./not-written-yet.ts";
 
 /** Facet \`${facet}\`, on ${client.words}. \`npx vdc-ready list ${point.name}\` lists what it must do. */
-export function ${facet}Of(${client.name}: ${client.type}): ${facetType} {
+export function ${facet}Of(${client.name}: ${client.type}): FacetOf<${point.contract}, "${facet}"> {
   return {
 ${operations.join("\n")}
   };

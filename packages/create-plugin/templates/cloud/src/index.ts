@@ -2,14 +2,15 @@ import { definePlugin, fromConfig, type Plugin, provides } from "@vdc-os/core";
 import { cloudConnector } from "@vdc-os/core/cloud/v1";
 import { z } from "zod";
 import { AcmeCloud } from "./acme-cloud.ts";
+import { MemoryAccount } from "./memory-account.ts";
 import { version } from "./version.ts";
 
 const config = z.object({
   /** The name of the provider. */
   name: z.string(),
-  /** Where the system behind it is. */
+  /** Where the cloud is. */
   address: z.string(),
-  /** Who asks. */
+  /** Who asks. A real one is a secret: let the config have its name in the secret store, as the guide does. */
   token: z.string(),
 });
 
@@ -21,7 +22,7 @@ const plugin: Plugin = definePlugin({
   provides: [provides(cloudConnector, { name: fromConfig("name") })],
   config,
   setup(context, { name, address, token }) {
-    context.provide(cloudConnector, new AcmeCloud(address, token === "known"), { name });
+    context.provide(cloudConnector, new AcmeCloud(MemoryAccount.at(address), token), { name });
   },
 });
 
