@@ -28,6 +28,7 @@ const allowed: Readonly<Record<PackageKind, readonly PackageKind[] | "anything">
  */
 const allowedInTests: Readonly<Partial<Record<PackageKind, readonly PackageKind[]>>> = {
   plugin: ["ready", "host", "plugin", "guest-image", "api"],
+  host: ["ready"],
   api: ["ready"],
   // A daemon that speaks two protocols is started for the tests of both by one of them.
   protocol: ["protocol"],
