@@ -3,10 +3,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expect } from "vitest";
 import { root } from "../architecture/source-tree.ts";
-import { packedPackages } from "../packages/packed-packages.ts";
+import { LoopbackRegistry } from "../packages/loopback-registry.ts";
 import { type ProgramResult, runProgram } from "../packages/run-program.ts";
 import { applyChange } from "./apply-change.ts";
-import { LocalRegistry } from "./local-registry.ts";
 import type { CodeBlock, MarkdownPage } from "./markdown-page.ts";
 import { placeOf } from "./pages.ts";
 
@@ -22,7 +21,7 @@ import { placeOf } from "./pages.ts";
 export async function walkPage({ blocks }: MarkdownPage): Promise<number> {
   const place = await mkdtemp(join(tmpdir(), "vdc-walk-"));
   try {
-    await using registry = await LocalRegistry.open(await packedPackages());
+    await using registry = await LoopbackRegistry.serve();
     const shell = new WalkersShell(place, await writeNpmConfig(place, registry.url));
     await mkdir(shell.folder);
     const steps = blocks.filter(({ words }) => words.some((word) => /^(walk|change=.*|new=.*)$/.test(word)));
