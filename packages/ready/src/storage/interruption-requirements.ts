@@ -83,6 +83,7 @@ export const interruptionRequirements: readonly StorageRequirement[] = [
         (await snapshots.listSnapshots({ volumeId }, test.operation())).items.map(({ name }) => name);
       await giveUpAtEveryStep(test, {
         what: "a snapshot",
+        isCostly: true,
         codes: ["ABORTED"],
         call: (context, step) => snapshots.createSnapshot({ name: `step-${step}`, volumeId }, context),
         async look(step) {

@@ -22,24 +22,18 @@ type Part = { readonly part: number };
 /** When a call is given up: the promises it has waited for, the turns of the event loop, or the part of its time that have passed. */
 type Moment = Promises | Turns | Part;
 
-const momentsOf = (promises: readonly number[], turns: readonly number[]): readonly Moment[] => [
-  ...promises.map((count) => ({ promises: count })),
-  ...turns.map((count) => ({ turns: count })),
+/** Earlier ones first: a call that is over at one of them is not given up at any that follows. */
+const moments: readonly Moment[] = [
+  ...[0, 1, 2, 3, 4, 6, 9, 13].map((promises) => ({ promises })),
+  ...[1, 2, 4].map((turns) => ({ turns })),
   ...[0.15, 0.3, 0.5, 0.7, 0.9].map((part) => ({ part })),
 ];
 
-/** Earlier ones first: a call that is over at one of them is not given up at any that follows. */
-const moments = momentsOf([0, 1, 2, 3, 4, 6, 9, 13], [1, 2, 4]);
-
-/** For calls that wait for something outside: of what passes before that, less. */
-const momentsOfLong = momentsOf([0, 2, 9], [2]);
-
-/** Below this many milliseconds a part of a call's time is no more than a few turns of the event loop; above the other one it waits for something outside. */
+/** Below this many milliseconds a part of a call's time is no more than a few turns of the event loop. */
 const shortMs = 1;
-const longMs = 20;
 
-/** After this many milliseconds nothing more is begun: a peer that takes so long is tried at fewer moments. */
-const sweepMs = 10_000;
+/** After this many milliseconds no other moment is tried: a machine that is busy takes longer for each. */
+const sweepMs = 15_000;
 
 /**
  * Gives a call up at one moment after the other: before it begins, at each `await` of one that waits for nothing outside, then later
@@ -61,7 +55,7 @@ export async function giveUpAtEveryStep(
 
   const tried = isCostly ? moments.filter((_, index) => index % 3 === 0) : moments;
   for (const [index, moment] of tried.entries()) {
-    if ("part" in moment && tookMs < shortMs) return;
+    if (("part" in moment && tookMs < shortMs) || performance.now() - startedAt > sweepMs) return;
     const step = index + 2;
     const controller = new AbortController();
     let isOver = false;
