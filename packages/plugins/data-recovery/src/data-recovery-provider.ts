@@ -1,4 +1,12 @@
-import { type Description, isVdcError, type OperationContext, type Page, toVdcError, VdcError } from "@vdc-os/core";
+import {
+  type Description,
+  isVdcError,
+  type OperationContext,
+  type Page,
+  refuseWhenOver,
+  toVdcError,
+  VdcError,
+} from "@vdc-os/core";
 import type {
   BackupRepository,
   CreateRecoveryPoint,
@@ -181,8 +189,9 @@ export class DataRecoveryProvider implements BackupRepository {
     };
   }
 
-  /** Runs a call, and has what it throws coded: an abort is `CANCELLED`. */
+  /** Runs a call that is not over before it begins, and has what it throws coded: an abort is `CANCELLED`. */
   async #call<T>(context: OperationContext, run: () => Promise<T>): Promise<T> {
+    refuseWhenOver(context);
     try {
       return await run();
     } catch (error) {

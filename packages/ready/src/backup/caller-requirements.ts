@@ -55,11 +55,12 @@ export const callerRequirements: readonly BackupRequirement[] = [
       "A point is there wholly or not at all; Long operations end soon after they are cancelled; what they hold at storage providers is released.",
     level: "core",
     async run(test) {
-      const disk = await makeDisk(test, "disk", { bytes: 256 * kib });
+      const disk = await makeDisk(test, "disk", { bytes: 128 * kib });
       const disks = entriesOf(disk);
       const names: string[] = [];
       await giveUpAtEveryStep(test, {
         what: "a backup",
+        isCostly: true,
         codes: ["ABORTED"],
         call: (context, step) =>
           test.provider.createRecoveryPoint({ name: `step-${step}`, subject: "vm", disks }, context),
