@@ -72,7 +72,7 @@ test("volumes are made, snapshotted, taken back, resized and removed", async () 
   await folder.text("storage snapshot revert before --yes");
   await folder.text("storage snapshot remove before");
   expect(await folder.text("storage volume resize disk +1G")).toBe("Volume 'disk': 1 GiB -> 2 GiB.\n");
-  expect(await folder.text("storage volume show disk")).toMatch(/^size +2 GiB$/m);
+  expect(await folder.text("storage volume show disk")).toMatch(/^health +healthy\n(?:.*\n)*size +2 GiB$/m);
   expect(await folder.json("storage volume remove disk")).toEqual({ removed: "disk" });
   const gone = await folder.run("storage volume show disk --json");
   expect((JSON.parse(gone.stderr) as Failure).error).toMatchObject({ code: "NOT_FOUND", reason: "VDC_NOT_FOUND" });

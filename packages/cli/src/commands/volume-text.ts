@@ -1,4 +1,4 @@
-import type { Volume } from "@vdc-os/core/storage/v1";
+import type { Volume, VolumeHealth } from "@vdc-os/core/storage/v1";
 import type { Condition } from "@vdc-os/sdk";
 import { conditionOf, storageNameOf, type VolumeObject } from "../datacenter/volume-object.ts";
 import { formatByteSize } from "../terminal/byte-size.ts";
@@ -70,13 +70,18 @@ export function sizeText(bytes: number | undefined): string {
 }
 
 /** A volume's facts, one on a line. */
-export function volumeFacts(view: VolumeView, object: VolumeObject, style: Style): string {
+export function volumeFacts(
+  view: VolumeView,
+  object: VolumeObject,
+  { health, style }: { readonly health: VolumeHealth | undefined; readonly style: Style },
+): string {
   const { placement, qos } = object.status;
   const { capacityBytes: size, allocatedBytes: used } = view;
   return formatFacts(
     [
       ["name", style.bold(view.name)],
       ["state", view.state],
+      ["health", health === undefined ? undefined : healthFact(health, style)],
       ["storage", view.storage],
       ["policy", view.policy],
       ["because", placement?.reason],
@@ -95,6 +100,11 @@ export function volumeFacts(view: VolumeView, object: VolumeObject, style: Style
     ],
     style.dim,
   );
+}
+
+function healthFact({ condition, message }: VolumeHealth, style: Style): string {
+  if (condition === "healthy") return condition;
+  return `${(condition === "degraded" ? style.yellow : style.red)(condition)}: ${printable(message)}`;
 }
 
 function contentText({ spec, status }: VolumeObject, standsAlone: boolean): string {

@@ -1,6 +1,6 @@
 import { assertRemovable } from "../datacenter/assert-removable.ts";
 import { finishTask } from "../datacenter/finish-task.ts";
-import { chosenStorage, currentVolumes, presentVolume } from "../datacenter/storage-access.ts";
+import { chosenStorage, currentVolumes, healthOf, presentVolume } from "../datacenter/storage-access.ts";
 import { storageNameOf } from "../datacenter/volume-object.ts";
 import { withDatacenter } from "../datacenter/with-datacenter.ts";
 import { usageError } from "../failure/failure.ts";
@@ -117,8 +117,10 @@ export const addVolumeCommands: AddCommands = (parent, bind) => {
           const current = await currentVolumes(dc, signal);
           const volume = volumeView(object, current.get(`${storageNameOf(object)}/${object.status.volumeId}`));
           const { spec, status, conditions } = object;
-          terminal.result({ volume: { ...volume, spec, status, conditions } }, () =>
-            volumeFacts(volume, object, terminal.style),
+          const health = await healthOf(dc, object, signal);
+          terminal.result(
+            { volume: { ...volume, ...(health === undefined ? {} : { health }), spec, status, conditions } },
+            () => volumeFacts(volume, object, { health, style: terminal.style }),
           );
         }),
       ),

@@ -1,6 +1,6 @@
 import { isVdcError, VdcError } from "@vdc-os/core";
 import type { Calls, FacetName, FacetOf, Handle } from "@vdc-os/core";
-import { type StorageProvider, storageProvider, type Volume } from "@vdc-os/core/storage/v1";
+import { type StorageProvider, storageProvider, type Volume, type VolumeHealth } from "@vdc-os/core/storage/v1";
 import type { Datacenter } from "@vdc-os/sdk";
 import { usageError } from "../failure/failure.ts";
 import { storageNameOf, type VolumeObject } from "./volume-object.ts";
@@ -65,6 +65,23 @@ export async function currentVolumes(dc: Datacenter, signal: AbortSignal): Promi
     }
   }
   return found;
+}
+
+/** How a volume is, as its provider says now. `undefined` for one that is not there yet; where the provider does not answer, that is what is told. */
+export async function healthOf(
+  dc: Datacenter,
+  object: VolumeObject,
+  signal: AbortSignal,
+): Promise<VolumeHealth | undefined> {
+  const { volumeId } = object.status;
+  const name = storageNameOf(object);
+  if (volumeId === undefined || name === undefined) return undefined;
+  try {
+    return await storageOf(dc, name).health({ volumeId }, { signal });
+  } catch (error) {
+    if (!isVdcError(error) || signal.aborted) throw error;
+    return { condition: "abnormal", message: error.message };
+  }
 }
 
 /** All volumes of a provider, page by page. */
