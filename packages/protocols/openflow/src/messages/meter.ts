@@ -30,7 +30,7 @@ const bandStatsLength = 16;
  *
  * @throws `OPENFLOW_INVALID_ARGUMENT`
  */
-export function meterMod(command: keyof typeof commands, { id, unit, rate, burst }: Meter): Buffer {
+export function meterMod(command: "add" | "modify" | "delete", { id, unit, rate, burst }: Meter): Buffer {
   return inRange("a meter", () => {
     // OFPMF_KBPS or OFPMF_PKTPS, OFPMF_BURST, OFPMF_STATS
     const flags = (unit === "kilobits" ? 1 : 2) | 4 | 8;
