@@ -64,7 +64,7 @@ export const requestRequirements: readonly HostRequirement[] = [
     async run(test) {
       await ensurePlane(test, "a");
       for (const code of codes) {
-        const reason = `VDC_READY_${code}`;
+        const reason = `ACME_${code}`;
         const error = await mustReject(request(test, "a", "fail", { code, reason }), code, `a method that fails so`);
         mustEqual((error as { readonly reason?: string }).reason, reason, "the reason");
       }
