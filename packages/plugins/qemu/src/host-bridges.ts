@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { type Logger, silentLogger, toVdcError, VdcError } from "@vdc-os/core";
 import { OvsdbClient, OvsdbError, type OvsdbMonitor } from "@vdc-os/ovsdb";
 import { OpenVSwitch, type OpenVSwitchTables } from "@vdc-os/ovsdb/open-vswitch";
@@ -130,17 +131,9 @@ export class HostBridges {
       } catch (error) {
         if (this.#closing.signal.aborted) throw error;
         if (isFirst) logger.warn("Open vSwitch can't be reached", { remotes, detail: wordsOf(error) });
-        await this.#pause();
+        await delay(retryMs, undefined, { signal: this.#closing.signal, ref: false }).catch(() => undefined);
       }
     }
-  }
-
-  #pause(): Promise<void> {
-    return new Promise((resolve) => {
-      const { signal } = this.#closing;
-      const timer = setTimeout(resolve, retryMs).unref();
-      signal.addEventListener("abort", () => resolve(clearTimeout(timer)), { once: true });
-    });
   }
 
   /** The tables as they are now. */
