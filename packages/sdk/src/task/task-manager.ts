@@ -11,6 +11,7 @@ import type { ResourceReference } from "../resource/resource.ts";
 import { commit, listEntries, type StateAccess } from "../store/state-access.ts";
 import { StateMirror } from "../store/state-mirror.ts";
 import { expiredTasks, type TaskRetention } from "./expired-tasks.ts";
+import { LiveProgress } from "./live-progress.ts";
 import type { TaskHandle, WaitOptions } from "./task-handle.ts";
 import {
   decodeTask,
@@ -64,7 +65,7 @@ export class TaskManager {
   readonly #options: TaskManagerOptions;
   readonly #mirror: StateMirror;
   readonly #tasks = new Map<string, TaskRecord>();
-  readonly #live = new Map<string, { running: boolean; progress?: Progress; emittedAt: number; timer?: () => void }>();
+  readonly #live: LiveProgress;
   readonly #listeners = new Map<string, Set<Listener>>();
   #cancelSweep: (() => void) | undefined;
   #sweep: Promise<void> = Promise.resolve();
@@ -75,6 +76,14 @@ export class TaskManager {
   constructor(options: TaskManagerOptions) {
     this.#options = options;
     this.cancelTarget = options.cancelTarget;
+    this.#live = new LiveProgress({
+      clock: options.clock,
+      intervalMs: options.progressIntervalMs ?? 250,
+      onProgress: (id) => {
+        const task = this.#tasks.get(id);
+        if (task !== undefined) this.#tell(task);
+      },
+    });
     this.#mirror = new StateMirror({
       state: options.state,
       prefix: tasksPrefix,
@@ -98,7 +107,7 @@ export class TaskManager {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#cancelSweep?.();
-    for (const live of this.#live.values()) live.timer?.();
+    this.#live.stop();
     await this.#mirror.stop();
     await this.#sweep;
     for (const listeners of this.#listeners.values()) for (const listener of [...listeners]) listener(undefined);
@@ -108,7 +117,7 @@ export class TaskManager {
   async get(id: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<TaskRecord> {
     const { entry } = await this.#options.state.get({ key: taskKeyOf(id) }, { signal: options.signal });
     if (entry === undefined) throw notFound(id);
-    return this.#withLive(decodeTask(entry));
+    return this.#live.shown(decodeTask(entry));
   }
 
   /** A handle on a task. Fails with `NOT_FOUND` as {@link TaskManager.get} does. */
@@ -121,7 +130,7 @@ export class TaskManager {
 
   /** A handle on a task whose record is known. `resultOf` makes the result once it has succeeded. */
   handleOf<Result>(task: TaskRecord, resultOf: (task: TaskRecord) => Promise<Result>): TaskHandle<Result> {
-    const latest = (): TaskRecord => this.#withLive(this.#tasks.get(task.id) ?? task);
+    const latest = (): TaskRecord => this.#live.shown(this.#tasks.get(task.id) ?? task);
     return {
       id: task.id,
       get state() {
@@ -156,7 +165,7 @@ export class TaskManager {
       .filter((task) => parent === undefined || task.parent === parent)
       .filter((task) => target === undefined || task.target?.uid === target)
       .filter((task) => finished === undefined || isFinished(task) === finished)
-      .map((task) => this.#withLive(task))
+      .map((task) => this.#live.shown(task))
       .sort((a, b) => b.createdAt - a.createdAt || (a.id < b.id ? -1 : 1));
   }
 
@@ -226,22 +235,9 @@ export class TaskManager {
 
   /** Shows how far a task has come. Events are throttled; nothing goes to disk. */
   report(id: string, progress?: Progress): void {
-    const { clock, progressIntervalMs = 250 } = this.#options;
     const task = this.#tasks.get(id);
     if (this.#stopped || (task !== undefined && isFinished(task))) return;
-    const live = this.#live.get(id) ?? { running: true, emittedAt: Number.NEGATIVE_INFINITY };
-    this.#live.set(id, live);
-    if (progress !== undefined) live.progress = progress;
-    if (live.timer !== undefined) return;
-    const emit = (): void => {
-      delete live.timer;
-      live.emittedAt = clock.monotonic();
-      const current = this.#tasks.get(id);
-      if (current !== undefined) this.#tell(current);
-    };
-    const waitMs = live.emittedAt + progressIntervalMs - clock.monotonic();
-    if (waitMs <= 0) emit();
-    else live.timer = clock.schedule(waitMs, emit);
+    this.#live.report(id, progress);
   }
 
   /** Forgets the tasks whose time has passed. Runs by itself every ten minutes. */
@@ -268,34 +264,26 @@ export class TaskManager {
     });
   }
 
-  #withLive(task: TaskRecord): TaskRecord {
-    const live = this.#live.get(task.id);
-    if (live === undefined || isFinished(task)) return task;
-    return { ...task, state: "running", ...(live.progress && { progress: live.progress }) };
-  }
-
   #changed(task: TaskRecord): void {
     const known = this.#tasks.get(task.id);
     if (known !== undefined && (isFinished(known) || known.state === task.state)) return;
     this.#tasks.set(task.id, task);
     if (isFinished(task)) {
-      const live = this.#live.get(task.id);
-      live?.timer?.();
       // Progress that was held back is told before the end: a short task has shown none else.
-      if (live?.timer !== undefined && known !== undefined) this.#tell(known);
-      this.#live.delete(task.id);
+      if (this.#live.takeHeld(task.id) && known !== undefined) this.#tell(known);
+      this.#live.forget(task.id);
     }
     this.#tell(task);
   }
 
   #gone(id: string): void {
     this.#tasks.delete(id);
-    this.#live.delete(id);
+    this.#live.forget(id);
     for (const listener of [...(this.#listeners.get(id) ?? [])]) listener(undefined);
   }
 
   #tell(task: TaskRecord): void {
-    const shown = this.#withLive(task);
+    const shown = this.#live.shown(task);
     this.#options.onTask?.(shown);
     for (const listener of [...(this.#listeners.get(task.id) ?? [])]) listener(shown);
   }
