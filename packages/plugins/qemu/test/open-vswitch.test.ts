@@ -175,6 +175,18 @@ describe.skipIf(skip)("a VM on a bridge of Open vSwitch", () => {
     expect(await findVmProcesses(host.directory)).toEqual([]);
   }, 60_000);
 
+  test("waits for a database that has never been there, and its host can be closed meanwhile", async () => {
+    const host = await TestHost.create({ openVswitch: "unix:/nowhere/db.sock" });
+    const hypervisor = await host.open();
+    const vmId = await createVm(hypervisor, bridge.bridge, 1);
+    await expect(hypervisor.startVm({ vmId, generation: 1 }, operation())).rejects.toMatchObject({
+      code: "UNAVAILABLE",
+      message: "this host's Open vSwitch can't be used: 'unix:/nowhere/db.sock' does not answer",
+    });
+    expect((await hypervisor.getVm({ vmId }, operation())).state).toBe("off");
+    await expect(host.dispose()).rejects.toMatchObject({ code: "UNAVAILABLE" });
+  }, 30_000);
+
   test("is a port no more after a kill of both its QEMU and the runtime, and ports of others stay", async () => {
     const host = await makeHost(bridge.remote);
     const spec = await specOf(bridge.bridge, 1);

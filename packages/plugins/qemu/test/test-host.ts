@@ -39,8 +39,11 @@ export class TestHost {
   async dispose(): Promise<void> {
     await this.#open?.close();
     const { openVswitch } = this.config;
-    await sweepVms(this.directory, openVswitch === undefined ? {} : { openVswitch });
-    await rm(this.directory, { recursive: true, force: true });
+    try {
+      await sweepVms(this.directory, openVswitch === undefined ? {} : { openVswitch });
+    } finally {
+      await rm(this.directory, { recursive: true, force: true });
+    }
   }
 }
 
