@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expect } from "vitest";
 import { root } from "../architecture/source-tree.ts";
+import { findProcesses, killProcess } from "../datacenter/owned-processes.ts";
 import { LoopbackRegistry } from "../packages/loopback-registry.ts";
 import { type ProgramResult, runProgram } from "../packages/run-program.ts";
 import { applyChange } from "./apply-change.ts";
@@ -16,7 +17,7 @@ import { placeOf } from "./pages.ts";
  * - `walk output` after it: each of its lines was printed. Three dots stand for anything in a line.
  * - `diff change=<file>` is applied to a file, and `ts new=<file>` is written into one, and compiled strictly.
  *
- * Returns how many steps that were.
+ * Whoever did all that must be left with no process of it. Returns how many steps that were.
  */
 export async function walkPage({ blocks }: MarkdownPage): Promise<number> {
   const place = await mkdtemp(join(tmpdir(), "vdc-walk-"));
@@ -26,8 +27,10 @@ export async function walkPage({ blocks }: MarkdownPage): Promise<number> {
     await mkdir(shell.folder);
     const steps = blocks.filter(({ words }) => words.some((word) => /^(walk|change=.*|new=.*)$/.test(word)));
     for (const block of steps) await takeStep(shell, block);
+    expect((await findProcesses(place)).map(({ command }) => command)).toEqual([]);
     return steps.length;
   } finally {
+    for (const { pid } of await findProcesses(place)) killProcess(pid);
     await rm(place, { recursive: true, force: true });
   }
 }
