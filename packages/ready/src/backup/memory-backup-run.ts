@@ -1,4 +1,4 @@
-import { type OperationContext, VdcError } from "@vdc-os/core";
+import { createOperationContext, type OperationContext, VdcError } from "@vdc-os/core";
 import type { BackupDisk, CreateRecoveryPoint, RecoveryPoint, RecoveryPointDisk } from "@vdc-os/core/backup/v1";
 import type { BackupStorage } from "./backup-instance.ts";
 import type { MemoryBackupRepository } from "./memory-backup-repository.ts";
@@ -42,7 +42,8 @@ export async function runBackup(
     vault.points.set(recoveryPointId, { point, contents: run.contents });
     return point;
   } finally {
-    if (!repository.isKilled) await repository.release(run, context);
+    // Not with the caller's own context: whoever has given up is to be rid of it, too.
+    if (!repository.isKilled) await repository.release(run, createOperationContext());
   }
 }
 

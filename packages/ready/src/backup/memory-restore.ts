@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { type OperationContext, VdcError } from "@vdc-os/core";
+import { createOperationContext, type OperationContext, VdcError } from "@vdc-os/core";
 import type { RestoredDisk, RestoreTarget } from "@vdc-os/core/backup/v1";
 import type { MemoryBackupRepository } from "./memory-backup-repository.ts";
 import { hashOf, type MemoryPoint, type MemoryRestore, memoryChunkBytes, targetKey } from "./memory-vault.ts";
@@ -61,7 +61,8 @@ export async function restoreDisk(
     record.done = { diskId, storage, volumeId, capacityBytes, generation, writtenBytes: disk.dataBytes };
     return record.done;
   } catch (error) {
-    if (!repository.isKilled) await repository.takeBack(record, context);
+    // Not with the caller's own context: whoever has given up is to be rid of it, too.
+    if (!repository.isKilled) await repository.takeBack(record, createOperationContext());
     throw error;
   }
 }
