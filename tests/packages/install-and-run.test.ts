@@ -11,7 +11,10 @@ const timeout = 300_000;
 /** Node.js 22 says of its SQLite that it is experimental. */
 const quiet = "--disable-warning=ExperimentalWarning";
 
-/** What is started as a process and not imported: the consumer's datacenter starts each of them, and a test below the command. */
+/**
+ * What is started as a process and not imported: the consumer's datacenter starts each of them, a test below the command, and the certification of a host
+ * runtime its plane.
+ */
 const processes = new Set([
   "@vdc-os/cli/main",
   "@vdc-os/create-plugin/main",
@@ -19,6 +22,7 @@ const processes = new Set([
   "@vdc-os/host/runtime",
   "@vdc-os/plugin-distributed-switch/dataplane",
   "@vdc-os/plugin-thin-provisioning/server",
+  "@vdc-os/ready/host/plane",
   "@vdc-os/ready/main",
 ]);
 
@@ -94,7 +98,8 @@ it("everything that is exported compiles against the declarations alone", { time
   await stranger.write("every-entry.ts", `${names.join("\n")}\nexport type Everything = [${uses}];\n`);
   await copyFile(join(root, "tests/packages/consumer/datacenter.ts"), join(stranger.directory, "datacenter.ts"));
   const factories = certified.map(([name]) => `${name}.ts`);
-  for (const file of factories) await copyFile(join(root, "tests/certificates", file), join(stranger.directory, file));
+  for (const file of [...factories, "killable-plugin.ts"])
+    await copyFile(join(root, "tests/certificates", file), join(stranger.directory, file));
   expect(await stranger.compile(["every-entry.ts", "datacenter.ts", ...factories])).toBe("");
 });
 

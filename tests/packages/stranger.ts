@@ -80,6 +80,7 @@ export class Stranger {
       exactOptionalPropertyTypes: true,
       noUncheckedIndexedAccess: true,
       verbatimModuleSyntax: true,
+      rewriteRelativeImportExtensions: true,
       skipLibCheck: false,
       types: ["node"],
     };

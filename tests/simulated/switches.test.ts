@@ -1,3 +1,4 @@
+import { createOperationContext } from "@vdc-os/core";
 import { use } from "@vdc-os/core/kernel";
 import { distributedSwitch, type DistributedSwitch } from "@vdc-os/core/network/v1";
 import { MemorySwitch } from "@vdc-os/ready/network";
@@ -7,6 +8,7 @@ import { patienceMs, prepare, vmSpec } from "./fleet.ts";
 import { switchPlugin } from "./memory-switch-plugin.ts";
 import { openSimulatedDatacenter, type SimulatedDatacenter } from "./open-simulated-datacenter.ts";
 
+const context = createOperationContext();
 const wait = { timeoutMs: patienceMs };
 
 /** A datacenter with two hosts, the simulated network, and the network `full`, which has every facet. */
@@ -68,7 +70,7 @@ test("a switch carries all that the contract can, and its provider gets what hol
     wait,
   );
   expect(status).toMatchObject({ desiredGeneration: 1, specGeneration: 1, connectedPorts: 0 });
-  const { items } = await full.listSwitches({}, {} as never);
+  const { items } = await full.listSwitches({}, context);
   expect(items).toEqual([
     {
       switchId: metadata.uid,
@@ -169,7 +171,7 @@ test("a mirror follows the VM that it names, also one that is made anew under th
     },
     wait,
   );
-  const session = async () => (await full.listSwitches({}, {} as never)).items[0]?.mirrors?.[0];
+  const session = async () => (await full.listSwitches({}, context)).items[0]?.mirrors?.[0];
   const object = await dc.switches.get("prod");
   expect(findCondition(object.conditions, mirrorsCondition)).toMatchObject({ status: "False", reason: "NicsMissing" });
   expect(await session()).toMatchObject({ sourcePorts: [], destination: { portKey: "absent.watcher/nic0" } });
@@ -218,7 +220,7 @@ test("what a provider can tell of a switch is told by the datacenter, with the n
   const connect = (portKey: string) =>
     network.connectPort(
       { switchId, portGroup: "web", portKey, host: "h1", mac: "52:54:00:00:00:01", generation: 1 },
-      {} as never,
+      context,
     );
   await connect("mine");
   const frame = Buffer.from("ffffffffffff525400000001080045000000", "hex");
@@ -231,7 +233,7 @@ test("what a provider can tell of a switch is told by the datacenter, with the n
   await expect(dc.switches.importConfig(archive)).rejects.toMatchObject({ code: "ALREADY_EXISTS" });
   const { task } = await dc.switches.importConfig(archive, { as: "copy" });
   expect((await task.wait(wait)).spec).toEqual((await dc.switches.get("prod")).spec);
-  await network.disconnectPort({ switchId, portKey: "mine", generation: 1 }, {} as never);
+  await network.disconnectPort({ switchId, portKey: "mine", generation: 1 }, context);
 });
 
 test("ports that no VM has are disconnected, and those of others are left alone", async () => {
@@ -243,7 +245,7 @@ test("ports that no VM has are disconnected, and those of others are left alone"
   );
   const { uid: switchId } = (await dc.switches.get("prod")).metadata;
   const connect = (portKey: string, mac: string) =>
-    full.connectPort({ switchId, portGroup: "web", portKey, host: "h1", mac, generation: 1 }, {} as never);
+    full.connectPort({ switchId, portGroup: "web", portKey, host: "h1", mac, generation: 1 }, context);
   await connect("mine", "52:54:00:00:00:01");
   await connect("3f2b8c1e-0000-4000-8000-000000000001.nic0", "52:54:00:00:00:02");
   await dc.switches.apply("prod", { mtu: 1400 });
@@ -251,7 +253,7 @@ test("ports that no VM has are disconnected, and those of others are left alone"
   await expect.poll(keys, { timeout: patienceMs }).toEqual(["mine"]);
   const { conditions } = await dc.switches.get("prod");
   expect(findCondition(conditions, portsCondition)).toMatchObject({ status: "True" });
-  await full.disconnectPort({ switchId, portKey: "mine", generation: 1 }, {} as never);
+  await full.disconnectPort({ switchId, portKey: "mine", generation: 1 }, context);
 });
 
 test("a spec on trial is taken back by itself, by order, or kept", async () => {
@@ -259,7 +261,7 @@ test("a spec on trial is taken back by itself, by order, or kept", async () => {
   const { dc, full } = at;
   const spec = { network: "full", hosts: ["h1"], portGroups: [{ name: "web" }] };
   await dc.switches.createAndWait({ name: "prod", spec }, wait);
-  const inForce = async () => (await full.listSwitches({}, {} as never)).items[0]?.mtu;
+  const inForce = async () => (await full.listSwitches({}, context)).items[0]?.mtu;
   const tryMtu = (mtu: number, confirmWithinMs = patienceMs) =>
     dc.switches.applyOnTrial("prod", { ...spec, mtu }, { confirmWithinMs });
 

@@ -1,6 +1,6 @@
 import { VdcError } from "@vdc-os/core";
 
-const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"] as const;
+const units: readonly string[] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 
 /** A size for people, in powers of 1024: `10 GiB`, `1.5 MiB`, `512 B`. Never more than four digits. */
 export function formatByteSize(bytes: number): string {
@@ -18,7 +18,7 @@ export function formatByteSize(bytes: number): string {
 /** Whether {@link formatByteSize} says something near to a size, and not the size itself: `1.1 GiB` for 1152 MiB. */
 export function isRoundedByteSize(bytes: number): boolean {
   const [number, unit = "B"] = formatByteSize(bytes).split(" ");
-  return Number(number) * 1024 ** units.findIndex((name) => name === unit) !== bytes;
+  return Number(number) * 1024 ** units.indexOf(unit) !== bytes;
 }
 
 /** A rate for people: `120 MiB/s`. */
