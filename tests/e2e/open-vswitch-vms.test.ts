@@ -100,8 +100,8 @@ describe.skipIf(skip)("VMs of a datacenter on Open vSwitch", () => {
     const [tap = ""] = await tapsOf(host("host-1"));
     expect(readFileSync(`/sys/class/net/${tap}/mtu`, "utf8").trim()).toBe("1400");
     expect(await askGuest(dc, "vm-1", "cat /sys/class/net/eth0/mtu")).toBe("1400");
-    const { linksUp } = (await dc.switches.get("lan")).status;
-    expect(linksUp).toBe(2);
+    const linksUp = async () => (await dc.switches.get("lan")).status.linksUp;
+    await expect.poll(linksUp, { timeout: 30_000 }).toBe(2);
   }, 60_000);
 
   test("keep their link when a host's runtime is killed, and when the manager leaves", async () => {

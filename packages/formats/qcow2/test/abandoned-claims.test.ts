@@ -39,8 +39,8 @@ test("a claim of a process that is dead, but that nobody has asked after yet, is
   const path = join(folder, "disk.qcow2");
   createImageSync({ path, virtualSizeBytes: 1 << 20 });
   const lock = lockPathOf(path);
-  // What the shell becomes never asks after the child that it had.
-  const parent = spawn("sh", ["-c", "sleep 0 & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "ignore"] });
+  // What the shell becomes never asks after the child that it had: one that ends sooner the shell itself asks after.
+  const parent = spawn("sh", ["-c", "sleep 0.2 & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "ignore"] });
   try {
     const [line] = (await once(parent.stdout, "data")) as [Buffer];
     const pid = Number(line.toString());
@@ -48,7 +48,7 @@ test("a claim of a process that is dead, but that nobody has asked after yet, is
       readFileSync(`/proc/${pid}/stat`, "utf8")
         .replace(/^.*\) /, "")
         .split(" ");
-    await expect.poll(() => stat()[0]).toBe("Z");
+    await expect.poll(() => stat()[0], { timeout: 10_000 }).toBe("Z");
     const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
     writeFileSync(lock, `${pid}\n${boot}\n${stat()[19]}\n${token("a")}\n`);
     writeFileSync(`${lock}.${token("b")}`, `${pid}\n${boot}\n${stat()[19]}\n${token("b")}\n`);

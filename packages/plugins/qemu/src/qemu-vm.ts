@@ -29,6 +29,8 @@ export class QemuVm {
   readonly #links: VmLinks;
   #process: QemuProcess | undefined;
   #phase: "starting" | "stopping" | undefined;
+  /** How its QEMU ended, until the record says so. */
+  #unsavedEnd: QemuEnd | undefined;
   #isRemoved = false;
 
   constructor(host: VmHost, record: VmRecord) {
@@ -56,9 +58,9 @@ export class QemuVm {
   }
 
   status(): Vm {
-    const { vmId, name, spec, generation, owner, run, lastEnd } = this.record;
+    const { vmId, name, spec, generation, owner, run } = this.record;
     const { state, detail } = this.#state();
-    const ended = this.isActive ? undefined : lastEnd?.detail;
+    const ended = this.isActive ? undefined : this.#lastEnd?.detail;
     const shown = detail ?? ended;
     return {
       vmId,
@@ -195,7 +197,11 @@ export class QemuVm {
   #state(): { readonly state: PowerState; readonly detail?: string } {
     if (this.#phase !== undefined) return { state: this.#phase };
     if (this.#process !== undefined) return this.#process.observation;
-    return { state: this.record.lastEnd?.crashed === true ? "crashed" : "off" };
+    return { state: this.#lastEnd?.crashed === true ? "crashed" : "off" };
+  }
+
+  get #lastEnd(): QemuEnd | undefined {
+    return this.#unsavedEnd ?? this.record.lastEnd;
   }
 
   #migrating(): MigratingVm {
@@ -260,6 +266,7 @@ export class QemuVm {
     const spawn = this.#host.newSpawn();
     const run: VmRun = { spawn, bootId };
     await this.#ledger.saveStart(generation, run);
+    this.#unsavedEnd = undefined;
     const process = await startQemu(this.#host, {
       record: this.record,
       paths: this.#paths(),
@@ -288,9 +295,11 @@ export class QemuVm {
     if (this.#process !== process) return;
     if (end.crashed) this.#host.logger.warn("a VM crashed", { vmId: this.vmId, detail: end.detail });
     this.#process = undefined;
+    this.#unsavedEnd = end;
     this.#console.close();
     await this.#links.unplug();
     await this.#ledger.saveEnd(end).finally(() => this.#host.onChange(this, "modified"));
+    this.#unsavedEnd = undefined;
   }
 
   async #end(process: QemuProcess): Promise<void> {

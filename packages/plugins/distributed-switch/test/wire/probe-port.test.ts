@@ -53,7 +53,8 @@ it("members of a switch find by real frames what passes between them, through th
     { check: "vlan", ok: true, detail: "VLAN 20: 1 of 1 probes were answered" },
     {
       ...{ check: "mtu", ok: false },
-      detail: "frames of 9014 octets are lost, of 1514 octets pass: an MTU on the way is too small",
+      detail:
+        "frames of 9014 octets are lost, of 1514 octets pass: an MTU on the way is too small, between the hosts it must be 9050, or the switch's smaller",
     },
   ]);
   expect(b.probes.statistics.answered).toBe(4);
