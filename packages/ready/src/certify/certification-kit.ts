@@ -110,7 +110,13 @@ class OwnKit implements CertificationKit {
 
   folder(): string {
     const path = mkdtempSync(join(tmpdir(), "vdc-ready-"));
-    this.#releases.push(() => rmSync(path, { recursive: true, force: true }));
+    if (folders.size === 0) process.on("exit", removeFolders);
+    folders.add(path);
+    this.#releases.push(() => {
+      rmSync(path, { recursive: true, force: true });
+      folders.delete(path);
+      if (folders.size === 0) process.off("exit", removeFolders);
+    });
     return path;
   }
 
@@ -129,6 +135,13 @@ class OwnKit implements CertificationKit {
     }
     if (errors.length > 0) throw errors[0];
   }
+}
+
+/** Folders that are in use: a plugin may end the process. */
+const folders = new Set<string>();
+
+function removeFolders(): void {
+  for (const path of folders) rmSync(path, { recursive: true, force: true });
 }
 
 /** A plugin must release all that it acquired. */
