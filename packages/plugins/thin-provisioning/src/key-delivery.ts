@@ -1,6 +1,7 @@
 import { type Clock, createOperationContext, type Logger, type OperationContext } from "@vdc-os/core";
 import type { KeyResolver } from "./key-resolver.ts";
 import { servedOwner } from "./layer-changes.ts";
+import { readersOf } from "./readers-of.ts";
 import type { StorageProcesses } from "./storage-processes.ts";
 import type { VolumeCatalog } from "./volume-catalog.ts";
 import type { VolumeEntry } from "./volume-entry.ts";
@@ -64,7 +65,7 @@ export class KeyDelivery {
    * from it. One that can't be reached asks for them.
    */
   async spread(entry: VolumeEntry, context: OperationContext): Promise<void> {
-    for (const reader of this.#readersOf(entry)) {
+    for (const reader of readersOf(this.#options.catalog, entry)) {
       for (const [host, served] of servedOf(reader)) await this.#deliver(host, served, context).catch(() => {});
     }
   }
@@ -160,16 +161,6 @@ export class KeyDelivery {
       for (const [host] of servedOf(entry)) hosts.add(host);
     }
     return hosts;
-  }
-
-  *#readersOf(entry: VolumeEntry): Iterable<VolumeEntry> {
-    yield entry;
-    for (const children of [entry.children, ...entry.snapshotChildren.values()]) {
-      for (const volumeId of children) {
-        const child = this.#options.catalog.find(volumeId);
-        if (child !== undefined) yield* this.#readersOf(child);
-      }
-    }
   }
 }
 

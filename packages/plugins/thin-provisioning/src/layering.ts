@@ -11,6 +11,7 @@ import type { NewVolumeEncryption } from "./key-resolver.ts";
 import { assertAttachmentSettled, servedOwner } from "./layer-changes.ts";
 import { lowestLayerOf } from "./layer-tree.ts";
 import { imageName, layerName } from "./pool-layout.ts";
+import { readersOf } from "./readers-of.ts";
 import { storageFailure } from "./storage-failure.ts";
 import type { ThinPool } from "./thin-pool.ts";
 import type { VolumeEntry } from "./volume-entry.ts";
@@ -165,9 +166,13 @@ export class Layering implements LayeringFacet {
     return capacityBytes;
   }
 
-  /** The lowest layer never changes what it reads as, so that it can be filled while others read it. */
+  /**
+   * The lowest layer never changes what it reads as, so that it can be filled while others read it. They have the parent open until they open the layer
+   * anew: the volume itself, and whatever is made of its snapshots.
+   */
   async #copyUpLayer(entry: VolumeEntry, snapshotId: string, context: OperationContext): Promise<void> {
-    const { images, layout, processes } = this.#pool;
+    const { images, layout } = this.#pool;
+    this.#assertCanReopen(entry);
     const path = layout.layer(entry.volumeId, snapshotId);
     await chmod(path, 0o600);
     try {
@@ -176,8 +181,36 @@ export class Layering implements LayeringFacet {
     } finally {
       await chmod(path, 0o444);
     }
-    const owner = servedOwner(entry.record);
-    if (owner !== undefined) await processes.request(owner.host, "reopen", { ...owner.owner }, context).catch(() => {});
+    this.#assertCanReopen(entry);
+    await this.#reopenReaders(entry, context);
+  }
+
+  /** Throws `FAILED_PRECONDITION` where images are open that stay open as they are: a read snapshot's, and those that QEMU opened itself. */
+  #assertCanReopen(entry: VolumeEntry): void {
+    const blockers = [...readersOf(this.#pool.catalog, entry)].flatMap(({ record: { attachment, snapshots = [] } }) => [
+      ...(attachment?.mode === "direct" ? [attachment.host] : []),
+      ...snapshots.flatMap(({ readers = [] }) => readers.map(({ host }) => host)),
+    ]);
+    if (blockers.length === 0) return;
+    throw new VdcError(
+      "FAILED_PRECONDITION",
+      `volume '${entry.record.name}' has snapshots that are being read, there or below a volume that is attached directly: it is copied up when that has ended`,
+      { reason: "VDC_VOLUME_ATTACHED", blockers: [...new Set(blockers)].map((name) => ({ kind: "host", name })) },
+    );
+  }
+
+  async #reopenReaders(entry: VolumeEntry, context: OperationContext): Promise<void> {
+    const { catalog, processes } = this.#pool;
+    for (const reader of readersOf(catalog, entry)) {
+      const owner = servedOwner(reader.record);
+      if (owner === undefined) continue;
+      try {
+        await processes.request(owner.host, "reopen", { ...owner.owner }, context);
+      } catch (error) {
+        // One that has ended meanwhile has closed its images.
+        if (servedOwner(reader.record)?.owner.generation === owner.owner.generation) throw error;
+      }
+    }
   }
 
   async #copyUpHere(entry: VolumeEntry, context: OperationContext): Promise<void> {
