@@ -128,6 +128,39 @@ describe("layers", () => {
     }
   });
 
+  it("let go of a parent once it is copied up, also those that are open for what reads through snapshots", async () => {
+    await using test = await createTestPool("process");
+    const { layering } = test.provider.facets;
+    const parent = await volumeOn(test, "parent");
+    await fill(parent.client, 0, 1, 2);
+    await parent.detach();
+    const source = { kind: "volume", volumeId: parent.volumeId } as const;
+    const { volumeId } = await layering.createOverlay({ name: "child", parent: source }, context());
+    const snapshot = await snapshots(test).createSnapshot({ name: "of-child", volumeId }, context());
+    const below = { kind: "snapshot", snapshotId: snapshot.snapshotId } as const;
+    const grandchild = await layering.createOverlay({ name: "grandchild", parent: below }, context());
+    const attach = { volumeId: grandchild.volumeId, host: "host-a", access: "readWrite", generation: 1 } as const;
+    const reader = await connectTo(await test.provider.attachVolume(attach, context()));
+    expect(await valueAt(reader, 0)).toBe(1);
+
+    const read = { snapshotId: snapshot.snapshotId, host: "host-b" };
+    await snapshots(test).attachSnapshot(read, context());
+    await expect(layering.copyUp({ volumeId }, context())).rejects.toMatchObject({
+      code: "FAILED_PRECONDITION",
+      blockers: [{ kind: "host", name: "host-b" }],
+    });
+    expect((await test.provider.getVolume({ volumeId }, context())).parent).toEqual(source);
+    await snapshots(test).detachSnapshot(read, context());
+
+    expect((await layering.copyUp({ volumeId }, context())).parent).toBeUndefined();
+    const again = { volumeId: parent.volumeId, host: "host-a", access: "readWrite", generation: 2 } as const;
+    const writer = await connectTo(await test.provider.attachVolume(again, context()));
+    await fill(writer, 0, 7, 2);
+    expect([await valueAt(reader, 0), await valueAt(reader, 1), await valueAt(writer, 0)]).toEqual([1, 1, 7]);
+    await writer.close();
+    await reader.close();
+  });
+
   it("keep a snapshot that two branches lie on until one is gone", async () => {
     await using test = await createTestPool("here");
     const { volumeId, client, detach } = await volumeOn(test);
