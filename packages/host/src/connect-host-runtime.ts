@@ -1,6 +1,6 @@
-import { readFile } from "node:fs/promises";
 import { VdcError } from "@vdc-os/core";
 import { type HostRuntime, hostRuntime } from "@vdc-os/core/host/v1";
+import { awaitExit, identifyProcess } from "@vdc-os/core/local";
 import { connectProviders, connectUnix, type RemoteConnection } from "@vdc-os/core/remote";
 import { HostDirectory } from "./host-directory.ts";
 
@@ -21,6 +21,9 @@ export interface HostRuntimeConnection extends AsyncDisposable {
   stop(options?: { readonly removeProcesses?: boolean }): Promise<void>;
 }
 
+/** How long a runtime that was asked to stop may take to end. */
+const endTimeoutMs = 10_000;
+
 /** Connects to the runtime of a host's folder. Rejects with `UNAVAILABLE` when there is none. */
 export async function connectHostRuntime(
   path: string,
@@ -31,6 +34,7 @@ export async function connectHostRuntime(
   const connection = await connectProviders(await connectUnix(directory.socket, options), options);
   const hello = (await connection.link.request("host.hello", [], options.signal)) as { hostId: string; pid: number };
   const { hostId, pid } = hello;
+  const identity = await identifyProcess(pid);
   const close = (): Promise<void> => connection.close();
   return {
     hostId,
@@ -42,17 +46,8 @@ export async function connectHostRuntime(
     stop: async ({ removeProcesses = false } = {}) => {
       await connection.link.request("host.stop", [{ removeProcesses }]);
       await connection.closed;
-      await untilGone(pid);
+      if (identity !== undefined) await awaitExit(identity, endTimeoutMs);
     },
     [Symbol.asyncDispose]: close,
   };
-}
-
-/** Waits until a process has ended; at most ten seconds. */
-async function untilGone(pid: number): Promise<void> {
-  for (const giveUp = performance.now() + 10_000; performance.now() < giveUp; ) {
-    const stat = await readFile(`/proc/${pid}/stat`, "latin1").catch(() => undefined);
-    if (stat === undefined || stat.slice(stat.lastIndexOf(")") + 2).startsWith("Z")) return;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
 }

@@ -1,4 +1,4 @@
-import { findProcessesByEnvironment, type ProcessIdentity, signalProcess } from "@vdc-os/core/local";
+import { awaitExit, findProcessesByEnvironment, type ProcessIdentity, signalProcess } from "@vdc-os/core/local";
 
 /** A process whose environment names a host directory. */
 export interface OwnedProcess extends ProcessIdentity {
@@ -51,6 +51,7 @@ export async function killOwnedProcesses(
     for (const owned of left) {
       if (await signalProcess(owned, "SIGKILL")) killed.add(`${owned.pid}:${owned.startTicks}`);
     }
+    await Promise.all(left.map((owned) => awaitExit(owned, giveUp - performance.now())));
     await new Promise((resolve) => setTimeout(resolve, pauseMs));
     pauseMs = Math.min(100, pauseMs * 2);
   }

@@ -2,7 +2,7 @@ import type { ChildProcess } from "node:child_process";
 import { isDeepStrictEqual } from "node:util";
 import { type Json, type Logger, refuseWhenOver, VdcError } from "@vdc-os/core";
 import type { EnsureProcess, ProcessState, ProcessStatus } from "@vdc-os/core/host/v1";
-import { identifyProcess, isRunning, type ProcessIdentity, signalProcess } from "@vdc-os/core/local";
+import { identifyProcess, isRunning, killProcess, type ProcessIdentity, signalProcess } from "@vdc-os/core/local";
 import { ControlLink } from "./control-link.ts";
 import type { HostDirectory } from "./host-directory.ts";
 import { type ProcessRecord, removeRecord, writeRecord } from "./process-record.ts";
@@ -285,7 +285,7 @@ export class SupervisedProcess {
       }
     }
     this.#control.drop();
-    if (identity !== undefined) await signalProcess(identity, "SIGKILL");
+    if (identity !== undefined) await killProcess(identity);
     const { processId } = this;
     await killOwnedProcesses(this.#context.directory.root, (owned) => owned.processId === processId);
     this.#child = undefined;

@@ -1,6 +1,6 @@
 import { type Json, type Logger, refuseWhenOver, VdcError } from "@vdc-os/core";
 import type { EnsureProcess, ProcessStatus } from "@vdc-os/core/host/v1";
-import { isRunning, type ProcessIdentity } from "@vdc-os/core/local";
+import { isRunning, killProcess, type ProcessIdentity } from "@vdc-os/core/local";
 import type { HostDirectory } from "./host-directory.ts";
 import { limitLog } from "./limit-log.ts";
 import { type ProcessRecord, readRecords, removeRecord, writeRecord } from "./process-record.ts";
@@ -157,7 +157,7 @@ export class Supervisor {
         continue;
       }
       await killOwnedProcesses(directory.root, (entry) => entry.processId === processId);
-      if (main !== undefined) await killIfRunning(main);
+      if (main !== undefined) await killProcess(main);
       await this.#settle(record);
     }
     await killOwnedProcesses(
@@ -246,15 +246,4 @@ async function findMain(
   }
   // The runtime died between the spawn and the record: the session's leader with the recorded spawn is the process itself.
   return owned.find((entry) => entry.sessionLeader && entry.spawn !== undefined && entry.spawn === record.spawn);
-}
-
-async function killIfRunning(identity: ProcessIdentity): Promise<void> {
-  while (await isRunning(identity)) {
-    try {
-      process.kill(identity.pid, "SIGKILL");
-    } catch {
-      return;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }

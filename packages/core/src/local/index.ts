@@ -8,6 +8,7 @@ export {
   isRunning,
   killProcess,
   type ProcessIdentity,
+  type RunningProcess,
   readBootId,
   signalProcess,
 } from "./process-identity.ts";

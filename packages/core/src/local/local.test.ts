@@ -1,9 +1,9 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import {
   findProcessesByEnvironment,
   identifyProcess,
@@ -60,5 +60,31 @@ describe.runIf(process.platform === "linux")("processes", () => {
     expect(await killProcess(found)).toBe(true);
     await exited;
     expect(await identifyProcess(found.pid)).toBeUndefined();
+  });
+
+  it("that are ending are waited for: their environment is gone before they are", async () => {
+    if (spawnSync("python3", ["--version"]).status !== 0) {
+      if (process.env.CI) throw new Error("python3 is needed for this test");
+      console.warn("SKIPPED: a process whose first thread has ended: there is no python3 here");
+      return;
+    }
+    const value = `local-test-${process.pid}-${performance.now()}`;
+    // Its first thread ends, and takes the environment along, while another one goes on.
+    const program = [
+      "import ctypes, threading, time",
+      "threading.Thread(target=time.sleep, args=(0.5,)).start()",
+      "print(flush=True)",
+      "ctypes.CDLL(None).pthread_exit(None)",
+    ];
+    const child = spawn("python3", ["-c", program.join("\n")], {
+      env: { ...process.env, VDC_LOCAL_TEST: value },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const exited = once(child, "exit");
+    await once(child.stdout, "data");
+    await vi.waitFor(async () => expect(await identifyProcess(child.pid as number)).toMatchObject({ ending: true }));
+    expect(await findProcessesByEnvironment("VDC_LOCAL_TEST", value)).toEqual([]);
+    expect(await identifyProcess(child.pid as number)).toBeUndefined();
+    await exited;
   });
 });

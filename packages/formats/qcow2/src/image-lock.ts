@@ -48,7 +48,9 @@ function startTimeOf(pid: number | "self"): string {
   const stat = readText(`/proc/${pid}/stat`);
   // The command name may hold spaces and parentheses, so count from the last one.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return fields[0] === "Z" || fields[0] === "X" ? "" : (fields[19] ?? "");
+  // Of a process that was killed the first thread may be a zombie while others finish a write (field 20 counts them).
+  const isDead = fields[0] === "X" || (fields[0] === "Z" && Number(fields[17]) <= 1);
+  return isDead ? "" : (fields[19] ?? "");
 }
 
 function bootId(): string {
