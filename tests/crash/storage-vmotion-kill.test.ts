@@ -8,7 +8,7 @@ import { createTestRandom } from "@vdc-os/core/testing";
 import { storageProvider } from "@vdc-os/core/storage/v1";
 import { type Datacenter, isConditionTrue, readyCondition } from "@vdc-os/sdk";
 import { describe, expect, test } from "vitest";
-import { askGuest, guestImage, startWriting, stopWriting } from "../datacenter/guest.ts";
+import { addGuestImage, askGuest, startWriting, stopWriting } from "../datacenter/guest.ts";
 import { missingPrograms } from "../datacenter/missing-programs.ts";
 import { openRealDatacenter } from "../datacenter/open-real-datacenter.ts";
 import { findProcesses, killProcess } from "../datacenter/owned-processes.ts";
@@ -32,9 +32,7 @@ describe.skipIf(skip)("a manager that is killed while it moves the volume of a V
         openRealDatacenter({ ...place, virtualMachines: true, pools: ["second"] });
       try {
         let dc = await open();
-        const { kernel, initrd, commandLine } = await guestImage();
-        const boot = { kind: "kernel", kernel, initrd, commandLine } as const;
-        await dc.images.createAndWait({ name: "guest", spec: { boot } });
+        await addGuestImage(dc);
         await dc.volumes.createAndWait({ name: "data", spec: { storage: "thin", capacityBytes: 16 * MiB } });
         const disks = [{ kind: "volume", volume: "data" }] as const;
         await dc.vms.createAndWait({ name: "vm", spec: { image: "guest", cpus: 1, memoryBytes: 160 * MiB, disks } });

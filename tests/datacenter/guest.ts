@@ -10,6 +10,12 @@ export function guestImage(): Promise<GuestImage> {
   return buildGuestImage({ outputDirectory: join(cache, "guest"), cacheDirectory: join(cache, "packages") });
 }
 
+/** Makes the image 'guest', which VMs boot from. */
+export async function addGuestImage(dc: Datacenter): Promise<void> {
+  const { kernel, initrd, commandLine } = await guestImage();
+  await dc.images.createAndWait({ name: "guest", spec: { boot: { kind: "kernel", kernel, initrd, commandLine } } });
+}
+
 let asked = 0;
 
 /** Runs a command in a VM's guest, and returns what it says last. Fails after 30 s. */

@@ -8,7 +8,7 @@ import { DatacenterRecovery } from "@vdc-os/plugin-data-recovery";
 import { Qcow2Image } from "@vdc-os/qcow2";
 import type { Datacenter } from "@vdc-os/sdk";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { askGuest, guestImage, startWriting, stopWriting } from "../datacenter/guest.ts";
+import { addGuestImage, askGuest, startWriting, stopWriting } from "../datacenter/guest.ts";
 import { missingPrograms } from "../datacenter/missing-programs.ts";
 import { openRealDatacenter } from "../datacenter/open-real-datacenter.ts";
 import { findProcesses } from "../datacenter/owned-processes.ts";
@@ -26,8 +26,7 @@ describe.skipIf(skip)("data recovery of a VM that runs", () => {
     base = await mkdtemp(join(tmpdir(), "bu"));
     const place = { directory: join(base, "dc"), outside: join(base, "o"), repository: join(base, "repository") };
     dc = await openRealDatacenter({ ...place, virtualMachines: true });
-    const { kernel, initrd, commandLine } = await guestImage();
-    await dc.images.createAndWait({ name: "guest", spec: { boot: { kind: "kernel", kernel, initrd, commandLine } } });
+    await addGuestImage(dc);
     for (const name of ["data", "log"]) {
       await dc.volumes.createAndWait({ name, spec: { storage: "thin", capacityBytes } });
     }

@@ -7,7 +7,8 @@ import openVswitch from "@vdc-os/plugin-openvswitch";
 import type { Datacenter } from "@vdc-os/sdk";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type OpenVswitchFabric, startOpenVswitchFabric } from "../certificates/open-vswitch-fabric.ts";
-import { askGuest, guestImage } from "../datacenter/guest.ts";
+import { destroyBridgedDatacenter, startBridgedVms } from "../datacenter/bridged-vms.ts";
+import { askGuest } from "../datacenter/guest.ts";
 import { lacksTaps } from "../datacenter/lacks-taps.ts";
 import { missingPrograms } from "../datacenter/missing-programs.ts";
 import { type BridgedHost, openBridgedDatacenter, tapsOf } from "../datacenter/open-bridged-datacenter.ts";
@@ -56,43 +57,15 @@ describe.skipIf(skip)("VMs of a datacenter on Open vSwitch", () => {
     base = await mkdtemp(join(tmpdir(), "vb"));
     fabric = await startOpenVswitchFabric({ hostInterfaces: true });
     dc = await open();
-    const { kernel, initrd, commandLine } = await guestImage();
-    await dc.images.createAndWait({ name: "guest", spec: { boot: { kind: "kernel", kernel, initrd, commandLine } } });
-    await dc.switches.createAndWait({
-      name: "lan",
-      spec: {
-        network: "network",
-        mtu: 1_400,
-        hosts: fabric.hosts.map(({ name }) => name),
-        portGroups: [{ name: "web", policy: { vlan: { kind: "access", id: 10 } } }],
-      },
-    });
-    for (const [index, { name }] of fabric.hosts.entries()) {
-      await dc.vms.createAndWait({
-        name: `vm-${index + 1}`,
-        spec: {
-          image: "guest",
-          cpus: 1,
-          memoryBytes: 128 << 20,
-          host: name,
-          commandLine: `vdc.ip=203.0.113.${index + 1}/24`,
-          nics: [{ switch: "lan", portGroup: "web" }],
-        },
-      });
-    }
-    for (const name of ["vm-1", "vm-2"]) await dc.vms.waitForConsole(name, /VDC-READY/);
+    const addressing = (index: number) => ({ commandLine: `vdc.ip=203.0.113.${index + 1}/24` });
+    await startBridgedVms(dc, { hosts: fabric.hosts, addressing });
   }, 120_000);
 
   afterAll(async () => {
-    const taps = (await Promise.all(fabric.hosts.map(tapsOf))).flat();
-    await dc?.destroy();
-    const left = await findProcesses(join(base, "dc"));
-    const ports = (await Promise.all(fabric.hosts.map(tapsOf))).flat();
+    const left = await destroyBridgedDatacenter(dc, fabric.hosts);
     await fabric[Symbol.asyncDispose]();
     await rm(base, { recursive: true, force: true });
     expect(left).toEqual([]);
-    expect(ports).toEqual([]);
-    expect(taps.filter((name) => existsSync(`/sys/class/net/${name}`))).toEqual([]);
   });
 
   test("reach each other over two hosts", async () => {

@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,11 +6,11 @@ import { type OvnFabric, startOvnFabric } from "@vdc-os/ovsdb/testing";
 import ovn from "@vdc-os/plugin-ovn";
 import type { Datacenter } from "@vdc-os/sdk";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { askGuest, guestImage } from "../datacenter/guest.ts";
+import { destroyBridgedDatacenter, startBridgedVms } from "../datacenter/bridged-vms.ts";
+import { askGuest } from "../datacenter/guest.ts";
 import { lacksTaps } from "../datacenter/lacks-taps.ts";
 import { missingPrograms } from "../datacenter/missing-programs.ts";
-import { openBridgedDatacenter, tapsOf } from "../datacenter/open-bridged-datacenter.ts";
-import { findProcesses } from "../datacenter/owned-processes.ts";
+import { openBridgedDatacenter } from "../datacenter/open-bridged-datacenter.ts";
 
 const what = "that VMs of a datacenter are joined by OVN is not tested";
 const programs = ["qemu-system-x86_64", "apt-get", "dpkg-deb", "ovs-vswitchd", "ovn-controller", "ovn-northd"];
@@ -37,8 +36,6 @@ describe.skipIf(skip)("VMs of a datacenter on OVN", () => {
     const { remote: southbound } = central.southbound;
     const config = { name: "network", northbound, southbound, hosts, requestTimeoutMs: 10_000 };
     dc = await openBridgedDatacenter({ directory: join(base, "dc"), hosts: chassis, network: use(ovn, { config }) });
-    const { kernel, initrd, commandLine } = await guestImage();
-    await dc.images.createAndWait({ name: "guest", spec: { boot: { kind: "kernel", kernel, initrd, commandLine } } });
     const dhcp = {
       subnet: "203.0.113.0/24",
       serverAddress: "203.0.113.1",
@@ -47,36 +44,15 @@ describe.skipIf(skip)("VMs of a datacenter on OVN", () => {
       dnsServers: ["203.0.113.2"],
       leaseSeconds: 3_600,
     };
-    const portGroups = [{ name: "web", policy: { vlan: { kind: "access", id: 10 } as const, dhcp } }];
-    await dc.switches.createAndWait({
-      name: "lan",
-      spec: { network: "network", mtu: 1_400, hosts: chassis.map(({ name }) => name), portGroups },
-    });
-    for (const [index, { name }] of chassis.entries()) {
-      await dc.vms.createAndWait({
-        name: `vm-${index + 1}`,
-        spec: {
-          image: "guest",
-          cpus: 1,
-          memoryBytes: 128 << 20,
-          host: name,
-          nics: [{ switch: "lan", portGroup: "web", addresses: [`203.0.113.1${index}`] }],
-        },
-      });
-    }
-    for (const name of ["vm-1", "vm-2"]) await dc.vms.waitForConsole(name, /VDC-READY/);
+    const addressing = (index: number) => ({ addresses: [`203.0.113.1${index}`] });
+    await startBridgedVms(dc, { hosts: chassis, policy: { dhcp }, addressing });
   }, 120_000);
 
   afterAll(async () => {
-    const taps = (await Promise.all(fabric.chassis.map(tapsOf))).flat();
-    await dc?.destroy();
-    const left = await findProcesses(join(base, "dc"));
-    const ports = (await Promise.all(fabric.chassis.map(tapsOf))).flat();
+    const left = await destroyBridgedDatacenter(dc, fabric.chassis);
     await fabric[Symbol.asyncDispose]();
     await rm(base, { recursive: true, force: true });
     expect(left).toEqual([]);
-    expect(ports).toEqual([]);
-    expect(taps.filter((name) => existsSync(`/sys/class/net/${name}`))).toEqual([]);
   });
 
   test("are claimed by their chassis, get their leases from OVN, and reach each other over two chassis", async () => {

@@ -7,7 +7,7 @@ import { storageProvider } from "@vdc-os/core/storage/v1";
 import { backingFolder, Qcow2Image } from "@vdc-os/qcow2";
 import type { Datacenter } from "@vdc-os/sdk";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { askGuest, guestImage, startWriting, stopWriting } from "../datacenter/guest.ts";
+import { addGuestImage, askGuest, startWriting, stopWriting } from "../datacenter/guest.ts";
 import { missingPrograms } from "../datacenter/missing-programs.ts";
 import { openRealDatacenter } from "../datacenter/open-real-datacenter.ts";
 import { findProcesses } from "../datacenter/owned-processes.ts";
@@ -25,8 +25,7 @@ describe.skipIf(skip)("Storage VMotion", () => {
     base = await mkdtemp(join(tmpdir(), "sv"));
     const place = { directory: join(base, "dc"), outside: join(base, "o") };
     dc = await openRealDatacenter({ ...place, virtualMachines: true, pools: ["second"] });
-    const { kernel, initrd, commandLine } = await guestImage();
-    await dc.images.createAndWait({ name: "guest", spec: { boot: { kind: "kernel", kernel, initrd, commandLine } } });
+    await addGuestImage(dc);
     await dc.volumes.createAndWait({ name: "data", spec: { storage: "thin", capacityBytes } });
     const disks = [{ kind: "volume", volume: "data" }] as const;
     await dc.vms.createAndWait({ name: "vm", spec: { image: "guest", cpus: 1, memoryBytes: 192 * MiB, disks } });
