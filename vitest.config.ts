@@ -19,6 +19,8 @@ const config: ViteUserConfig = defineConfig({
     maxWorkers: availableParallelism(),
     testTimeout: timeout,
     hookTimeout: 60_000,
+    // What is waited for comes when it comes: on a machine that others use too, a second may pass without a turn.
+    expect: { poll: { timeout: 20_000 } },
   },
 });
 
