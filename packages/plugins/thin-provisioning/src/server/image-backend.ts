@@ -20,6 +20,8 @@ export interface ImageBackendOptions {
   readonly detectZeroes: boolean;
   /** Shared by all exports of the process. */
   readonly activity: ServerActivity;
+  /** A clock in milliseconds, which tells how long flushes take. Defaults to the machine's monotonic one. */
+  readonly now?: (() => number) | undefined;
 }
 
 /**
@@ -47,7 +49,7 @@ export class ImageBackend implements BlockBackend {
     this.#space = options.space;
     this.#pauses = options.outOfSpace === "pause";
     this.#detectZeroes = options.detectZeroes;
-    this.#flushes = new FlushPlacement(options.activity);
+    this.#flushes = new FlushPlacement(options.activity, options.now);
   }
 
   get sizeBytes(): number {
