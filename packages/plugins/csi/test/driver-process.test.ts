@@ -1,9 +1,10 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { createOperationContext } from "@vdc-os/core";
+import { createOperationContext, silentLogger } from "@vdc-os/core";
 import { isRunning, killProcess, type ProcessIdentity } from "@vdc-os/core/local";
 import { expect, test } from "vitest";
+import { DriverProcess } from "../src/driver/driver-process.ts";
 import { type CsiStorage, openCsiStorage } from "../src/provider/open-csi-storage.ts";
 import { memoryState, mib, temporaryFolder } from "./csi-pair.ts";
 
@@ -91,4 +92,16 @@ test("a program that ends at once, or is not there, is unavailable, with how it 
     await storage.close();
   }
   await state.stop();
+});
+
+test("a program is not started by a call that comes together with the end of its provider", async () => {
+  using folder = temporaryFolder();
+  const socket = join(folder.path, "csi.sock");
+  const command = [process.execPath, "-e", "setInterval(() => {}, 1000)"];
+  const driver = new DriverProcess({ socket, command }, { logger: silentLogger });
+  const started = expect(driver.ensure(new AbortController().signal)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+  await driver.close();
+  await started;
+  // Of what was started there would be a record, and nobody to end it.
+  expect(readdirSync(folder.path)).toEqual([]);
 });

@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { readFile, rm } from "node:fs/promises";
 import type { Logger } from "@vdc-os/core";
 import { VdcError } from "@vdc-os/core";
@@ -38,6 +38,8 @@ export class DriverProcess {
   readonly #logger: Logger;
   readonly #backOff: BackOff;
   #identity: ProcessIdentity | undefined;
+  /** What was started last. */
+  #child: ChildProcess | undefined;
   #starting: Promise<void> | undefined;
   #pauseMs: number;
   #lastStart = 0;
@@ -59,6 +61,7 @@ export class DriverProcess {
   async ensure(signal: AbortSignal): Promise<void> {
     if (this.#closed) throw this.#unavailable("it was stopped");
     if (await this.#listens()) return this.#adopt();
+    if (this.#closed) throw this.#unavailable("it was stopped");
     if (this.#restart !== undefined) throw this.#unavailable(`it ended (${this.#lastEnd}) and is started again soon`);
     this.#starting ??= this.#start().finally(() => {
       this.#starting = undefined;
@@ -111,19 +114,21 @@ export class DriverProcess {
     const { socket, command, env } = this.#endpoint;
     const [program = "", ...args] = command.map((argument) => argument.replaceAll("{socket}", socket));
     await rm(socket, { force: true });
+    if (this.#closed) throw this.#unavailable("it was stopped");
     this.#lastStart = performance.now();
     const child = spawn(program, args, {
       env: { ...process.env, ...env, CSI_ENDPOINT: `unix://${socket}` },
       stdio: "ignore",
     });
+    this.#child = child;
     let ended = false;
     child.once("error", (error) => {
       ended = true;
-      this.#onEnd(error.message);
+      this.#onEnd(child, error.message);
     });
     child.once("exit", (code, signal) => {
       ended = true;
-      this.#onEnd(signal === null ? `exit code ${code}` : `signal ${signal}`);
+      this.#onEnd(child, signal === null ? `exit code ${code}` : `signal ${signal}`);
     });
     const found = child.pid === undefined ? undefined : await identifyProcess(child.pid);
     if (found !== undefined) {
@@ -135,10 +140,15 @@ export class DriverProcess {
       if (await this.#listens()) return;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
-    throw this.#unavailable(ended ? `it ended (${this.#lastEnd})` : "it does not listen");
+    if (ended) throw this.#unavailable(`it ended (${this.#lastEnd})`);
+    // Another one is started in its place, later: of two only the second would be known.
+    if (!this.#closed) child.kill("SIGKILL");
+    throw this.#unavailable("it does not listen");
   }
 
-  #onEnd(how: string): void {
+  /** An end may be told late: it says nothing of the one that was started meanwhile. */
+  #onEnd(child: ChildProcess, how: string): void {
+    if (child !== this.#child) return;
     this.#identity = undefined;
     this.#lastEnd = how;
     if (this.#closed || this.#restart !== undefined) return;
