@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Readable, Writable } from "node:stream";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createImageSync, lockPathOf, Qcow2Image } from "../src/index.ts";
 
@@ -39,16 +40,19 @@ test("a claim of a process that is dead, but that nobody has asked after yet, is
   const path = join(folder, "disk.qcow2");
   createImageSync({ path, virtualSizeBytes: 1 << 20 });
   const lock = lockPathOf(path);
-  // What the shell becomes never asks after the child that it had: one that ends sooner the shell itself asks after.
-  const parent = spawn("sh", ["-c", "sleep 0.2 & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "ignore"] });
+  // What the shell becomes never asks after the child that it had: one that ends sooner the shell itself asks after. So the child ends when it is told to.
+  const program = "cat <&3 >/dev/null & echo $!; exec 3<&-; exec sleep 60";
+  const parent = spawn("sh", ["-c", program], { stdio: ["ignore", "pipe", "ignore", "pipe"] });
   try {
-    const [line] = (await once(parent.stdout, "data")) as [Buffer];
+    const [line] = (await once(parent.stdout as Readable, "data")) as [Buffer];
     const pid = Number(line.toString());
     const stat = (): readonly string[] =>
       readFileSync(`/proc/${pid}/stat`, "utf8")
         .replace(/^.*\) /, "")
         .split(" ");
-    await expect.poll(() => stat()[0], { timeout: 10_000 }).toBe("Z");
+    await expect.poll(() => readFileSync(`/proc/${parent.pid}/comm`, "utf8")).toBe("sleep\n");
+    (parent.stdio[3] as Writable).end();
+    await expect.poll(() => stat()[0]).toBe("Z");
     const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
     writeFileSync(lock, `${pid}\n${boot}\n${stat()[19]}\n${token("a")}\n`);
     writeFileSync(`${lock}.${token("b")}`, `${pid}\n${boot}\n${stat()[19]}\n${token("b")}\n`);

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import fc from "fast-check";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { backingFolder, createImage, inspect, Qcow2Image } from "../src/index.ts";
 import { hasQemuImg, qemuCheck, qemuImg, qemuIo, temporaryFolder } from "./qemu-tools.ts";
 import { RecordingFile, recordingLayer } from "./recording-layer.ts";
@@ -42,12 +42,16 @@ async function nbdDirty(path: string, bitmap: string): Promise<{ offset: number;
   });
   const exited = new Promise<void>((resolve) => server.once("exit", () => resolve()));
   try {
-    await expect.poll(() => existsSync(socket), { timeout: 5000 }).toBe(true);
+    await expect.poll(() => existsSync(socket)).toBe(true);
     const uri = `nbd+unix:///?socket=${socket}`;
-    const { stdout, stderr } = spawnSync("nbdinfo", [`--map=qemu:dirty-bitmap:${bitmap}`, "--json", uri], {
-      encoding: "utf8",
-    });
-    if (stdout === "") throw new Error(stderr);
+    const ask = (): string => {
+      const args = [`--map=qemu:dirty-bitmap:${bitmap}`, "--json", uri];
+      const { stdout, stderr } = spawnSync("nbdinfo", args, { encoding: "utf8" });
+      if (stdout === "") throw new Error(stderr);
+      return stdout;
+    };
+    // The socket's file is there a moment before its server listens.
+    const stdout = await vi.waitFor(ask, { timeout: 20_000 });
     const map = JSON.parse(stdout) as { offset: number; length: number; type: number }[];
     const runs: { offset: number; length: number }[] = [];
     for (const { offset, length, type } of map) {
