@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { createApiClient } from "@vdc-os/api-client";
 import { localHost } from "@vdc-os/host";
 import type { ExternalCloudAddress, ExternalCloudSettings } from "./external-cloud-process.ts";
+import { stepTimeoutMs } from "./step-timeout.ts";
 
 /** A cloud that answers. */
 export interface ExternalCloud {
@@ -12,8 +13,6 @@ export interface ExternalCloud {
   /** Leaves a kept one running; ends any other, and waits until nothing of it is left. */
   close(): Promise<void>;
 }
-
-const startTimeoutMs = 60_000;
 
 /** Finds the external cloud running, or starts it. One that is not kept ends with this process, however this one ends. */
 export async function startExternalCloud(settings: ExternalCloudSettings, signal: AbortSignal): Promise<ExternalCloud> {
@@ -46,12 +45,12 @@ export async function startExternalCloud(settings: ExternalCloudSettings, signal
       return;
     }
     if (settings.keep) child.kill("SIGTERM");
-    const late = setTimeout(() => child.kill("SIGKILL"), 20_000);
+    const late = setTimeout(() => child.kill("SIGKILL"), stepTimeoutMs);
     await exited;
     clearTimeout(late);
   };
   try {
-    for (const giveUp = performance.now() + startTimeoutMs; ; ) {
+    for (const giveUp = performance.now() + stepTimeoutMs; ; ) {
       const address = await readAddress(settings.directory);
       if (address !== undefined) return { url: address.url, close };
       if (ended !== undefined || performance.now() > giveUp) {

@@ -1,5 +1,6 @@
 import type { GuestImage } from "@vdc-os/guest-image";
 import type { Datacenter } from "@vdc-os/sdk";
+import { stepTimeoutMs } from "./step-timeout.ts";
 
 /** The golden image's name. */
 export const goldenImage = "golden";
@@ -11,11 +12,11 @@ export async function createGoldenImage(dc: Datacenter, guest: GuestImage, signa
       name: "golden-disk",
       spec: { storage: "storage", content: { kind: "file", path: guest.dataDisk, format: "raw" } },
     },
-    { signal, timeoutMs: 60_000 },
+    { signal, timeoutMs: stepTimeoutMs },
   );
   const { kernel, initrd, commandLine } = guest;
   await dc.images.createAndWait(
     { name: goldenImage, spec: { boot: { kind: "kernel", kernel, initrd, commandLine }, volume: "golden-disk" } },
-    { signal, timeoutMs: 20_000 },
+    { signal, timeoutMs: stepTimeoutMs },
   );
 }

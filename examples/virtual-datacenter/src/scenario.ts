@@ -1,6 +1,7 @@
 import type { Datacenter } from "@vdc-os/sdk";
 import { goldenImage } from "./golden-image.ts";
 import { type Progress, seconds } from "./progress.ts";
+import { stepTimeoutMs } from "./step-timeout.ts";
 import { formatBytes } from "./table.ts";
 
 const MiB = 1024 * 1024;
@@ -58,7 +59,7 @@ export async function runScenario({ dc, progress, cloud, signal }: ScenarioOptio
               portGroups: [{ name: "web", policy: { vlan: { kind: "access", id: 10 } } }],
             },
           },
-          { signal, timeoutMs: 30_000 },
+          { signal, timeoutMs: stepTimeoutMs },
         ),
       ({ status }) => (status.members ?? []).map(({ host, state }) => `${host} ${state}`).join(", "),
     ),
@@ -67,7 +68,7 @@ export async function runScenario({ dc, progress, cloud, signal }: ScenarioOptio
       () =>
         dc.volumes.createAndWait(
           { name: "archive", spec: { storage: "storage", capacityBytes: 10 * GiB } },
-          { signal, timeoutMs: 30_000 },
+          { signal, timeoutMs: stepTimeoutMs },
         ),
       ({ status }) => `takes ${formatBytes(status.allocatedBytes ?? 0)}`,
     ),
@@ -93,8 +94,8 @@ export async function runScenario({ dc, progress, cloud, signal }: ScenarioOptio
             commandLine: `vdc.host=${name} ${words}`,
             nics: [{ switch: "fabric", portGroup: "web" }],
           };
-          const vm = await dc.vms.createAndWait({ name, spec }, { signal, timeoutMs: 60_000 });
-          await dc.vms.waitForConsole(name, /VDC-READY [\d.]+/, { signal, timeoutMs: 60_000 });
+          const vm = await dc.vms.createAndWait({ name, spec }, { signal, timeoutMs: stepTimeoutMs });
+          await dc.vms.waitForConsole(name, /VDC-READY [\d.]+/, { signal, timeoutMs: stepTimeoutMs });
           if (!adopted) bootMs[name] = performance.now() - began;
           const disk = await dc.volumes.get(vm.status.disks?.[0]?.volume ?? "", { signal });
           cloneMs[name] = disk.status.createdInMs ?? 0;
@@ -105,7 +106,7 @@ export async function runScenario({ dc, progress, cloud, signal }: ScenarioOptio
       if (!words.includes("vdc.fetch")) return;
       const match = await progress.step(
         `'${name}' on ${host} fetches a page from '${server.name}' on ${server.host}, through the switch`,
-        () => dc.vms.waitForConsole(name, /VDC-FETCH [\d.]+ ([^\r\n]*)\r?\n/, { signal, timeoutMs: 60_000 }),
+        () => dc.vms.waitForConsole(name, /VDC-FETCH [\d.]+ ([^\r\n]*)\r?\n/, { signal, timeoutMs: stepTimeoutMs }),
         (found) => `"${found[1] ?? ""}"`,
       );
       answer = match[1] ?? "";
@@ -125,7 +126,7 @@ async function startOutside(dc: Datacenter, progress: Progress, signal: AbortSig
           name: "burst-1",
           spec: { cloud: "outside", image: goldenImage, size: "small", userData: "vdc.host=burst-1" },
         },
-        { signal, timeoutMs: 60_000 },
+        { signal, timeoutMs: stepTimeoutMs },
       ),
     ({ status }) => `${status.state ?? ""} as ${(status.instanceId ?? "").slice(0, 8)}`,
   );
