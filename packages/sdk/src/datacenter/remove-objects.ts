@@ -1,4 +1,4 @@
-import { type Logger, toVdcError } from "@vdc-os/core";
+import { type Logger, toVdcError, VdcError } from "@vdc-os/core";
 import type { ControlPlane } from "../controller/control-plane.ts";
 import { cloudInstanceKind } from "../kinds/cloud-instance-spec.ts";
 import { hostKind } from "../kinds/host-spec.ts";
@@ -18,8 +18,8 @@ const order: readonly (readonly AnyKind[])[] = [
   [storagePolicyKind],
 ] as unknown as readonly (readonly AnyKind[])[];
 
-/** How long each group may take, in milliseconds. */
-const timeoutMs = 20_000;
+/** How long nothing of a group may go before what is left of it is given up, in milliseconds. Many objects may take longer than that together. */
+const stallMs = 20_000;
 /** The same for what a host holds that is away: it goes with the host, which is swept when it is closed, so there is little to wait for. */
 const awayTimeoutMs = 2_000;
 
@@ -29,7 +29,9 @@ const awayTimeoutMs = 2_000;
  */
 export async function removeObjects(plane: ControlPlane, logger: Logger): Promise<void> {
   for (const kinds of order) {
-    const deadline = AbortSignal.timeout(timeoutMs);
+    const stalled = new AbortController();
+    const giveUp = (): void => stalled.abort(new VdcError("DEADLINE_EXCEEDED", `nothing has gone for ${stallMs} ms`));
+    const timer = setTimeout(giveUp, stallMs);
     const awayDeadline = AbortSignal.timeout(awayTimeoutMs);
     const away = new Set(
       plane.cache
@@ -44,7 +46,8 @@ export async function removeObjects(plane: ControlPlane, logger: Logger): Promis
         try {
           if ((await plane.store.find(kind, { tenant, name })) === undefined) return;
           const { task } = await plane.store.delete(kind, { tenant, name });
-          await task.wait({ signal: hostsOf(object).some((host) => away.has(host)) ? awayDeadline : deadline });
+          await task.wait({ signal: hostsOf(object).some((host) => away.has(host)) ? awayDeadline : stalled.signal });
+          timer.refresh();
         } catch (error) {
           const { code, message } = toVdcError(error);
           if (code !== "NOT_FOUND")
@@ -52,6 +55,7 @@ export async function removeObjects(plane: ControlPlane, logger: Logger): Promis
         }
       }),
     );
+    clearTimeout(timer);
   }
 }
 
