@@ -11,6 +11,7 @@ import {
   put,
   read,
   type StateRequirement,
+  whileLeased,
 } from "./state-instance.ts";
 
 const clause = 'OperationContext.signal: "Aborts when the caller cancels"; Transaction: "All changes happen, or none"';
@@ -113,21 +114,25 @@ export const cancelRequirements: readonly StateRequirement[] = [
       'OperationContext.deadline: "A call that begins after it fails with `DEADLINE_EXCEEDED`, and has no effect."',
     level: "core",
     async run(test) {
-      const { lease } = await test.provider.grantLease({ ttlMs: 1_000 }, test.operation());
-      const operations: readonly StateOperation[] = [{ type: "put", key: "leased", value: 1, lease }];
-      const { revision } = await test.provider.transact({ compare: [], operations }, test.operation());
-      await passTime(test, 600);
-      await mustBeOverdue(test, {
-        transact: (context) =>
-          test.provider.transact({ compare: [], operations: [{ type: "put", key: "late", value: 1 }] }, context),
-        grantLease: (context) => test.provider.grantLease({ ttlMs: 1_000 }, context),
-        keepAlive: (context) => test.provider.keepAlive({ lease }, context),
-        revokeLease: (context) => test.provider.revokeLease({ lease }, context),
+      const { provider } = test;
+      const { revision, leftMs } = await whileLeased(test, 1_000, async (ttlMs) => {
+        const { lease } = await provider.grantLease({ ttlMs }, test.operation());
+        const operations: readonly StateOperation[] = [{ type: "put", key: "leased", value: 1, lease }];
+        const put = await provider.transact({ compare: [], operations }, test.operation());
+        await passTime(test, 0.6 * ttlMs);
+        await mustBeOverdue(test, {
+          transact: (context) =>
+            provider.transact({ compare: [], operations: [{ type: "put", key: "late", value: 1 }] }, context),
+          grantLease: (context) => provider.grantLease({ ttlMs }, context),
+          keepAlive: (context) => provider.keepAlive({ lease }, context),
+          revokeLease: (context) => provider.revokeLease({ lease }, context),
+        });
+        mustEqual(await keysUnder(test, ""), ["leased"], "the keys after calls that came too late");
+        return { revision: put.revision, leftMs: 0.5 * ttlMs };
       });
       const watch = openWatch(test, "", revision);
       const change = nextChanges(watch, 1);
-      mustEqual(await keysUnder(test, ""), ["leased"], "the keys after calls that came too late");
-      await passTime(test, 500);
+      await passTime(test, leftMs);
       // It was kept alive too late, too.
       mustEqual((await change).map(brief), [`delete ${revision + 1} leased`], "the only change");
       await watch.return?.();

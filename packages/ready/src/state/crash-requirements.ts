@@ -1,7 +1,15 @@
 import type { StateOperation, StateStore, TransactionResult } from "@vdc-os/core/state/v1";
 import { type Killable, killWhile } from "../suite/kill-while.ts";
 import { must, mustEqual } from "../suite/must.ts";
-import { brief, nextChanges, passTime, put, type StateRequirement, type StateTest } from "./state-instance.ts";
+import {
+  brief,
+  nextChanges,
+  passTime,
+  put,
+  type StateRequirement,
+  type StateTest,
+  whileLeased,
+} from "./state-instance.ts";
 
 /** How many transactions are under way when the store is killed. */
 const transactions = 40;
@@ -86,12 +94,13 @@ export const crashRequirements: readonly StateRequirement[] = [
     async run(test) {
       const store = await startKillable(test);
       const { provider } = store;
-      const grant = async (ttlMs: number, ...keys: readonly string[]): Promise<string> => {
-        const { lease } = await provider.grantLease({ ttlMs }, test.operation());
-        const operations = keys.map((key): StateOperation => ({ type: "put", key, value: 1, lease }));
-        await provider.transact({ compare: [], operations }, test.operation());
-        return lease;
-      };
+      const grant = (forMs: number, ...keys: readonly string[]): Promise<string> =>
+        whileLeased(test, forMs, async (ttlMs) => {
+          const { lease } = await provider.grantLease({ ttlMs }, test.operation());
+          const operations = keys.map((key): StateOperation => ({ type: "put", key, value: 1, lease }));
+          await provider.transact({ compare: [], operations }, test.operation());
+          return lease;
+        });
       const kept = await grant(60_000, "kept");
       const revoked = await grant(60_000, "revoked/a", "revoked/b");
       const ending = await grant(1_000, "ending/a", "ending/b");

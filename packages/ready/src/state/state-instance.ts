@@ -87,3 +87,23 @@ export function brief(event: StateEvent): string {
 export function passTime(test: StateTest, ms: number): Promise<void> {
   return test.instance.clock?.advance(ms) ?? systemClock.sleep(ms);
 }
+
+/**
+ * Does what must be done while a lease lasts. Where the store's time is real, a machine that is busy may be too late for that, and then the lease ended rightly:
+ * what failed so is tried again with a lease that lasts longer. An attempt that begins the lease's time anew says since when, by `performance.now()`.
+ */
+export async function whileLeased<T>(
+  test: StateTest,
+  firstTtlMs: number,
+  attempt: (ttlMs: number, lease: { begunAt: number }) => Promise<T>,
+): Promise<T> {
+  for (let ttlMs = firstTtlMs; ; ttlMs *= 4) {
+    const lease = { begunAt: performance.now() };
+    try {
+      return await attempt(ttlMs, lease);
+    } catch (error) {
+      const isLate = performance.now() - lease.begunAt >= ttlMs;
+      if (!isLate || test.operation().signal.aborted) throw error;
+    }
+  }
+}
