@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { VdcFolder } from "./vdc-folder.ts";
 
-// Some fifteen processes for each test: where others work too, they take their time.
-vi.setConfig({ testTimeout: 240_000 });
+// Up to fifteen processes for each test: where others work too, they take their time.
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
 
 let folder: VdcFolder;
 /** What the golden volume holds: 1 MiB at its beginning, and 128 MiB from 256 MiB on. */

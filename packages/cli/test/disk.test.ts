@@ -3,10 +3,13 @@ import { watch } from "node:fs";
 import { once } from "node:events";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { createImage } from "@vdc-os/qcow2";
 import { packageVersion } from "../src/commands/program.ts";
 import { VdcFolder } from "./vdc-folder.ts";
+
+// Up to fifteen processes for each test: where others work too, they take their time.
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
 
 let folder: VdcFolder;
 const content = Buffer.concat([randomBytes(3 * 2 ** 20), Buffer.alloc(5 * 2 ** 20)]);

@@ -4,8 +4,11 @@ import { once } from "node:events";
 import { watch } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { VdcFolder } from "./vdc-folder.ts";
+
+// Up to fifteen processes for each test: where others work too, they take their time.
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
 
 const programs = ["qemu-system-x86_64", "qemu-img"];
 const missing = programs.filter((name) => spawnSync(name, ["--version"]).status !== 0);
@@ -35,7 +38,7 @@ test("without a hypervisor it is said who would copy", async () => {
   expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining("@vdc-os/plugin-qemu") });
 });
 
-test.skipIf(missing.length > 0)("a move is cancelled without loss, and done", { timeout: 120_000 }, async () => {
+test.skipIf(missing.length > 0)("a move is cancelled without loss, and done", async () => {
   await folder.run("destroy --yes");
   const config = join(folder.path, "vdc.config.mts");
   const plugin = `plugins: ({ name, directory }) => [{ module: "@vdc-os/plugin-qemu", config: { name, directory, accelerator: "tcg" } }]`;

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { VdcFolder } from "./vdc-folder.ts";
 
-vi.setConfig({ testTimeout: 120_000 });
+// Up to fifteen processes for each test: where others work too, they take their time.
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
 
 const config = `
 import { join } from "node:path";
