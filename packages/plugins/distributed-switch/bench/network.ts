@@ -7,6 +7,7 @@
 import { judge, lineOf, type Report, type Verdict } from "./goal.ts";
 import { connectingPorts } from "./parts/connect-cost.ts";
 import { acrossAddresses, acrossPorts } from "./parts/frame-cost.ts";
+import { nicToNic } from "./parts/frame-throughput.ts";
 import { addingOvsPorts } from "./parts/ovsdb-port-add.ts";
 import { configuringPorts } from "./parts/port-cost.ts";
 import { onInterfaces, sameHost, twoHostsOverVxlan } from "./parts/throughput.ts";
@@ -31,6 +32,7 @@ const skip = (what: string): void => console.error(`SKIPPED ${what}`);
 
 const parts: Readonly<Record<string, () => Promise<void>>> = {
   "same-host": () => sameHost({ rounds, seconds, report, skip }),
+  frames: () => nicToNic({ rounds, seconds, report, skip }),
   interfaces: () => onInterfaces({ rounds, seconds, report, skip }),
   vxlan: () => twoHostsOverVxlan({ rounds, seconds, report, skip }),
   tunnel: () => overBareForwarder({ rounds, quick, report }),

@@ -3,6 +3,7 @@
  * carries frames both ways, each after its length as 32-bit big-endian.
  *
  *   tap-stream TAP SOCKET FRAMES
+ *   tap-stream TAP SOCKET FRAMES dial      dials another one instead of listening: two NICs without a switch between them
  *
  * FRAMES is how many frames that wait at the tap go into one write; QEMU writes each by itself. Frames that the stream
  * does not take wait, and with them the tap, so that the sender in the namespace is slowed and not dropped.
@@ -46,17 +47,34 @@ static int open_tap(const char *name) {
   return tap;
 }
 
-static int listen_on(const char *path) {
+static struct sockaddr_un address_of(const char *path) {
   struct sockaddr_un address;
-  int listener = socket(AF_UNIX, SOCK_STREAM, 0);
-  if (listener < 0) fail("socket");
   memset(&address, 0, sizeof address);
   address.sun_family = AF_UNIX;
   snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+  return address;
+}
+
+static int open_socket(void) {
+  int stream = socket(AF_UNIX, SOCK_STREAM, 0);
+  if (stream < 0) fail("socket");
+  return stream;
+}
+
+static int listen_on(const char *path) {
+  struct sockaddr_un address = address_of(path);
+  int listener = open_socket();
   unlink(path);
   if (bind(listener, (struct sockaddr *)&address, sizeof address) < 0) fail("bind");
   if (listen(listener, 1) < 0) fail("listen");
   return listener;
+}
+
+static int dial(const char *path) {
+  struct sockaddr_un address = address_of(path);
+  int stream = open_socket();
+  if (connect(stream, (struct sockaddr *)&address, sizeof address) < 0) fail("connect");
+  return stream;
 }
 
 /* Writes every whole frame of incoming[0, *filled) to the tap, and moves what is left to the front. */
@@ -121,22 +139,25 @@ static void serve(int tap, int stream, int frames_per_write) {
 }
 
 int main(int argc, char **argv) {
-  int tap, listener;
-  if (argc != 4) {
-    fprintf(stderr, "usage: %s TAP SOCKET FRAMES\n", argv[0]);
+  int tap, listener, stream, is_dialling;
+  is_dialling = argc == 5 && strcmp(argv[4], "dial") == 0;
+  if (argc != 4 && !is_dialling) {
+    fprintf(stderr, "usage: %s TAP SOCKET FRAMES [dial]\n", argv[0]);
     return 2;
   }
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   signal(SIGPIPE, SIG_IGN);
   tap = open_tap(argv[1]);
-  listener = listen_on(argv[2]);
-  puts("listening");
+  listener = is_dialling ? -1 : listen_on(argv[2]);
+  stream = is_dialling ? dial(argv[2]) : -1;
+  puts("ready");
   fflush(stdout);
   for (;;) {
-    int stream = accept(listener, NULL, NULL);
+    if (!is_dialling) stream = accept(listener, NULL, NULL);
     if (stream < 0) fail("accept");
     fcntl(stream, F_SETFL, O_NONBLOCK);
     serve(tap, stream, atoi(argv[3]));
     close(stream);
+    if (is_dialling) return 0;
   }
 }

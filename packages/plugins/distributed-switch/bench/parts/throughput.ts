@@ -1,9 +1,9 @@
 import { type Goal, median, type Report } from "../goal.ts";
+import { compile } from "../load/compile.ts";
 import { tcpBitsPerSecond } from "../load/iperf.ts";
-import { compileTapStream } from "../load/tap-stream.ts";
 import { kernelVxlan, linuxBridge, twoHosts } from "../peers/linux-bridge.ts";
 import { openVSwitchTaps, openVSwitchVxlan } from "../peers/open-vswitch.ts";
-import { type OurSwitchOptions, ourInterfaces, ourSwitch, ourVxlan } from "../peers/our-switch.ts";
+import { joinedNics, type OurSwitchOptions, ourInterfaces, ourSwitch, ourVxlan } from "../peers/our-switch.ts";
 import type { Path } from "../peers/path.ts";
 import { vde } from "../peers/vde.ts";
 import { missing } from "../sandbox/requirements.ts";
@@ -34,6 +34,11 @@ export async function sameHost(options: ThroughputOptions): Promise<void> {
       { needs: [], open: linuxBridge, bound: { atLeast: 0.5 } },
       { needs: ["ovs-vswitchd", "ovsdb-server"], open: openVSwitchTaps, bound: { atLeast: 1.5 } },
       { needs: ["vde_switch", "vde_plug2tap"], open: vde, bound: { atLeast: 3 } },
+      {
+        needs: [],
+        open: (sandbox, nics) => joinedNics(sandbox, { ...nics, name: "no switch, the NICs joined" }),
+        bound: "shown",
+      },
       {
         needs: [],
         open: (sandbox, nics) =>
@@ -86,7 +91,7 @@ async function compare(what: string, options: ThroughputOptions, { ours, others 
   const lacking = missing(ourNeeds);
   if (lacking.length > 0) return skip(`${what}: not installed: ${lacking.join(", ")}`);
   using sandbox = Sandbox.open();
-  const nics: OurSwitchOptions = { tapStream: await compileTapStream(sandbox), framesPerWrite: 64, name: "ours" };
+  const nics: OurSwitchOptions = { tapStream: await compile(sandbox, "tap-stream"), framesPerWrite: 64, name: "ours" };
   const opened: { readonly path: Path; readonly bound: Goal["bound"] }[] = [];
   for (const { needs, open, bound } of others) {
     const absent = missing(needs);

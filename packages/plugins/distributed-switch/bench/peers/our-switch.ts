@@ -17,15 +17,24 @@ export interface OurSwitchOptions {
 const macs = ["52:54:00:00:00:01", "52:54:00:00:00:02"] as const;
 let nics = 0;
 
+interface GuestNic {
+  readonly namespace: string;
+  readonly index: 0 | 1;
+  readonly mtu: number;
+  /** Defaults to one of its own. */
+  readonly socketPath?: string;
+  /** Dials the socket, on which another one listens. */
+  readonly dial?: boolean;
+}
+
 /** Starts a guest's NIC with the address that the switch knows, and returns its port. */
 async function nic(
   sandbox: Sandbox,
   { tapStream, framesPerWrite }: OurSwitchOptions,
-  guest: { readonly namespace: string; readonly index: 0 | 1; readonly mtu: number },
+  guest: GuestNic,
 ): Promise<DataPlanePortConfig> {
-  const { namespace, index, mtu } = guest;
-  const socketPath = join(sandbox.folder, `nic${nics++}.sock`);
-  await startTapNic(sandbox, { program: tapStream, namespace, device: "eth0", socketPath, framesPerWrite });
+  const { namespace, index, mtu, socketPath = join(sandbox.folder, `nic${nics++}.sock`), dial = false } = guest;
+  await startTapNic(sandbox, { program: tapStream, namespace, device: "eth0", socketPath, framesPerWrite, dial });
   await sandbox.offloadsOff(namespace, "eth0");
   const address = index === 0 ? guestAddresses.from : guestAddresses.to;
   await sandbox.ip(
@@ -50,6 +59,19 @@ export async function ourSwitch(sandbox: Sandbox, options: OurSwitchOptions): Pr
   ];
   const plane = DataPlaneClient.startIn(sandbox, host);
   await plane.applyAndConnect({ generation: 1, switches: [{ key: "bench", vniBase: 4096, peers: [], ports }] });
+  return { name: options.name, guests };
+}
+
+/** The same two NICs joined without a switch: what the guests, their taps and the programs that feed them can do at most. */
+export async function joinedNics(sandbox: Sandbox, options: OurSwitchOptions): Promise<Path> {
+  const guests = {
+    from: await sandbox.namespace("jna"),
+    to: await sandbox.namespace("jnb"),
+    address: guestAddresses.to,
+  };
+  const socketPath = join(sandbox.folder, `nic${nics++}.sock`);
+  await nic(sandbox, options, { namespace: guests.to, index: 1, mtu: 1500, socketPath });
+  await nic(sandbox, options, { namespace: guests.from, index: 0, mtu: 1500, socketPath, dial: true });
   return { name: options.name, guests };
 }
 

@@ -4,6 +4,17 @@ import { eventually } from "../sandbox/readiness.ts";
 import type { Sandbox } from "../sandbox/sandbox.ts";
 import { guestAddresses, type Path } from "./path.ts";
 
+/** Starts a `vde_switch` in a namespace, and returns the path by which it is joined. */
+export async function startVdeSwitch(sandbox: Sandbox, namespace: string): Promise<string> {
+  const path = join(sandbox.folder, "vde");
+  // Without a terminal and not as a daemon, it ends with its standard input.
+  sandbox.start(namespace, "vde_switch", ["-s", path], { stdio: ["pipe", "ignore", "inherit"] });
+  await eventually(async () => {
+    if (!existsSync(join(path, "ctl"))) throw new Error("vde_switch did not start");
+  });
+  return path;
+}
+
 /** `vde_switch`, with a plug for each tap: as a VM's process would be, and as our switch's helper is. */
 export async function vde(sandbox: Sandbox): Promise<Path> {
   const host = await sandbox.namespace("vd");
@@ -12,12 +23,7 @@ export async function vde(sandbox: Sandbox): Promise<Path> {
     to: await sandbox.namespace("vdb"),
     address: guestAddresses.to,
   };
-  const socket = join(sandbox.folder, "vde");
-  // Without a terminal and not as a daemon, it ends with its standard input.
-  sandbox.start(host, "vde_switch", ["-s", socket], { stdio: ["pipe", "ignore", "inherit"] });
-  await eventually(async () => {
-    if (!existsSync(join(socket, "ctl"))) throw new Error("vde_switch did not start");
-  });
+  const socket = await startVdeSwitch(sandbox, host);
   for (const [guest, address] of [
     [guests.from, guestAddresses.from],
     [guests.to, guestAddresses.to],
