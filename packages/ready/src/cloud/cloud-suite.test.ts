@@ -1,6 +1,7 @@
 import type { CloudConnector } from "@vdc-os/core/cloud/v1";
 import { describe } from "vitest";
-import { createReference, facet, forgiving, mutant } from "../../test/cloud-mutants/build-mutant.ts";
+import { forgiving } from "../../test/build-mutant.ts";
+import { createReference, facet, mutant } from "../../test/cloud-mutants/build-mutant.ts";
 import { pressureMutants } from "../../test/cloud-mutants/pressure-mutants.ts";
 import type { Mutant } from "../suite/proves-suite.ts";
 import { describeProof, describeSuite } from "../suite/vitest.ts";

@@ -1,7 +1,8 @@
 import { createOperationContext, VdcError } from "@vdc-os/core";
 import type { SecretStore } from "@vdc-os/core/secret/v1";
 import { describe } from "vitest";
-import { createReference, forgiving, mutant } from "../../test/secret-mutants/build-mutant.ts";
+import { forgiving } from "../../test/build-mutant.ts";
+import { createReference, mutant } from "../../test/secret-mutants/build-mutant.ts";
 import { pressureMutants } from "../../test/secret-mutants/pressure-mutants.ts";
 import type { Mutant } from "../suite/proves-suite.ts";
 import { describeProof, describeSuite } from "../suite/vitest.ts";

@@ -1,7 +1,8 @@
 import { createOperationContext, VdcError } from "@vdc-os/core";
 import type { StateEvent, StateStore } from "@vdc-os/core/state/v1";
 import { describe } from "vitest";
-import { createReference, events, forgiving, mutant, operations } from "../../test/state-mutants/build-mutant.ts";
+import { forgiving } from "../../test/build-mutant.ts";
+import { createReference, events, mutant, operations } from "../../test/state-mutants/build-mutant.ts";
 import { pressureMutants } from "../../test/state-mutants/pressure-mutants.ts";
 import type { Mutant } from "../suite/proves-suite.ts";
 import { describeProof, describeSuite } from "../suite/vitest.ts";

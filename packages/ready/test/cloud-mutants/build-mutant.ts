@@ -1,8 +1,7 @@
-import { isVdcError } from "@vdc-os/core";
 import type { CloudConnector, CloudFacets } from "@vdc-os/core/cloud/v1";
 import type { CloudConnectorInstance } from "../../src/cloud/cloud-connector-instance.ts";
 import { MemoryCloud } from "../../src/cloud/memory-cloud.ts";
-import type { Mutant } from "../../src/suite/proves-suite.ts";
+import { type BuildMutant, mutantsOf } from "../build-mutant.ts";
 
 /** The reference, fresh. */
 export function createReference(): CloudConnectorInstance {
@@ -25,34 +24,7 @@ export function createReference(): CloudConnectorInstance {
 }
 
 /** A mutant that answers some operations in another way. */
-export function mutant(
-  breaks: string,
-  how: string,
-  change: (cloud: MemoryCloud) => Partial<CloudConnector>,
-): Mutant<CloudConnector, CloudConnectorInstance> {
-  return {
-    breaks,
-    how,
-    mutate(instance) {
-      const cloud = instance.implementation as MemoryCloud;
-      const implementation: CloudConnector = {
-        describe: () => cloud.describe(),
-        checkCredentials: () => cloud.checkCredentials(),
-        listOfferings: (input) => cloud.listOfferings(input),
-        listImages: (input) => cloud.listImages(input),
-        listNetworks: (input) => cloud.listNetworks(input),
-        createInstance: (input, context) => cloud.createInstance(input, context),
-        observeInstance: (input) => cloud.observeInstance(input),
-        removeInstance: (input, context) => cloud.removeInstance(input, context),
-        listInstances: (input) => cloud.listInstances(input),
-        getOperation: (input) => cloud.getOperation(input),
-        facets: cloud.facets,
-        ...change(cloud),
-      };
-      return { ...instance, implementation };
-    },
-  };
-}
+export const mutant: BuildMutant<CloudConnector, CloudConnectorInstance, MemoryCloud> = mutantsOf();
 
 /** A cloud whose facet answers some operations in another way. */
 export function facet<Name extends keyof MemoryCloud["facets"]>(
@@ -61,14 +33,4 @@ export function facet<Name extends keyof MemoryCloud["facets"]>(
   change: Partial<NonNullable<CloudFacets[Name]>>,
 ): Partial<CloudConnector> {
   return { facets: { ...cloud.facets, [name]: { ...cloud.facets[name], ...change } } };
-}
-
-/** A call that answers something where it should fail. */
-export async function forgiving<T>(call: Promise<T>, otherwise: () => T | Promise<T>): Promise<T> {
-  try {
-    return await call;
-  } catch (error) {
-    if (!isVdcError(error)) throw error;
-    return otherwise();
-  }
 }

@@ -134,7 +134,7 @@ export const relayMutants: readonly HostMutant[] = [
       else yield* memory.readLog(input, context);
     },
   })),
-  forgetful("host.reopen.adopts", "starts again what goes on", (host) => {
+  forgetful("host.reopen.adopts", "starts again what goes on", ({ host }) => {
     for (const process of host.processes.values()) process.begin(process.spec);
   }),
   {
@@ -149,10 +149,10 @@ export const relayMutants: readonly HostMutant[] = [
       },
     }),
   },
-  forgetful("host.reopen.removed", "forgets what has ended", (host) => {
+  forgetful("host.reopen.removed", "forgets what has ended", ({ host }) => {
     for (const [id, { state }] of host.processes) if (state === "exited") host.processes.delete(id);
   }),
-  forgetful("host.reopen.unfinished", "starts again what had not answered yet", (host) => {
+  forgetful("host.reopen.unfinished", "starts again what had not answered yet", ({ host }) => {
     for (const process of host.processes.values()) if (process.state === "starting") process.begin(process.spec);
   }),
 ];

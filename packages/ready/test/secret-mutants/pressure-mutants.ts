@@ -3,7 +3,8 @@ import type { SecretStore } from "@vdc-os/core/secret/v1";
 import { MemorySecretStore } from "../../src/secret/memory-secret-store.ts";
 import type { SecretInstance } from "../../src/secret/secret-instance.ts";
 import type { Mutant } from "../../src/suite/proves-suite.ts";
-import { forgiving, mutant } from "./build-mutant.ts";
+import { forgiving } from "../build-mutant.ts";
+import { mutant } from "./build-mutant.ts";
 
 const givenUp = (): VdcError => new VdcError("CANCELLED", "it was given up");
 
