@@ -1,9 +1,8 @@
 // What host-side code needs of the machine that it runs on
 export { removeUnfinishedWrites, syncDirectory, writeFileAtomic } from "./write-file-atomic.ts";
+export { type FoundProcess, findProcessesByEnvironment } from "./find-processes.ts";
 export {
   awaitExit,
-  type FoundProcess,
-  findProcessesByEnvironment,
   identifyProcess,
   isRunning,
   killProcess,

@@ -62,17 +62,16 @@ describe.runIf(process.platform === "linux")("processes", () => {
     expect(await identifyProcess(found.pid)).toBeUndefined();
   });
 
-  it("that are ending are waited for: their environment is gone before they are", async () => {
+  it("are found by any of their threads: the environment of the first goes with it", async () => {
     if (spawnSync("python3", ["--version"]).status !== 0) {
       if (process.env.CI) throw new Error("python3 is needed for this test");
       console.warn("SKIPPED: a process whose first thread has ended: there is no python3 here");
       return;
     }
     const value = `local-test-${process.pid}-${performance.now()}`;
-    // Its first thread ends, and takes the environment along, while another one goes on.
     const program = [
       "import ctypes, threading, time",
-      "threading.Thread(target=time.sleep, args=(0.5,)).start()",
+      "threading.Thread(target=time.sleep, args=(600,)).start()",
       "print(flush=True)",
       "ctypes.CDLL(None).pthread_exit(None)",
     ];
@@ -82,9 +81,45 @@ describe.runIf(process.platform === "linux")("processes", () => {
     });
     const exited = once(child, "exit");
     await once(child.stdout, "data");
-    await vi.waitFor(async () => expect(await identifyProcess(child.pid as number)).toMatchObject({ ending: true }));
-    expect(await findProcessesByEnvironment("VDC_LOCAL_TEST", value)).toEqual([]);
-    expect(await identifyProcess(child.pid as number)).toBeUndefined();
+    const pid = child.pid as number;
+    await vi.waitFor(async () => expect(await readFile(`/proc/${pid}/stat`, "latin1")).toMatch(/\) Z /));
+    const [found] = await findProcessesByEnvironment("VDC_LOCAL_TEST", value);
+    expect(found).toMatchObject({ pid });
+    if (found === undefined) throw new Error("it was not found");
+    expect(await killProcess(found)).toBe(true);
     await exited;
+    expect(await findProcessesByEnvironment("VDC_LOCAL_TEST", value)).toEqual([]);
+  });
+
+  it("are found while one program takes the place of another", async () => {
+    const value = `local-test-${process.pid}-${performance.now()}`;
+    const again = 'exec sh -c "$0" "$0"';
+    const child = spawn("sh", ["-c", again, again], {
+      env: { ...process.env, VDC_LOCAL_TEST: value },
+      stdio: "ignore",
+    });
+    const exited = once(child, "exit");
+    await once(child, "spawn");
+    const end = performance.now() + (process.env.VDC_DEEP ? 20_000 : 300);
+    do {
+      expect(await findProcessesByEnvironment("VDC_LOCAL_TEST", value)).toMatchObject([{ pid: child.pid }]);
+    } while (performance.now() < end);
+    child.kill("SIGKILL");
+    await exited;
+  });
+
+  it("are found though they fork, and end, as fast as they can", async () => {
+    const value = `local-test-${process.pid}-${performance.now()}`;
+    const again = 'sh -c "$0" "$0" &';
+    const child = spawn("sh", ["-c", again, again], {
+      env: { ...process.env, VDC_LOCAL_TEST: value },
+      stdio: "ignore",
+    });
+    await once(child, "exit");
+    let left = await findProcessesByEnvironment("VDC_LOCAL_TEST", value);
+    expect(left).not.toEqual([]);
+    for (; left.length > 0; left = await findProcessesByEnvironment("VDC_LOCAL_TEST", value)) {
+      await Promise.all(left.map(killProcess));
+    }
   });
 });
