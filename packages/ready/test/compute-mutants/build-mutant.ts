@@ -1,8 +1,9 @@
-import { isVdcError, type VdcError, type WatchItem } from "@vdc-os/core";
+import type { WatchItem } from "@vdc-os/core";
 import type { DiskResizeFacet, Hypervisor, StorageMigrationFacet, Vm, VmSpec } from "@vdc-os/core/compute/v1";
 import type { ComputeInstance } from "../../src/compute/compute-instance.ts";
 import { MemoryHypervisor } from "../../src/compute/memory-hypervisor.ts";
 import type { Mutant } from "../../src/suite/proves-suite.ts";
+import { type BuildForgetful, type BuildMutant, forgetfulOf, mutantsOf } from "../build-mutant.ts";
 
 /** A VM that asks for little. */
 export const spec: VmSpec = {
@@ -45,65 +46,10 @@ export function createReference(): ComputeInstance {
 }
 
 /** A mutant that answers some operations in another way, also after it is opened again. */
-export function mutant(
-  breaks: string,
-  how: string,
-  change: (memory: MemoryHypervisor) => Partial<Hypervisor>,
-): ComputeMutant {
-  const broken = (memory: MemoryHypervisor): Hypervisor => {
-    const own = change(memory);
-    // The reference keeps its methods on the prototype.
-    return new Proxy<Hypervisor>(memory, {
-      get(target, name) {
-        const replaced = own[name as keyof Hypervisor];
-        if (replaced !== undefined) return replaced;
-        const value: unknown = Reflect.get(target, name, target);
-        return typeof value === "function" ? value.bind(target) : value;
-      },
-    });
-  };
-  return {
-    breaks,
-    how,
-    mutate(instance) {
-      const memory = instance.implementation as MemoryHypervisor;
-      return {
-        ...instance,
-        implementation: broken(memory),
-        reopen: async () => broken(new MemoryHypervisor(memory.host)),
-      };
-    },
-  };
-}
+export const mutant: BuildMutant<Hypervisor, ComputeInstance, MemoryHypervisor> = mutantsOf();
 
 /** A mutant that opens again as something else. */
-export function forgetful(breaks: string, how: string, forget: (memory: MemoryHypervisor) => void): ComputeMutant {
-  return {
-    breaks,
-    how,
-    mutate(instance) {
-      const { host } = instance.implementation as MemoryHypervisor;
-      return {
-        ...instance,
-        reopen: async () => {
-          const opened = new MemoryHypervisor(host);
-          forget(opened);
-          return opened;
-        },
-      };
-    },
-  };
-}
-
-/** What a call returns, or what is made of its failure. */
-export async function otherwise<T>(call: Promise<T>, value: (error: VdcError) => T | Promise<T>): Promise<T> {
-  try {
-    return await call;
-  } catch (error) {
-    if (!isVdcError(error)) throw error;
-    return value(error);
-  }
-}
+export const forgetful: BuildForgetful<Hypervisor, ComputeInstance, MemoryHypervisor> = forgetfulOf();
 
 /** A mutant whose watch tells other items. */
 export function items(

@@ -1,4 +1,5 @@
-import { type ComputeMutant, forgetful, mover, mutant, otherwise } from "./build-mutant.ts";
+import { forgiving } from "../build-mutant.ts";
+import { type ComputeMutant, forgetful, mover, mutant } from "./build-mutant.ts";
 
 /** What breaks moving and copying disks. */
 export const diskMutants: readonly ComputeMutant[] = [
@@ -25,7 +26,7 @@ export const diskMutants: readonly ComputeMutant[] = [
     },
   })),
   mover("compute.migration.done", "says that it has cancelled what is done", (facet) => ({
-    cancelDiskMigration: (input, context) => otherwise(facet.cancelDiskMigration(input, context), () => undefined),
+    cancelDiskMigration: (input, context) => forgiving(facet.cancelDiskMigration(input, context), () => undefined),
   })),
   mover("compute.migration.fenced", "moves disks for anybody", (facet, memory) => ({
     startDiskMigration: (input, context) =>

@@ -1,6 +1,7 @@
 import { createOperationContext, VdcError } from "@vdc-os/core";
 import type { Vm } from "@vdc-os/core/compute/v1";
-import { type ComputeMutant, forgetful, items, mutant, otherwise, spec } from "./build-mutant.ts";
+import { forgiving } from "../build-mutant.ts";
+import { type ComputeMutant, forgetful, items, mutant, spec } from "./build-mutant.ts";
 
 const context = createOperationContext();
 
@@ -23,13 +24,13 @@ export const machineMutants: readonly ComputeMutant[] = [
   })),
   mutant("compute.create.conflict", "returns the VM of that name, whatever its spec", (memory) => ({
     createVm: (input) =>
-      otherwise(memory.createVm(input, context), () => {
+      forgiving(memory.createVm(input, context), () => {
         const [found] = [...memory.host.vms.values()].filter(({ vm }) => vm.name === input.name);
         return (found as { vm: Vm }).vm;
       }),
   })),
   mutant("compute.get.absent", "makes up a VM that is off", (memory) => ({
-    getVm: ({ vmId }) => otherwise(memory.getVm({ vmId }), () => ({ vmId, name: "none", spec, state: "off" })),
+    getVm: ({ vmId }) => forgiving(memory.getVm({ vmId }), () => ({ vmId, name: "none", spec, state: "off" })),
   })),
   mutant("compute.delete.forgets", "uses ids again", (memory) => ({
     async deleteVm(input) {
@@ -39,7 +40,7 @@ export const machineMutants: readonly ComputeMutant[] = [
   })),
   mutant("compute.delete.absent", "fails for what is absent", (memory) => ({
     async deleteVm(input, context) {
-      await otherwise(memory.getVm(input), () => {
+      await forgiving(memory.getVm(input), () => {
         throw new VdcError("FAILED_PRECONDITION", "it is absent");
       });
       await memory.deleteVm(input, context);
@@ -64,7 +65,7 @@ export const machineMutants: readonly ComputeMutant[] = [
     };
   }),
   mutant("compute.list.token", "begins again when it does not know a page token", (memory) => ({
-    listVms: (input) => otherwise(memory.listVms(input), () => memory.listVms({})),
+    listVms: (input) => forgiving(memory.listVms(input), () => memory.listVms({})),
   })),
   mutant("compute.list.filter", "looks at the datacenter on the first page only", (memory) => ({
     listVms: ({ ownerDatacenter, ...rest }) =>
@@ -83,7 +84,7 @@ export const machineMutants: readonly ComputeMutant[] = [
   })),
   mutant("compute.start.absent", "starts nothing, and says so nowhere", (memory) => ({
     startVm: (input, context) =>
-      otherwise(memory.startVm(input, context), (error) => {
+      forgiving(memory.startVm(input, context), (error) => {
         if (error.code !== "NOT_FOUND") throw error;
         return { vmId: input.vmId, name: "none", spec, state: "off" };
       }),
@@ -100,7 +101,7 @@ export const machineMutants: readonly ComputeMutant[] = [
     async startVm(input, context) {
       const found = memory.host.vms.get(input.vmId);
       if (found?.vm.state === "starting") throw new VdcError("ABORTED", "it is being started");
-      return otherwise(memory.startVm(input, context), (error) => {
+      return forgiving(memory.startVm(input, context), (error) => {
         if (found !== undefined && error.code === "CANCELLED") found.vm = { ...found.vm, state: "starting" };
         throw error;
       });
@@ -124,7 +125,7 @@ export const machineMutants: readonly ComputeMutant[] = [
   })),
   mutant("compute.stop.absent", "stops what is not there", (memory) => ({
     stopVm: (input) =>
-      otherwise(memory.stopVm(input, context), (error) => {
+      forgiving(memory.stopVm(input, context), (error) => {
         if (error.code !== "NOT_FOUND") throw error;
         return { vmId: input.vmId, name: "none", spec, state: "off" };
       }),
@@ -170,7 +171,7 @@ export const machineMutants: readonly ComputeMutant[] = [
   })),
   mutant("compute.statistics.running", "tells zeroes of a VM that is off", (memory) => ({
     vmStatistics: ({ vmId }) =>
-      otherwise(memory.vmStatistics({ vmId }), () => ({ vmId, at: 0, cpuTimeMs: 0, residentBytes: 0, disks: [] })),
+      forgiving(memory.vmStatistics({ vmId }), () => ({ vmId, at: 0, cpuTimeMs: 0, residentBytes: 0, disks: [] })),
   })),
   mutant("compute.inventory.promised", "counts VMs that are off too", (memory) => ({
     async computeInventory() {

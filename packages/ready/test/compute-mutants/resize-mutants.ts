@@ -1,5 +1,6 @@
 import { VdcError } from "@vdc-os/core";
-import { type ComputeMutant, forgetful, mutant, otherwise, resizer } from "./build-mutant.ts";
+import { forgiving } from "../build-mutant.ts";
+import { type ComputeMutant, forgetful, mutant, resizer } from "./build-mutant.ts";
 
 /** What breaks showing guests the sizes of their disks. */
 export const resizeMutants: readonly ComputeMutant[] = [
@@ -33,7 +34,7 @@ export const resizeMutants: readonly ComputeMutant[] = [
   })),
   resizer("compute.resize.smaller", "shows a smaller disk", (facet, memory) => ({
     async resizeDisk(input, context) {
-      await otherwise(facet.resizeDisk(input, context), (error) => {
+      await forgiving(facet.resizeDisk(input, context), (error) => {
         if (error.code !== "OUT_OF_RANGE") throw error;
         memory.host.vms.get(input.vmId)?.sizes.set(input.diskId, input.capacityBytes);
       });
@@ -77,7 +78,7 @@ export const resizeMutants: readonly ComputeMutant[] = [
   })),
   resizer("compute.resize.absent", "grows the first disk when it does not know one", (facet) => ({
     resizeDisk: (input, context) =>
-      otherwise(facet.resizeDisk(input, context), (error) => {
+      forgiving(facet.resizeDisk(input, context), (error) => {
         if (error.code !== "NOT_FOUND") throw error;
       }),
   })),

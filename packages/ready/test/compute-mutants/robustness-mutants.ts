@@ -1,5 +1,6 @@
 import { createOperationContext, refuseWhenOver, VdcError } from "@vdc-os/core";
-import { type ComputeMutant, mutant, otherwise, spec } from "./build-mutant.ts";
+import { forgiving } from "../build-mutant.ts";
+import { type ComputeMutant, mutant, spec } from "./build-mutant.ts";
 
 async function turns(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
@@ -120,7 +121,7 @@ export const robustnessMutants: readonly ComputeMutant[] = [
   })),
   mutant("compute.hostile.ids", "has a VM for every path", (memory) => ({
     getVm: ({ vmId }) =>
-      otherwise(memory.getVm({ vmId }), (error) => {
+      forgiving(memory.getVm({ vmId }), (error) => {
         if (!vmId.includes("/")) throw error;
         return { vmId, name: "web", spec, state: "off" };
       }),

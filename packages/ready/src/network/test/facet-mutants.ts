@@ -1,7 +1,8 @@
 import { VdcError } from "@vdc-os/core";
+import { forgiving } from "../../../test/build-mutant.ts";
 import { noCount } from "../memory-port.ts";
 import { MemorySwitch } from "../memory-switch.ts";
-import { forgiving, mutant, otherFacet, type NetworkMutant } from "./mutant-switch.ts";
+import { mutant, otherFacet, type NetworkMutant } from "./mutant-switch.ts";
 
 /** Mutants in what the facets do. */
 export const facetMutants: readonly NetworkMutant[] = [

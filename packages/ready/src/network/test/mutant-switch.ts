@@ -1,5 +1,5 @@
-import { isVdcError } from "@vdc-os/core";
 import type { DistributedSwitch, PortSetting, PortStatistics, SwitchSpec, SwitchStatus } from "@vdc-os/core/network/v1";
+import { type BuildMutant, mutantsOf } from "../../../test/build-mutant.ts";
 import type { Mutant } from "../../suite/proves-suite.ts";
 import type { MemoryFacets } from "../memory-facets.ts";
 import { MemorySwitch } from "../memory-switch.ts";
@@ -29,32 +29,7 @@ export function create(): MemoryInstance {
 export type Change = (memory: MemorySwitch) => Partial<DistributedSwitch>;
 
 /** A mutant that answers some operations in another way. */
-export function mutant(breaks: string, how: string, change: Change): NetworkMutant {
-  return {
-    breaks,
-    how,
-    mutate(instance) {
-      const memory = instance.implementation as MemorySwitch;
-      const implementation: DistributedSwitch = {
-        describe: (input, context) => memory.describe(input, context),
-        validateSwitch: (input, context) => memory.validateSwitch(input, context),
-        applySwitch: (input, context) => memory.applySwitch(input, context),
-        removeSwitch: (input, context) => memory.removeSwitch(input, context),
-        listSwitches: (input, context) => memory.listSwitches(input, context),
-        connectPort: (input, context) => memory.connectPort(input, context),
-        disconnectPort: (input, context) => memory.disconnectPort(input, context),
-        revokePort: (input, context) => memory.revokePort(input, context),
-        switchStatus: (input, context) => memory.switchStatus(input, context),
-        watchSwitch: (input, context) => memory.watchSwitch(input, context),
-        portStatistics: (input, context) => memory.portStatistics(input, context),
-        collectGarbage: (input, context) => memory.collectGarbage(input, context),
-        facets: memory.facets,
-        ...change(memory),
-      };
-      return { ...instance, implementation };
-    },
-  };
-}
+export const mutant: BuildMutant<DistributedSwitch, NetworkInstance, MemorySwitch> = mutantsOf();
 
 /** Realises another setting than was asked for. */
 export function otherSetting(change: (setting: PortSetting) => PortSetting): Change {
@@ -101,16 +76,6 @@ export function otherSpec(change: (spec: SwitchSpec) => SwitchSpec): Change {
   return (memory) => ({
     applySwitch: ({ spec, generation }, context) => memory.applySwitch({ spec: change(spec), generation }, context),
   });
-}
-
-/** What an operation answers, or something else where it refuses. */
-export async function forgiving<T>(call: Promise<T>, otherwise: () => T | Promise<T>): Promise<T> {
-  try {
-    return await call;
-  } catch (error) {
-    if (!isVdcError(error)) throw error;
-    return otherwise();
-  }
 }
 
 /** The spec with the last of port groups that have one key. */

@@ -1,7 +1,8 @@
+import { forgiving } from "../../../test/build-mutant.ts";
 import { noCount } from "../memory-port.ts";
 import { MemorySwitch } from "../memory-switch.ts";
 import { countedIn } from "../statistics.ts";
-import { forgiving, mutant, otherSpec, otherStatistics, otherStatus, type NetworkMutant } from "./mutant-switch.ts";
+import { mutant, otherSpec, otherStatistics, otherStatus, type NetworkMutant } from "./mutant-switch.ts";
 
 /** Mutants in who has a port, and what is told of it. */
 export const portMutants: readonly NetworkMutant[] = [

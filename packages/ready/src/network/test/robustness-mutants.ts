@@ -1,7 +1,8 @@
 import { createOperationContext, refuseWhenOver, VdcError } from "@vdc-os/core";
 import type { PortBinding } from "@vdc-os/core/network/v1";
+import { forgiving } from "../../../test/build-mutant.ts";
 import { MemorySwitch } from "../memory-switch.ts";
-import { forgiving, mutant, type NetworkMutant, otherFacet, otherSpec } from "./mutant-switch.ts";
+import { mutant, type NetworkMutant, otherFacet, otherSpec } from "./mutant-switch.ts";
 
 async function turns(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));

@@ -1,5 +1,6 @@
 import { createOperationContext } from "@vdc-os/core";
-import { forgiving, mutant, otherStatus, withoutRepeated, type NetworkMutant } from "./mutant-switch.ts";
+import { forgiving } from "../../../test/build-mutant.ts";
+import { mutant, otherStatus, withoutRepeated, type NetworkMutant } from "./mutant-switch.ts";
 
 /** Mutants that do other than a spec says, or tell other than is so. */
 export const specMutants: readonly NetworkMutant[] = [
