@@ -1,4 +1,5 @@
 import { readdir, readFile } from "node:fs/promises";
+import { awaitExit, identifyProcess, type ProcessIdentity } from "@vdc-os/core/local";
 
 /** A process of a datacenter. */
 export interface DatacenterProcess {
@@ -9,19 +10,31 @@ export interface DatacenterProcess {
   readonly command: string;
 }
 
-/** All processes that name a datacenter's folder, in their environment or their command line; this one excepted. */
+/** How long a process that is ending is waited for. */
+const endingMs = 5_000;
+
+/**
+ * All processes that name a datacenter's folder, in their environment or their command line; this one excepted. A process loses both before it has let go of
+ * its files, so one that is ending may be any: it is waited for, and what is not among the found runs no more.
+ */
 export async function findProcesses(directory: string): Promise<readonly DatacenterProcess[]> {
   const found: DatacenterProcess[] = [];
+  const ending: ProcessIdentity[] = [];
   for (const entry of await readdir("/proc")) {
     const pid = Number(entry);
     if (!Number.isInteger(pid) || pid === process.pid) continue;
-    const [environment, command, stat] = await Promise.all(
+    const [environment = "", command = "", stat = ""] = await Promise.all(
       ["environ", "cmdline", "stat"].map((file) => readFile(`/proc/${pid}/${file}`, "latin1").catch(() => "")),
     );
-    if (environment === undefined || command === undefined || stat === undefined) continue;
-    if (!environment.includes(directory) && !command.includes(directory)) continue;
-    // What has ended, and is not collected yet, is gone.
-    if (/\) [ZX] /.test(stat) || command === "") continue;
+    const isNamed = environment.includes(directory) || command.includes(directory);
+    if (!isNamed && command !== "") continue;
+    const identity = await identifyProcess(pid);
+    if (identity === undefined) continue;
+    if (!isNamed) {
+      if (isEnding(stat)) ending.push(identity);
+      continue;
+    }
+    if (isEnding(stat) && (await awaitExit(identity, endingMs))) continue;
     const variables = new Map(
       environment.split("\0").map((pair) => [pair.split("=", 1)[0] ?? "", pair.slice(pair.indexOf("=") + 1)]),
     );
@@ -35,7 +48,14 @@ export async function findProcesses(directory: string): Promise<readonly Datacen
     else if (owner === undefined && variables.has("VDC_HOST_DIRECTORY")) what = "runtime";
     found.push({ pid, what, owner, command: command.replaceAll("\0", " ").trim() });
   }
+  await Promise.all(ending.map((one) => awaitExit(one, endingMs)));
   return found;
+}
+
+/** Whether `/proc/PID/stat` tells that a process runs no code of its own any more: its first thread is a zombie, or `PF_EXITING` is set (proc_pid_stat(5)). */
+function isEnding(stat: string): boolean {
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return fields[0] === "Z" || (Number(fields[6]) & 0x4) !== 0;
 }
 
 /** The Unix sockets that anybody listens on, or has open, under a folder. */
