@@ -95,11 +95,20 @@ export async function failure(action: Promise<unknown>): Promise<readonly [strin
 export function filesWith(folder: string, ...wanted: readonly (string | Buffer)[]): readonly string[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .map((entry) => join(entry.parentPath, entry.name))
-    .filter((path) => statSync(path).isFile())
     .filter((path) => {
-      const content = readFileSync(path);
+      const content = contentOf(path);
       return wanted.some((bytes) => content.includes(bytes));
     });
+}
+
+/** What a file holds; nothing when it is none, or is gone by now: a storage process that works replaces some. */
+function contentOf(path: string): Buffer {
+  try {
+    return statSync(path).isFile() ? readFileSync(path) : Buffer.alloc(0);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    return Buffer.alloc(0);
+  }
 }
 
 /** The keys, as they are and as they go over a wire. */
