@@ -246,4 +246,18 @@ describe("the control side of the switch", () => {
     await old.until(({ connected }) => !connected);
     expect(next.path).not.toBe(old.path);
   });
+
+  it("goes on with a port's move when its owner connects again with another setting", async () => {
+    await using cluster = await SwitchCluster.create(["a", "b"]);
+    await cluster.apply(testSpec(["a", "b"]), 1);
+    await cluster.allUp(1);
+    await cluster.connect("nic-1", "a");
+    const { migration } = cluster.control.facets;
+    const move = { switchId: "sw", portKey: "nic-1", targetHost: "b", generation: 2 };
+    const prepared = await migration?.prepareMigration(move, cluster.operation());
+    await cluster.connect("nic-1", "a", { setting: { ...openSetting, blocked: true } });
+    expect(await migration?.listMigrations({ switchId: "sw" }, cluster.operation())).toEqual([prepared]);
+    const ticket = prepared?.ticket ?? "";
+    expect(await migration?.activateMigration({ ticket }, cluster.operation())).toMatchObject({ state: "activated" });
+  });
 });

@@ -58,6 +58,35 @@ export {
 export { ConfigArchiveControl, refusedSpec, type SpecRecords } from "./config-archive-control.ts";
 export { beginTrial, endTrial, type SpecRecord, type SpecTrial, takeOverSpec } from "./spec-record.ts";
 export { addressProblems, type SwitchAbilities, settingProblems, specProblems } from "./spec-problems.ts";
+// For providers: ports kept as records, their owners, their moves, and watching a switch
+export { ChangeSignal } from "./keeping/change-signal.ts";
+export { addCounters, combineCounters, type Counters, countersSince } from "./keeping/counters.ts";
+export {
+  admitPort,
+  connectedPort,
+  cutPort,
+  fencedError,
+  movingError,
+  mustBeGoodPort,
+  mustBeMovable,
+  mustBeMoving,
+  mustHaveNoOwners,
+  type PortsOfSwitch,
+  portNotFound,
+  switchNotFound,
+} from "./keeping/port-decisions.ts";
+export {
+  countedPorts,
+  keptPort,
+  keptSwitch,
+  type OwnOfPort,
+  type PortKeeper,
+  settingOf,
+} from "./keeping/port-keeper.ts";
+export { portMigrationFacet } from "./keeping/port-migration.ts";
+export { type OwnedPort, PortOwners } from "./keeping/port-owners.ts";
+export type { KeptSwitch, MovablePortRecord, MoveRecord, PortRecord } from "./keeping/port-record.ts";
+export { watchStatus, type WatchStatusOptions } from "./keeping/watch-status.ts";
 // Desired state
 export type {
   FlowExport,

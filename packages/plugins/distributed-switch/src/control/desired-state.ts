@@ -90,8 +90,12 @@ export class DesiredState {
     return this.#ports.get(switchId)?.get(portKey);
   }
 
+  portsByKey(switchId: string): ReadonlyMap<string, PortRecord> {
+    return this.#ports.get(switchId) ?? new Map();
+  }
+
   portsOf(switchId: string): readonly PortRecord[] {
-    return [...(this.#ports.get(switchId)?.values() ?? [])];
+    return [...this.portsByKey(switchId).values()];
   }
 
   /**

@@ -1,6 +1,5 @@
-import { VdcError } from "@vdc-os/core";
+import { portNotFound, switchNotFound } from "@vdc-os/core/network/v1";
 import type { DesiredState } from "./desired-state.ts";
-import { switchNotFound } from "./port-ownership.ts";
 import type { PortRecord, SwitchRecord } from "./records.ts";
 
 /** A switch of the desired state. Throws `NOT_FOUND`. */
@@ -14,6 +13,6 @@ export function findSwitch(state: DesiredState, switchId: string): SwitchRecord 
 export function findPort(state: DesiredState, switchId: string, portKey: string): PortRecord {
   findSwitch(state, switchId);
   const record = state.port(switchId, portKey);
-  if (record === undefined) throw new VdcError("NOT_FOUND", `switch '${switchId}' has no port '${portKey}'`);
+  if (record === undefined) throw portNotFound(switchId, portKey);
   return record;
 }

@@ -1,11 +1,12 @@
 import { isDeepStrictEqual } from "node:util";
-import { type Generation, VdcError } from "@vdc-os/core";
+import { VdcError } from "@vdc-os/core";
 import {
-  addressProblems,
+  admitPort,
   type ConnectPort,
+  fencedError,
+  mustBeGoodPort,
+  type OwnedPort,
   type PortBinding,
-  type PortGroupSpec,
-  refusedSpec,
 } from "@vdc-os/core/network/v1";
 import { noCounters } from "../process/port-counters.ts";
 import type { DesiredState, Write } from "./desired-state.ts";
@@ -13,7 +14,7 @@ import { findPort, findSwitch } from "./find-switch.ts";
 import { settingOf } from "./host-config.ts";
 import type { HostMember } from "./host-member.ts";
 import { attachmentAt, type NicPlaces, placeOf } from "./nic-place.ts";
-import { fencedError, fencingOf } from "./port-ownership.ts";
+import { fencingOf } from "./port-ownership.ts";
 import type { PortRecord } from "./records.ts";
 import { validateSetting } from "./validate-switch.ts";
 
@@ -22,13 +23,6 @@ export interface PortControlOptions {
   readonly state: DesiredState;
   readonly member: (host: string) => HostMember;
   readonly places: NicPlaces;
-}
-
-/** A port, and the owner that speaks of it. */
-export interface OwnedPort {
-  readonly switchId: string;
-  readonly portKey: string;
-  readonly generation: Generation;
 }
 
 /** Connects the ports of switches, and keeps earlier owners out of them. */
@@ -47,11 +41,7 @@ export class PortControl {
   /** Connects a port for its owner, once the hosts concerned have it and no earlier owner can reach anybody. */
   async connect(input: ConnectPort): Promise<PortBinding> {
     const { switchId, portKey, host, generation } = input;
-    const problems = [
-      ...addressProblems(input.addresses),
-      ...(input.setting === undefined ? [] : validateSetting(input.setting, "setting")),
-    ];
-    if (problems.length > 0) throw refusedSpec(`port '${portKey}'`, problems);
+    mustBeGoodPort(input, validateSetting);
     const member = this.#member(host);
     // An older owner may come between the cut and the connection, once: the cut keeps out whoever has not come by then.
     for (let isAttached = false; !isAttached; ) {
@@ -115,38 +105,8 @@ export class PortControl {
 
   /** Says no to what can't be connected. Returns what is there. */
   #admit(input: ConnectPort): PortRecord | undefined {
-    const { switchId, portKey, portGroup, host, generation } = input;
-    const { spec } = findSwitch(this.#state, switchId);
-    const group = spec.portGroups.find(({ key }) => key === portGroup);
-    if (group === undefined) {
-      throw new VdcError("NOT_FOUND", `switch '${switchId}' has no port group '${portGroup}'`);
-    }
-    if (!spec.members.some((member) => member.host === host)) {
-      throw new VdcError("FAILED_PRECONDITION", `host '${host}' is not a member of switch '${switchId}'`, {
-        reason: "VDC_NOT_A_MEMBER",
-      });
-    }
-    const record = this.#state.port(switchId, portKey);
-    this.#mustHaveRoom(switchId, portKey, group);
-    if (record === undefined) return undefined;
-    if (generation < record.lowest) throw fencedError(record, generation);
-    if (!record.connected || record.generation !== generation) return record;
-    const { mac } = input;
-    if (record.host === host && record.mac === mac && record.portGroup === portGroup) return record;
-    throw new VdcError(
-      "ALREADY_EXISTS",
-      `port '${portKey}' is connected by generation ${generation} to '${record.portGroup}' on host '${record.host}' with address ${record.mac}`,
-      { reason: "VDC_PORT_CONNECTED" },
-    );
-  }
-
-  #mustHaveRoom(switchId: string, portKey: string, { key, maxPorts }: PortGroupSpec): void {
-    if (maxPorts === undefined) return;
-    const others = this.#state.portsOf(switchId).filter((port) => port.connected && port.portGroup === key);
-    if (others.filter((port) => port.portKey !== portKey).length < maxPorts) return;
-    throw new VdcError("RESOURCE_EXHAUSTED", `port group '${key}' may have ${maxPorts} ports, and has them`, {
-      reason: "VDC_PORT_GROUP_FULL",
-    });
+    const { spec } = findSwitch(this.#state, input.switchId);
+    return admitPort({ spec, ports: this.#state.portsByKey(input.switchId) }, input);
   }
 
   /** Puts the owner on record; `false` while an older one is there. */
@@ -171,6 +131,8 @@ export class PortControl {
       ...(before?.connected === true ? placeOf(before) : this.#places.place(host, { switchId, portKey, attachment })),
       carried: before?.carried ?? noCounters,
       cuts: before?.cuts ?? [],
+      // An owner that connects again, with another setting, goes on moving.
+      ...(before?.connected === true && before.move !== undefined ? { move: before.move } : {}),
       ...(owner === undefined ? {} : { owner }),
       ...(setting === undefined ? {} : { setting }),
       ...(opaque === undefined ? {} : { opaque }),

@@ -1,6 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { VdcError } from "@vdc-os/core";
-import type { MigrationTicket, PortMigrationFacet } from "@vdc-os/core/network/v1";
+import {
+  type MigrationTicket,
+  movingError,
+  mustBeMovable,
+  mustBeMoving,
+  type PortMigrationFacet,
+} from "@vdc-os/core/network/v1";
 import type { DesiredState, Write } from "./desired-state.ts";
 import { findPort, findSwitch } from "./find-switch.ts";
 import { settingOf } from "./host-config.ts";
@@ -8,7 +14,7 @@ import type { HostMember } from "./host-member.ts";
 import { hostFailure } from "./member-state.ts";
 import { attachmentAt, type NicPlaces, placeOf } from "./nic-place.ts";
 import type { PortControl } from "./port-control.ts";
-import { fencedError, fencingOf } from "./port-ownership.ts";
+import { fencingOf } from "./port-ownership.ts";
 import type { PortStateTransfer } from "./port-state-transfer.ts";
 import type { MoveRecord, PortRecord } from "./records.ts";
 
@@ -75,27 +81,9 @@ export class PortMigrationControl {
       const { move } = record;
       if (move !== undefined && isUnderWay(move)) {
         if (move.targetHost === targetHost && move.generation === generation) return { record, known: move };
-        throw new VdcError("FAILED_PRECONDITION", `port '${portKey}' is moving to host '${move.targetHost}' already`, {
-          reason: "VDC_PORT_MOVING",
-        });
+        throw movingError(portKey, move.targetHost);
       }
-      if (!record.connected) {
-        throw new VdcError("FAILED_PRECONDITION", `port '${portKey}' is not connected, so there is nothing to move`, {
-          reason: "VDC_NOT_CONNECTED",
-        });
-      }
-      if (generation <= record.generation || generation < record.lowest) throw fencedError(record, generation);
-      if (targetHost === record.host) {
-        throw new VdcError(
-          "FAILED_PRECONDITION",
-          `port '${portKey}' is on host '${targetHost}' already: a port moves to another host, and a new owner on this one connects it`,
-        );
-      }
-      if (!spec.members.some(({ host }) => host === targetHost)) {
-        throw new VdcError("FAILED_PRECONDITION", `host '${targetHost}' is not a member of switch '${switchId}'`, {
-          reason: "VDC_NOT_A_MEMBER",
-        });
-      }
+      mustBeMovable(spec, record, { targetHost, generation });
       return { record, known: undefined };
     };
     // A target that can't be reached is refused before anything is kept of the move.
@@ -129,7 +117,7 @@ export class PortMigrationControl {
       await ports.confirmCut(switchId, portKey).catch(() => undefined);
       return this.#ticketOf(found);
     }
-    mustBe(found, ["prepared", "switching"]);
+    mustBeMoving(found, ["prepared", "switching"]);
     const { sourceHost, targetHost } = move as MoveRecord;
     // The source may be lost: then it is cut off by the others, and not waited for again and again.
     const reached = await transfer.holdAtSource(found).then(
@@ -142,7 +130,7 @@ export class PortMigrationControl {
     if (reached && move?.state === "prepared") await transfer.letOutAtSource(found).catch(() => undefined);
     await state.change((): Step => {
       const record = this.#find(ticket);
-      mustBe(record, ["prepared", "switching"]);
+      mustBeMoving(record, ["prepared", "switching"]);
       return put({ ...record, move: { ...(record.move as MoveRecord), state: "switching" } });
     });
     try {
@@ -159,7 +147,7 @@ export class PortMigrationControl {
     if (moved !== undefined) await transfer.takeOverAtTarget(this.#find(ticket), moved).catch(() => undefined);
     const activated = await state.change((): Step => {
       const record = this.#find(ticket);
-      mustBe(record, ["switching"]);
+      mustBeMoving(record, ["switching"]);
       const next = record.move as MoveRecord;
       const { host, attachment, generation, mac } = record;
       const { tap: _, ...rest } = record;
@@ -203,7 +191,7 @@ export class PortMigrationControl {
     const ended = await state.change((): Step => {
       const record = this.#find(ticket);
       if (record.move?.state === to) return { writes: [], result: record };
-      mustBe(record, from);
+      mustBeMoving(record, from);
       const move = record.move as MoveRecord;
       const { targetHost: host, attachment, generation } = move;
       // A target that was open may have sent already: until its host has let go, the others refuse what it sends.
@@ -258,11 +246,4 @@ export function isUnderWay(move: MoveRecord | undefined): boolean {
 function put(value: PortRecord): Step {
   const { switchId, portKey } = value;
   return { writes: [{ kind: "port", switchId, portKey, value }], result: value };
-}
-
-function mustBe({ portKey, move }: PortRecord, states: readonly MoveRecord["state"][]): void {
-  if (move !== undefined && states.includes(move.state)) return;
-  throw new VdcError("FAILED_PRECONDITION", `the move of port '${portKey}' is ${move?.state}`, {
-    reason: "VDC_MOVE_STATE",
-  });
 }

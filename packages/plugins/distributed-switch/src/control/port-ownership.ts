@@ -1,5 +1,5 @@
 import { type FencingStrength, VdcError } from "@vdc-os/core";
-import type { PortSetting } from "@vdc-os/core/network/v1";
+import { fencedError, type PortSetting } from "@vdc-os/core/network/v1";
 import type { PortRecord } from "./records.ts";
 
 /**
@@ -11,15 +11,6 @@ export function fencingOf(setting: PortSetting | undefined): FencingStrength {
   return setting.security.forgedTransmits || setting.security.macChanges ? "detach" : "enforced";
 }
 
-/** The failure of an owner that is no longer one. */
-export function fencedError(record: PortRecord, generation: number): VdcError {
-  return new VdcError(
-    "FAILED_PRECONDITION",
-    `port '${record.portKey}' of switch '${record.switchId}' has seen generation ${Math.max(record.lowest, record.generation)}, and the call is of ${generation}`,
-    { reason: "VDC_FENCED", details: { generation: record.generation, lowest: record.lowest } },
-  );
-}
-
 /** Fails unless the call comes from the port's present owner. */
 export function mustOwn(record: PortRecord, generation: number): void {
   if (record.connected && record.generation === generation) return;
@@ -29,9 +20,4 @@ export function mustOwn(record: PortRecord, generation: number): void {
     `port '${record.portKey}' of switch '${record.switchId}' is not connected by generation ${generation}`,
     { reason: "VDC_NOT_CONNECTED" },
   );
-}
-
-/** The failure of a call on a switch that is not there. */
-export function switchNotFound(switchId: string): VdcError {
-  return new VdcError("NOT_FOUND", `there is no switch '${switchId}'`);
 }

@@ -1,5 +1,4 @@
-import type { JsonObject, OwnerStamp } from "@vdc-os/core";
-import type { PortGate, PortSetting, SpecRecord } from "@vdc-os/core/network/v1";
+import type { MoveRecord as Move, PortGate, PortRecord as Port, SpecRecord } from "@vdc-os/core/network/v1";
 import type { PortCounters } from "../process/process-protocol.ts";
 
 /** A switch as it is kept. */
@@ -9,12 +8,7 @@ export interface SwitchRecord extends SpecRecord {
 }
 
 /** A port's move to another host: the one under way, or the last one. */
-export interface MoveRecord {
-  readonly ticket: string;
-  readonly sourceHost: string;
-  readonly targetHost: string;
-  /** The new owner's. */
-  readonly generation: number;
+export interface MoveRecord extends Omit<Move, "state"> {
   /** Of the target: it is counted from when the move is prepared, and the port's once it is activated. */
   readonly attachment: number;
   /** The socket, or the tap, of the VM's NIC at the target. */
@@ -22,7 +16,7 @@ export interface MoveRecord {
   readonly tap?: string;
   readonly gate: PortGate;
   /** `switching`: the target is open, and the source not cut off yet. */
-  readonly state: "prepared" | "switching" | "activated" | "completed" | "aborted";
+  readonly state: Move["state"] | "switching";
 }
 
 /** An attachment that was ended, and whose host has not said yet that it is gone. */
@@ -35,31 +29,14 @@ export interface PendingCut {
   readonly held?: boolean;
 }
 
-/** A port as it is kept: also after it was disconnected, since the highest generation must not be forgotten. */
-export interface PortRecord {
-  readonly switchId: string;
-  readonly portKey: string;
-  readonly portGroup: string;
-  readonly host: string;
-  readonly mac: string;
-  /** Of the owner, or of the last one. */
-  readonly generation: number;
-  /** Every generation below this is refused. */
-  readonly lowest: number;
-  /** Counts the attachments. */
-  readonly attachment: number;
-  readonly connected: boolean;
-  readonly gate: PortGate;
+/** A port as it is kept. */
+export interface PortRecord extends Port {
   /** Where the VM monitor listens. */
   readonly path: string;
   /** Instead of that: the tap that the VM monitor opens. */
   readonly tap?: string;
-  readonly owner?: OwnerStamp;
-  readonly setting?: PortSetting;
   /** Counters of the attachments before this one. */
   readonly carried: PortCounters;
-  /** The vendor's own data. */
-  readonly opaque?: JsonObject;
   readonly cuts: readonly PendingCut[];
   readonly move?: MoveRecord;
 }

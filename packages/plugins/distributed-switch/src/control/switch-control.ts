@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from "node:util";
 import {
   type DescribeInput,
   type Description,
@@ -6,20 +5,24 @@ import {
   type OperationContext,
   type Page,
   type PageRequest,
+  pageByKey,
   refuseWhenOver,
   VdcError,
   type WatchItem,
 } from "@vdc-os/core";
 import {
+  ChangeSignal,
   ConfigArchiveControl,
   type ConnectPort,
   type DistributedSwitch,
+  mustHaveNoOwners,
   type NetworkFacets,
   type PortBinding,
   type PortStatistics,
   type SpecProblem,
   type SwitchSpec,
   type SwitchStatus,
+  watchStatus,
 } from "@vdc-os/core/network/v1";
 import { describeSwitch } from "./describe-switch.ts";
 import { MAX_VNI_BASE, VNIS_PER_SWITCH } from "../dataplane/segment.ts";
@@ -38,8 +41,6 @@ import { PortStateTransfer } from "./port-state-transfer.ts";
 import type { PortRecord, SwitchRecord } from "./records.ts";
 import { statusOf } from "./switch-status.ts";
 import { validateSwitch } from "./validate-switch.ts";
-
-const defaultPage = 200;
 
 /** Options of {@link SwitchControl}. */
 export interface SwitchControlOptions extends Omit<HostMemberOptions, "onView"> {
@@ -61,11 +62,11 @@ export class SwitchControl implements DistributedSwitch {
   readonly #statistics: PortCounterReader;
   readonly #members = new Map<string, HostMember>();
   readonly #archive: ConfigArchiveControl<SwitchRecord>;
-  readonly #watchers = new Set<() => void>();
+  readonly #changes = new ChangeSignal();
   #closed = false;
 
   constructor(options: SwitchControlOptions) {
-    this.#options = { ...options, onView: () => this.#notify() };
+    this.#options = { ...options, onView: () => this.#changes.tell() };
     this.#state = options.state;
     const member = (host: string): HostMember => this.#member(host);
     const places = new NicPlaces({ state: options.state, kind: options.nics });
@@ -134,14 +135,14 @@ export class SwitchControl implements DistributedSwitch {
       this.#members.delete(host);
       void member.close();
     }
-    this.#notify();
+    this.#changes.tell();
   }
 
   /** Stops looking after the hosts. Their processes go on. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#archive.close();
-    this.#notify();
+    this.#changes.tell();
     await Promise.all([...this.#members.values()].map((member) => member.close()));
   }
 
@@ -169,13 +170,7 @@ export class SwitchControl implements DistributedSwitch {
     await this.#state.change(() => {
       if (!this.#state.switches.has(switchId)) return { writes: [], result: undefined };
       const ports = this.#state.portsOf(switchId);
-      const connected = ports.filter((port) => port.connected);
-      if (connected.length > 0) {
-        throw new VdcError("FAILED_PRECONDITION", `switch '${switchId}' has ${connected.length} connected ports`, {
-          reason: "VDC_PORTS_CONNECTED",
-          blockers: connected.slice(0, 20).map(({ portKey }) => ({ kind: "port", name: portKey })),
-        });
-      }
+      mustHaveNoOwners(switchId, ports);
       // The switch last: while it is there, the rest is found again.
       const writes: Write[] = ports.map(({ portKey }) => ({ kind: "port", switchId, portKey, value: undefined }));
       return { writes: [...writes, { kind: "switch", id: switchId, value: undefined }], result: undefined };
@@ -183,19 +178,13 @@ export class SwitchControl implements DistributedSwitch {
   }
 
   async listSwitches(
-    { limit, pageToken, ownerDatacenter }: PageRequest & { readonly ownerDatacenter?: string },
+    input: PageRequest & { readonly ownerDatacenter?: string },
     _context: OperationContext,
   ): Promise<Page<SwitchSpec>> {
-    const after = pageToken === undefined ? "" : readPageToken(pageToken);
-    const specs = [...this.#state.switches.values()]
-      .map(({ spec }) => spec)
-      .filter(({ owner }) => ownerDatacenter === undefined || owner?.datacenter === ownerDatacenter)
-      .filter(({ switchId }) => switchId > after)
-      .sort((a, b) => (a.switchId < b.switchId ? -1 : 1));
-    const items = specs.slice(0, limit ?? defaultPage);
-    const last = items.at(-1);
-    if (last === undefined || items.length === specs.length) return { items };
-    return { items, nextPageToken: Buffer.from(`after:${last.switchId}`).toString("base64url") };
+    const { ownerDatacenter } = input;
+    const specs = [...this.#state.switches.values()].map(({ spec }) => spec);
+    const found = specs.filter(({ owner }) => ownerDatacenter === undefined || owner?.datacenter === ownerDatacenter);
+    return pageByKey(found, ({ switchId }) => switchId, input);
   }
 
   async connectPort(input: ConnectPort, context: OperationContext): Promise<PortBinding> {
@@ -223,35 +212,17 @@ export class SwitchControl implements DistributedSwitch {
     return this.#status(switchId);
   }
 
-  async *watchSwitch(
+  watchSwitch(
     { switchId }: { readonly switchId: string },
     { signal }: OperationContext,
   ): AsyncIterable<WatchItem<SwitchStatus>> {
-    let told: SwitchStatus | undefined = this.#status(switchId);
-    let last = told;
-    yield { type: "added", object: told };
-    for (;;) {
-      const changed = new Promise<void>((resolve) => {
-        const done = (): void => {
-          this.#watchers.delete(done);
-          signal.removeEventListener("abort", done);
-          resolve();
-        };
-        this.#watchers.add(done);
-        signal.addEventListener("abort", done);
-      });
-      const now = this.#state.switches.has(switchId) ? this.#status(switchId) : undefined;
-      if (!isDeepStrictEqual(now, told)) {
-        const type = now === undefined ? "deleted" : told === undefined ? "added" : "modified";
-        told = now;
-        last = now ?? last;
-        yield { type, object: last };
-        continue;
-      }
-      if (signal.aborted || this.#closed) return;
-      await changed;
-      if (signal.aborted || this.#closed) return;
-    }
+    return watchStatus({
+      first: () => this.#status(switchId),
+      now: () => (this.#state.switches.has(switchId) ? this.#status(switchId) : undefined),
+      changes: this.#changes,
+      signal,
+      isClosed: () => this.#closed,
+    });
   }
 
   async portStatistics(
@@ -292,16 +263,4 @@ export class SwitchControl implements DistributedSwitch {
     for (let base = VNIS_PER_SWITCH; base <= MAX_VNI_BASE; base += VNIS_PER_SWITCH) if (!taken.has(base)) return base;
     throw new VdcError("RESOURCE_EXHAUSTED", "all tunnel identifiers are taken: remove a switch", { retryable: false });
   }
-
-  #notify(): void {
-    for (const watcher of [...this.#watchers]) watcher();
-  }
-}
-
-function readPageToken(token: string): string {
-  const text = Buffer.from(token, "base64url").toString();
-  if (text.startsWith("after:")) return text.slice("after:".length);
-  throw new VdcError("ABORTED", "the page token is not one of this provider's: begin again", {
-    reason: "VDC_PAGE_TOKEN_UNKNOWN",
-  });
 }

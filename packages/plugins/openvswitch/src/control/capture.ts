@@ -1,7 +1,6 @@
 import { type Clock, VdcError } from "@vdc-os/core";
-import type { CapturedFrame, CaptureFacet, VlanSetting } from "@vdc-os/core/network/v1";
+import { type CapturedFrame, type CaptureFacet, settingOf, type VlanSetting } from "@vdc-os/core/network/v1";
 import { fieldValue } from "@vdc-os/openflow";
-import { settingOf } from "../pipeline/switch-flows.ts";
 import { dropCodes, tables } from "../pipeline/tables.ts";
 import type { KeptSwitch, PortRecord } from "./records.ts";
 import type { ShownFrame, ShownFrames } from "./shown-frames.ts";

@@ -1,6 +1,6 @@
 import { VdcError } from "@vdc-os/core";
-import type { EffectiveSettingFacet, ShapingSetting } from "@vdc-os/core/network/v1";
-import { kilobits, settingOf } from "../pipeline/switch-flows.ts";
+import { type EffectiveSettingFacet, settingOf, type ShapingSetting } from "@vdc-os/core/network/v1";
+import { kilobits } from "../pipeline/switch-flows.ts";
 import type { KeptSwitch } from "./records.ts";
 
 /** Reads back what flows and meters were made from, in the units that it works with. */

@@ -10,19 +10,25 @@ import {
   refuseWhenOver,
   silentLogger,
   systemClock,
-  VdcError,
   type WatchItem,
 } from "@vdc-os/core";
 import {
   ConfigArchiveControl,
   type ConnectPort,
+  countedPorts,
   type DistributedSwitch,
+  keptSwitch,
+  mustHaveNoOwners,
   type NetworkFacets,
+  type OwnedPort,
   type PortBinding,
+  portMigrationFacet,
+  PortOwners,
   type PortStatistics,
   type SpecProblem,
   type SwitchSpec,
   type SwitchStatus,
+  watchStatus,
 } from "@vdc-os/core/network/v1";
 import type { TlsSettings } from "@vdc-os/ovsdb";
 import type { OpenVswitchConfig } from "../openvswitch-config.ts";
@@ -34,14 +40,11 @@ import { explainFacet } from "./explain.ts";
 import { healthCheckFacet } from "./health-check.ts";
 import { HostLink } from "./host-link.ts";
 import { PortCounting } from "./port-counting.ts";
-import { freeNumber } from "./port-decisions.ts";
-import { portMigrationFacet } from "./port-migration.ts";
-import { type OwnedPort, PortOwners } from "./port-owners.ts";
-import type { KeptSwitch, SwitchRecord } from "./records.ts";
+import { portKeeper } from "./port-keeper.ts";
+import { freeNumber, type KeptSwitch, type PortRecord, type SwitchRecord } from "./records.ts";
 import { Settling } from "./settling.ts";
 import { ShownFrames } from "./shown-frames.ts";
 import { statusOf } from "./switch-status.ts";
-import { watchStatus } from "./watch-status.ts";
 import { validateSwitch } from "./validate-switch.ts";
 
 /** Options of {@link OpenVswitchSwitch.open}. */
@@ -72,7 +75,7 @@ export class OpenVswitchSwitch implements DistributedSwitch {
   });
   readonly #counting = new PortCounting(this.#hosts);
   readonly #settling: Settling;
-  readonly #owners: PortOwners;
+  readonly #owners: PortOwners<PortRecord>;
   readonly #closing = new AbortController();
 
   private constructor(options: OpenVswitchSwitchOptions, state: DesiredState) {
@@ -110,21 +113,21 @@ export class OpenVswitchSwitch implements DistributedSwitch {
         logger,
         switches: () => state.switches,
         shown: this.#shown,
-        onChange: () => this.#settling.tell(),
+        onChange: () => this.#settling.changes.tell(),
         ...(tls === undefined ? {} : { tls }),
       });
       this.#hosts.set(host, link);
     }
     const find = (switchId: string): KeptSwitch => this.#find(switchId);
-    this.#owners = new PortOwners({
-      name: config.name,
+    const keeper = portKeeper({
+      provider: config.name,
       switches: () => state.switches,
-      find,
       change: (decide) => this.#change(decide),
-      hosts: this.#hosts,
       counting: this.#counting,
       settling: this.#settling,
+      statistics: async (switchId, portKey) => (await this.portStatistics({ switchId, portKeys: [portKey] }))[0],
     });
+    this.#owners = new PortOwners(keeper);
     const setting = effectiveSettingFacet(find);
     this.facets = {
       pvlan: setting,
@@ -140,24 +143,10 @@ export class OpenVswitchSwitch implements DistributedSwitch {
         shown: this.#shown,
         clock,
         closing: this.#closing.signal,
-        watch: (listener) => this.#settling.watch(listener),
+        watch: (listener) => this.#settling.changes.watch(listener),
       }),
       healthCheck: healthCheckFacet({ find, hosts: this.#hosts, shown: this.#shown, clock }),
-      migration: portMigrationFacet({
-        switches: () => state.switches,
-        find,
-        isMemberUp: (host) => this.#hosts.get(host)?.isConnected === true,
-        reached: (host) => this.#settling.reached(host),
-        change: (decide) =>
-          this.#change(() => {
-            const { port, result } = decide();
-            return { changes: port === undefined ? [] : [{ switchId: port.switchId, ports: [port] }], result };
-          }),
-        settled: (switchId, hosts) => this.#settling.settled(state.switches.get(switchId), hosts),
-        bindingOf: (port) => this.#owners.binding(port),
-        carriedTo: (port, host) => this.#counting.carriedTo(find(port.switchId), port, host),
-        statistics: async (switchId, portKey) => (await this.portStatistics({ switchId, portKeys: [portKey] }))[0],
-      }),
+      migration: portMigrationFacet(keeper),
     };
     this.#archive.onChange();
   }
@@ -182,7 +171,7 @@ export class OpenVswitchSwitch implements DistributedSwitch {
   async close(): Promise<void> {
     this.#closing.abort();
     this.#archive.close();
-    this.#settling.tell();
+    this.#settling.changes.tell();
     await Promise.all([...this.#hosts.values()].map((host) => host.close()));
   }
 
@@ -207,13 +196,7 @@ export class OpenVswitchSwitch implements DistributedSwitch {
     await this.#change(() => {
       const kept = this.#state.switches.get(switchId);
       if (kept === undefined) return { changes: [], result: undefined };
-      const ports = [...kept.ports.values()].filter((port) => port.connected);
-      if (ports.length > 0) {
-        throw new VdcError("FAILED_PRECONDITION", `switch '${switchId}' has ${ports.length} connected ports`, {
-          reason: "VDC_PORTS_CONNECTED",
-          blockers: ports.slice(0, 20).map(({ portKey }) => ({ kind: "port", name: portKey })),
-        });
-      }
+      mustHaveNoOwners(switchId, kept.ports.values());
       return { changes: [{ switchId, record: undefined }], result: undefined };
     });
     this.#counting.forget(switchId);
@@ -255,8 +238,9 @@ export class OpenVswitchSwitch implements DistributedSwitch {
         const kept = this.#state.switches.get(switchId);
         return kept === undefined ? undefined : statusOf(kept, this.#hosts);
       },
-      changed: () => this.#settling.next(signal),
-      isOver: () => signal.aborted || this.#closing.signal.aborted,
+      changes: this.#settling.changes,
+      signal,
+      isClosed: () => this.#closing.signal.aborted,
     });
   }
 
@@ -265,14 +249,7 @@ export class OpenVswitchSwitch implements DistributedSwitch {
     readonly portKeys?: readonly string[];
   }): Promise<readonly PortStatistics[]> {
     const kept = this.#find(input.switchId);
-    const isStatic = new Set(
-      kept.record.spec.portGroups.filter(({ binding }) => binding === "static").map(({ key }) => key),
-    );
-    const asked = input.portKeys === undefined ? undefined : new Set(input.portKeys);
-    const ports = [...kept.ports.values()].filter(
-      (port) => (asked?.has(port.portKey) ?? true) && (port.connected || isStatic.has(port.portGroup)),
-    );
-    return this.#counting.statistics(kept, ports);
+    return this.#counting.statistics(kept, countedPorts(kept, input.portKeys));
   }
 
   async collectGarbage(
@@ -290,12 +267,10 @@ export class OpenVswitchSwitch implements DistributedSwitch {
   #changed(): void {
     this.#archive.onChange();
     for (const host of this.#hosts.values()) host.kick();
-    this.#settling.tell();
+    this.#settling.changes.tell();
   }
 
   #find(switchId: string): KeptSwitch {
-    const kept = this.#state.switches.get(switchId);
-    if (kept === undefined) throw new VdcError("NOT_FOUND", `there is no switch '${switchId}'`);
-    return kept;
+    return keptSwitch(this.#state.switches, switchId);
   }
 }

@@ -1,13 +1,6 @@
-import type { PortStatistics } from "@vdc-os/core/network/v1";
+import { addCounters, combineCounters, countersSince, type PortStatistics } from "@vdc-os/core/network/v1";
 import type { HostLink } from "./host-link.ts";
-import {
-  addCounters,
-  countersSince,
-  type KeptSwitch,
-  noCounters,
-  type PortCounters,
-  type PortRecord,
-} from "./records.ts";
+import { type KeptSwitch, noCounters, type PortCounters, type PortRecord } from "./records.ts";
 
 /**
  * The counters of ports over all places where they have been. Hosts are asked at once; flows are counted by Open vSwitch within half a second. What was told
@@ -62,23 +55,8 @@ export class PortCounting {
 
 /** The higher of two counts, by each counter; what came in is the sum of what became of it. */
 function highest(a: PortCounters, b: PortCounters): PortCounters {
-  const higher = (one = "0", other = "0"): string => (BigInt(one) < BigInt(other) ? other : one);
-  const drops = (direction: "dropsIn" | "dropsOut"): Readonly<Record<string, string>> => {
-    const reasons = new Set([...Object.keys(a[direction]), ...Object.keys(b[direction])]);
-    return Object.fromEntries(
-      [...reasons].map((reason) => [reason, higher(a[direction][reason], b[direction][reason])]),
-    );
-  };
-  const framesForwarded = higher(a.framesForwarded, b.framesForwarded);
-  const dropsIn = drops("dropsIn");
-  const framesIn = Object.values(dropsIn).reduce((sum, count) => sum + BigInt(count), BigInt(framesForwarded));
-  return {
-    framesIn: String(framesIn),
-    bytesIn: higher(a.bytesIn, b.bytesIn),
-    framesForwarded,
-    framesOut: higher(a.framesOut, b.framesOut),
-    bytesOut: higher(a.bytesOut, b.bytesOut),
-    dropsIn,
-    dropsOut: drops("dropsOut"),
-  };
+  const counters = combineCounters(a, b, (one, other) => one + (other > one ? other - one : 0n));
+  const dropped = Object.values(counters.dropsIn);
+  const framesIn = dropped.reduce((sum, count) => sum + BigInt(count), BigInt(counters.framesForwarded));
+  return { ...counters, framesIn: String(framesIn) };
 }

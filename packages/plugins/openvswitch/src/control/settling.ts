@@ -1,4 +1,5 @@
 import { VdcError } from "@vdc-os/core";
+import { ChangeSignal } from "@vdc-os/core/network/v1";
 import type { HostLink } from "./host-link.ts";
 import type { KeptSwitch } from "./records.ts";
 
@@ -14,35 +15,11 @@ export interface SettlingOptions {
 /** Waits for hosts: until they are followed, and until they have taken changes over. */
 export class Settling {
   readonly #options: SettlingOptions;
-  readonly #watchers = new Set<() => void>();
+  /** Told whenever hosts, or what is desired, are other than before. */
+  readonly changes: ChangeSignal = new ChangeSignal();
 
   constructor(options: SettlingOptions) {
     this.#options = options;
-  }
-
-  /** Says that something has changed. */
-  tell(): void {
-    for (const watcher of [...this.#watchers]) watcher();
-  }
-
-  /** Calls at each change, until the function that it returns is called. */
-  watch(listener: () => void): () => void {
-    this.#watchers.add(listener);
-    return () => void this.#watchers.delete(listener);
-  }
-
-  /** Resolves at the next change, or when the signal is aborted. */
-  next(signal: AbortSignal): Promise<void> {
-    return new Promise<void>((resolve) => {
-      const done = (): void => {
-        this.#watchers.delete(done);
-        signal.removeEventListener("abort", done);
-        resolve();
-      };
-      this.#watchers.add(done);
-      signal.addEventListener("abort", done);
-      if (signal.aborted) done();
-    });
   }
 
   /**
@@ -66,7 +43,7 @@ export class Settling {
     for (let late = waiting(); late.length > 0; late = waiting()) {
       const left = deadline - performance.now();
       if (left > 0 && !closing.aborted) {
-        await this.next(AbortSignal.timeout(Math.ceil(left)));
+        await this.changes.next(AbortSignal.timeout(Math.ceil(left)));
         continue;
       }
       const lost = late.find((host) => must.includes(host));
@@ -87,7 +64,7 @@ export class Settling {
       if (left <= 0 || closing.aborted) {
         throw unavailable(`Open vSwitch of host '${host}' is not followed: ${link?.problem ?? "it is not known"}`);
       }
-      await this.next(AbortSignal.timeout(Math.ceil(left)));
+      await this.changes.next(AbortSignal.timeout(Math.ceil(left)));
     }
   }
 }

@@ -1,5 +1,4 @@
-import type { MemberStatus, PortStatus, SwitchStatus } from "@vdc-os/core/network/v1";
-import { settingOf } from "../pipeline/switch-flows.ts";
+import { type MemberStatus, type PortStatus, settingOf, type SwitchStatus } from "@vdc-os/core/network/v1";
 import type { HostLink } from "./host-link.ts";
 import type { KeptSwitch, PortRecord } from "./records.ts";
 

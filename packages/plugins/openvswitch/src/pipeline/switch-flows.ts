@@ -57,11 +57,6 @@ export function switchFlows(
   return { flows: [...ingressFlows(scene), ...deliveryFlows(scene)], meters: metersOf(scene) };
 }
 
-/** The setting that a port should have: its own, or its group's. Undefined when the group is gone. */
-export function settingOf(spec: SwitchSpec, port: PortRecord): PortSetting | undefined {
-  return port.setting ?? spec.portGroups.find(({ key }) => key === port.portGroup)?.setting;
-}
-
 /** The match for a register. */
 export function register(field: "reg0" | "reg1" | "reg2" | "reg3", value: number): FieldMatch {
   return { field, value: BigInt(value) };

@@ -1,7 +1,8 @@
 import type { Logger } from "@vdc-os/core";
+import { addCounters } from "@vdc-os/core/network/v1";
 import { connectOvsdb, type OvsdbClient, type TlsSettings } from "@vdc-os/ovsdb";
 import { OpenVSwitch, type OpenVSwitchTables } from "@vdc-os/ovsdb/open-vswitch";
-import { addCounters, type CarriedCounters, noCounters } from "./records.ts";
+import { type CarriedCounters, noCounters } from "./records.ts";
 
 /** A NIC on a host as its Open vSwitch has it. */
 export interface InterfaceView {

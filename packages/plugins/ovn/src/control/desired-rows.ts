@@ -1,4 +1,4 @@
-import type { PortSetting, SwitchSpec } from "@vdc-os/core/network/v1";
+import { settingOf, type SwitchSpec } from "@vdc-os/core/network/v1";
 import type { DesiredRow, RowMarks } from "./desired-row.ts";
 import { balancerRows, routerRows } from "./load-balancer-rows.ts";
 import { keys, marks } from "./names.ts";
@@ -50,11 +50,6 @@ export function desiredRows(input: DesiredRowsInput): readonly DesiredRow[] {
   rows.push(...dhcpRows(spec, own));
   if (balancers.length > 0) rows.push(...routerRows(spec, own));
   return rows;
-}
-
-/** The setting that a port should have: its own, or its group's. Undefined when the group is gone. */
-export function settingOf(spec: SwitchSpec, port: PortRecord): PortSetting | undefined {
-  return port.setting ?? spec.portGroups.find(({ key }) => key === port.portGroup)?.setting;
 }
 
 /** What a port group's DHCP answers. */

@@ -1,8 +1,12 @@
 import { VdcError } from "@vdc-os/core";
-import type { EffectiveSettingFacet, LoadBalancingFacet, ShapingSetting } from "@vdc-os/core/network/v1";
-import { settingOf } from "./desired-rows.ts";
+import {
+  type EffectiveSettingFacet,
+  type LoadBalancingFacet,
+  settingOf,
+  type ShapingSetting,
+} from "@vdc-os/core/network/v1";
 import { kilobits } from "./port-rows.ts";
-import type { KeptSwitch } from "./northbound-state.ts";
+import type { KeptSwitch } from "./records.ts";
 
 /** Reads back what OVN was given, in the units that it works with. */
 export function effectiveSettingFacet(find: (switchId: string) => KeptSwitch): EffectiveSettingFacet {

@@ -5,7 +5,7 @@ import type { OvnNorthboundTables } from "@vdc-os/ovsdb/ovn-northbound";
 import type { DesiredRow, OwnedTable } from "./desired-row.ts";
 import { desiredRows } from "./desired-rows.ts";
 import { isOfSwitch, marks } from "./names.ts";
-import type { PortRecord, SwitchRecord } from "./records.ts";
+import type { KeptSwitch, PortRecord, SwitchRecord } from "./records.ts";
 
 /** What a change does to one switch: `undefined` for the record removes it with everything that is part of it. */
 export interface SwitchChange {
@@ -13,12 +13,6 @@ export interface SwitchChange {
   readonly record?: SwitchRecord | undefined;
   /** Ports that are new, or other than before. */
   readonly ports?: readonly PortRecord[];
-}
-
-/** A switch with its ports, as they are kept. */
-export interface KeptSwitch {
-  readonly record: SwitchRecord;
-  readonly ports: ReadonlyMap<string, PortRecord>;
 }
 
 interface NorthboundRow {

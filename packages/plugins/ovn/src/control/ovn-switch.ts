@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from "node:util";
 import {
   type Clock,
   type DescribeInput,
@@ -11,31 +10,35 @@ import {
   refuseWhenOver,
   silentLogger,
   systemClock,
-  VdcError,
   type WatchItem,
 } from "@vdc-os/core";
 import {
   ConfigArchiveControl,
   type ConnectPort,
   type DistributedSwitch,
+  keptSwitch,
+  mustHaveNoOwners,
   type NetworkFacets,
+  type OwnedPort,
   type PortBinding,
+  portMigrationFacet,
+  PortOwners,
   type PortStatistics,
   type SpecProblem,
   type SwitchSpec,
   type SwitchStatus,
+  watchStatus,
 } from "@vdc-os/core/network/v1";
 import type { TlsSettings } from "@vdc-os/ovsdb";
 import type { OvnConfig } from "../ovn-config.ts";
 import { describeOvn } from "./describe-ovn.ts";
 import { effectiveSettingFacet, loadBalancingFacet } from "./facets.ts";
 import { shortHash } from "./names.ts";
-import { type KeptSwitch, NorthboundState, type SwitchChange } from "./northbound-state.ts";
+import { NorthboundState, type SwitchChange } from "./northbound-state.ts";
 import { connectOvn, type OvnConnections } from "./ovn-connections.ts";
-import { portMigrationFacet } from "./port-migration.ts";
-import { type OwnedPort, PortOwners } from "./port-owners.ts";
+import { portKeeper } from "./port-keeper.ts";
 import { chassisName, Realization } from "./realization.ts";
-import { noCounters, type SwitchRecord } from "./records.ts";
+import type { KeptSwitch, PortRecord, SwitchRecord } from "./records.ts";
 import { validateSwitch } from "./validate-switch.ts";
 
 /** Options of {@link OvnSwitch.open}. */
@@ -59,7 +62,7 @@ export class OvnSwitch implements DistributedSwitch {
   readonly #state: NorthboundState;
   readonly #archive: ConfigArchiveControl<SwitchRecord>;
   readonly #realization: Realization;
-  readonly #owners: PortOwners;
+  readonly #owners: PortOwners<PortRecord>;
 
   private constructor(options: OvnSwitchOptions, connections: OvnConnections) {
     const { config, clock = systemClock, logger = silentLogger } = options;
@@ -96,14 +99,14 @@ export class OvnSwitch implements DistributedSwitch {
       clock,
     );
     const find = (switchId: string): KeptSwitch => this.#find(switchId);
-    this.#owners = new PortOwners({
+    const keeper = portKeeper({
       provider: config.name,
       bridge: config.bridge ?? "br-int",
       switches: () => this.#state.switches,
-      find,
       change: (decide) => this.#change(decide),
       realization,
     });
+    this.#owners = new PortOwners(keeper);
     const setting = effectiveSettingFacet(find);
     this.facets = {
       securityPolicy: setting,
@@ -113,23 +116,7 @@ export class OvnSwitch implements DistributedSwitch {
       dhcp: setting,
       loadBalancing: loadBalancingFacet(find),
       configArchive: this.#archive.facet,
-      migration: portMigrationFacet({
-        switches: () => this.#state.switches,
-        find,
-        isMemberUp: (host) => realization.isThere(host),
-        change: async (decide) => {
-          const record = await this.#change(() => {
-            const { port, result } = decide();
-            return { changes: port === undefined ? [] : [{ switchId: port.switchId, ports: [port] }], result };
-          });
-          return record;
-        },
-        settled: (switchId, hosts) => realization.settled(switchId, hosts),
-        bindingOf: (port) => this.#owners.binding(port),
-        carriedAt: (port) => realization.carried(port),
-        countedAt: (port, host) => realization.countedAt(port, host) ?? noCounters,
-        statistics: async (switchId, portKey) => realization.statistics(find(switchId), [portKey])[0],
-      }),
+      migration: portMigrationFacet(keeper),
     };
   }
 
@@ -177,13 +164,7 @@ export class OvnSwitch implements DistributedSwitch {
     await this.#change(() => {
       const kept = this.#state.switches.get(switchId);
       if (kept === undefined) return { changes: [], result: undefined };
-      const ports = [...kept.ports.values()].filter((port) => port.connected);
-      if (ports.length > 0) {
-        throw new VdcError("FAILED_PRECONDITION", `switch '${switchId}' has ${ports.length} connected ports`, {
-          reason: "VDC_PORTS_CONNECTED",
-          blockers: ports.slice(0, 20).map(({ portKey }) => ({ kind: "port", name: portKey })),
-        });
-      }
+      mustHaveNoOwners(switchId, kept.ports.values());
       return { changes: [{ switchId, record: undefined }], result: undefined };
     });
     this.#realization.forget(switchId);
@@ -215,28 +196,21 @@ export class OvnSwitch implements DistributedSwitch {
     return this.#realization.status(this.#find(switchId));
   }
 
-  async *watchSwitch(
+  watchSwitch(
     { switchId }: { readonly switchId: string },
     { signal }: OperationContext,
   ): AsyncIterable<WatchItem<SwitchStatus>> {
-    let told: SwitchStatus | undefined = this.#realization.status(this.#find(switchId));
-    let last = told;
-    yield { type: "added", object: told };
-    for (;;) {
-      const changed = this.#realization.changes.next(signal);
-      const kept = this.#state.switches.get(switchId);
-      const now = kept === undefined ? undefined : this.#realization.status(kept);
-      if (!isDeepStrictEqual(now, told)) {
-        const type = now === undefined ? "deleted" : told === undefined ? "added" : "modified";
-        told = now;
-        last = now ?? last;
-        yield { type, object: last };
-        continue;
-      }
-      if (signal.aborted || this.#realization.isClosed) return;
-      await changed;
-      if (signal.aborted || this.#realization.isClosed) return;
-    }
+    const realization = this.#realization;
+    return watchStatus({
+      first: () => realization.status(this.#find(switchId)),
+      now: () => {
+        const kept = this.#state.switches.get(switchId);
+        return kept === undefined ? undefined : realization.status(kept);
+      },
+      changes: realization.changes,
+      signal,
+      isClosed: () => realization.isClosed,
+    });
   }
 
   async portStatistics(input: {
@@ -272,9 +246,7 @@ export class OvnSwitch implements DistributedSwitch {
   }
 
   #find(switchId: string): KeptSwitch {
-    const kept = this.#state.switches.get(switchId);
-    if (kept === undefined) throw new VdcError("NOT_FOUND", `there is no switch '${switchId}'`);
-    return kept;
+    return keptSwitch(this.#state.switches, switchId);
   }
 }
 

@@ -1,12 +1,16 @@
-import type { MemberStatus, PortStatus, SwitchSpec, SwitchStatus } from "@vdc-os/core/network/v1";
+import {
+  type MemberStatus,
+  type PortStatus,
+  settingOf,
+  type SwitchSpec,
+  type SwitchStatus,
+} from "@vdc-os/core/network/v1";
 import type { FlowState } from "../flows/flow-verifier.ts";
 import type { LogicalFlowView } from "../flows/logical-flows.ts";
 import type { InterfaceView } from "./chassis-interfaces.ts";
-import { settingOf } from "./desired-rows.ts";
 import { taggedVlans } from "./port-vlans.ts";
 import { logicalPort } from "./names.ts";
-import type { KeptSwitch } from "./northbound-state.ts";
-import type { PortRecord } from "./records.ts";
+import type { KeptSwitch, PortRecord } from "./records.ts";
 
 /** What the southbound database tells of a chassis. */
 export interface ChassisView {

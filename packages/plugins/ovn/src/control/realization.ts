@@ -1,15 +1,20 @@
 import { type Clock, type Logger, VdcError } from "@vdc-os/core";
-import type { PortStatistics, SwitchStatus } from "@vdc-os/core/network/v1";
+import {
+  addCounters,
+  ChangeSignal,
+  countedPorts,
+  countersSince,
+  type PortStatistics,
+  type SwitchStatus,
+} from "@vdc-os/core/network/v1";
 import type { TlsSettings } from "@vdc-os/ovsdb";
 import { FlowVerifier } from "../flows/flow-verifier.ts";
 import type { OvnConfig, OvnHostConfig } from "../ovn-config.ts";
-import { ChangeSignal } from "./change-signal.ts";
 import { ChassisInterfaces, type InterfaceView } from "./chassis-interfaces.ts";
 import { logicalPort } from "./names.ts";
-import type { KeptSwitch } from "./northbound-state.ts";
 import type { OvnConnections } from "./ovn-connections.ts";
 import { flowsOfPort, statusOf } from "./ovn-view.ts";
-import { addCounters, type CarriedCounters, countersSince, noCounters, type PortRecord } from "./records.ts";
+import { type CarriedCounters, type KeptSwitch, noCounters, type PortRecord } from "./records.ts";
 
 /** Options of {@link Realization}. */
 export interface RealizationOptions {
@@ -132,25 +137,19 @@ export class Realization {
   }
 
   /** Counters of ports: of these, or of all that have any. */
-  statistics({ record, ports }: KeptSwitch, portKeys?: readonly string[]): readonly PortStatistics[] {
-    const isStatic = new Set(
-      record.spec.portGroups.filter(({ binding }) => binding === "static").map(({ key }) => key),
-    );
-    return [...ports.values()]
-      .filter(({ portKey }) => portKeys?.includes(portKey) ?? true)
-      .filter((port) => port.connected || isStatic.has(port.portGroup))
-      .map((port) => {
-        const counters = this.carried(port);
-        return {
-          portKey: port.portKey,
-          ...counters,
-          // OVN counts no drops by port: what came in is told as forwarded.
-          framesForwarded: counters.framesIn,
-          framesHeld: "0",
-          dropsIn: {},
-          dropsOut: {},
-        };
-      });
+  statistics(kept: KeptSwitch, portKeys?: readonly string[]): readonly PortStatistics[] {
+    return countedPorts(kept, portKeys).map((port) => {
+      const counters = this.carried(port);
+      return {
+        portKey: port.portKey,
+        ...counters,
+        // OVN counts no drops by port: what came in is told as forwarded.
+        framesForwarded: counters.framesIn,
+        framesHeld: "0",
+        dropsIn: {},
+        dropsOut: {},
+      };
+    });
   }
 
   /** What a port has counted until now. */

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
-import type { WatchItem } from "@vdc-os/core";
-import type { SwitchStatus } from "@vdc-os/core/network/v1";
+import type { WatchItem } from "../../../contract/watch-item.ts";
+import type { SwitchStatus } from "../port.ts";
+import type { ChangeSignal } from "./change-signal.ts";
 
 /** What {@link watchStatus} looks at. */
 export interface WatchStatusOptions {
@@ -8,20 +9,22 @@ export interface WatchStatusOptions {
   readonly first: () => SwitchStatus;
   /** Undefined when the switch has gone. */
   readonly now: () => SwitchStatus | undefined;
-  /** Resolves when the status may be another, or nobody watches any more. */
-  readonly changed: () => Promise<void>;
-  readonly isOver: () => boolean;
+  /** Told whenever the status may be another, and when the provider closes. */
+  readonly changes: ChangeSignal;
+  /** Nobody watches any more. */
+  readonly signal: AbortSignal;
+  readonly isClosed: () => boolean;
 }
 
 /** Tells a switch's status, and each one that differs from the last. What changes while the watcher is slow is told as one. */
 export async function* watchStatus(options: WatchStatusOptions): AsyncIterable<WatchItem<SwitchStatus>> {
-  const { first, isOver } = options;
+  const { first, changes, signal, isClosed } = options;
   let told: SwitchStatus | undefined = first();
   let last = told;
   yield { type: "added", object: told };
   for (;;) {
     // Asked for before the look, so that no change falls between.
-    const changed = options.changed();
+    const changed = changes.next(signal);
     const now = options.now();
     if (!isDeepStrictEqual(now, told)) {
       const type = now === undefined ? "deleted" : told === undefined ? "added" : "modified";
@@ -30,8 +33,8 @@ export async function* watchStatus(options: WatchStatusOptions): AsyncIterable<W
       yield { type, object: last };
       continue;
     }
-    if (isOver()) return;
+    if (signal.aborted || isClosed()) return;
     await changed;
-    if (isOver()) return;
+    if (signal.aborted || isClosed()) return;
   }
 }
