@@ -1,44 +1,28 @@
 import type { OperationContext } from "@vdc-os/core";
-import type { DistributedSwitch, PortMigrationFacet, SwitchSpec } from "@vdc-os/core/network/v1";
-import { crashInCall, cutOff } from "../suite/crash-in-call.ts";
+import type { DistributedSwitch, PortMigrationFacet } from "@vdc-os/core/network/v1";
+import { cutOff } from "../suite/crash-in-call.ts";
 import { giveUpAtEveryStep } from "../suite/give-up.ts";
-import { must, mustEqual, mustReject } from "../suite/must.ts";
+import { must, mustEqual } from "../suite/must.ts";
 import { mustBeOverdue } from "../suite/overdue.ts";
 import { mustEqualSoon } from "../suite/patience.ts";
 import {
-  defaultGroups,
-  hostOf,
-  inVlan,
-  type NetworkRequirement,
-  type NetworkTest,
-  specOf,
-} from "./network-instance.ts";
+  apply,
+  applyEverywhere,
+  connect,
+  cutShort,
+  disconnect,
+  giveUp,
+  portsOf,
+  reopenOf,
+  specAt,
+} from "./interrupted-calls.ts";
+import { defaultGroups, hostOf, type NetworkRequirement, specOf } from "./network-instance.ts";
 import { applied, portOf } from "./stations.ts";
 
 const whole =
   'DistributedSwitch: "A call that is given up, or that its provider\'s end cuts off, is done or not at all, and a repeat completes it."';
 const late =
   'OperationContext.deadline: "A call that begins after it fails with `DEADLINE_EXCEEDED`, and has no effect."';
-
-/** A spec that differs from that of every other generation. */
-function specAt(test: NetworkTest, generation: number): SwitchSpec {
-  return specOf(test, { ...defaultGroups, red: inVlan({ kind: "access", id: 100 + generation }) });
-}
-
-/** The connected ports as the status tells them: key, host, generation. */
-async function portsOf(test: NetworkTest, switchId: string): Promise<readonly (readonly [string, string, number])[]> {
-  const { ports } = await test.provider.switchStatus({ switchId }, test.operation());
-  return ports
-    .filter(({ host }) => host !== "")
-    .map(({ portKey, host, generation }) => [portKey, host, generation] as const)
-    .sort(([a], [b]) => (a < b ? -1 : 1));
-}
-
-function reopenOf(test: NetworkTest): () => Promise<DistributedSwitch> {
-  const { restart } = test.instance;
-  if (restart === undefined) return test.skip("the factory gives no 'restart'");
-  return async () => test.wrap(await restart.call(test.instance));
-}
 
 /** What calls that are given up, come too late, or are cut off must leave. */
 export const interruptionRequirements: readonly NetworkRequirement[] = [
@@ -47,71 +31,21 @@ export const interruptionRequirements: readonly NetworkRequirement[] = [
     title: "a spec that is given up at any moment holds or the one before it does, and a repeat completes it",
     clause: whole,
     level: "core",
-    async run(test) {
-      const { switchId } = specOf(test);
-      const input = (step: number) => ({ spec: specAt(test, step + 1), generation: step + 1 });
-      const listed = async () => (await test.provider.listSwitches({}, test.operation())).items;
-      await giveUpAtEveryStep(test, {
-        what: "an apply",
-        call: (operation, step) => test.provider.applySwitch(input(step), operation),
-        async look(step, isDone) {
-          const { spec, generation } = input(step);
-          const [found] = await listed();
-          const isOld = !isDone && JSON.stringify(found) === JSON.stringify(specAt(test, generation - 1));
-          if (!isOld) mustEqual(found, spec, "the spec after an apply that was given up");
-          await test.provider.applySwitch(input(step), test.operation());
-          mustEqual(await listed(), [spec], "the switches after a repeat");
-          const { desiredGeneration } = await test.provider.switchStatus({ switchId }, test.operation());
-          mustEqual(desiredGeneration, generation, "the generation that is desired");
-        },
-      });
-    },
+    run: (test) => giveUp(test, apply),
   },
   {
     id: "network.cancel.connect",
     title: "a connection that is given up at any moment is there or not, and a repeat makes one of it",
     clause: whole,
     level: "core",
-    async run(test) {
-      const spec = specOf(test);
-      const { switchId } = spec;
-      await applied(test, spec, 1);
-      const input = (step: number) => portOf(test, spec, { portKey: "nic", generation: step + 1 });
-      await giveUpAtEveryStep(test, {
-        what: "a connect",
-        call: (operation, step) => test.provider.connectPort(input(step), operation),
-        async look(step) {
-          const { host, generation } = input(step);
-          const binding = await test.provider.connectPort(input(step), test.operation());
-          mustEqual([binding.host, binding.generation], [host, generation], "the binding of a repeat");
-          mustEqual(await portsOf(test, switchId), [["nic", host, generation]], "the ports after a repeat");
-        },
-      });
-    },
+    run: (test) => giveUp(test, connect),
   },
   {
     id: "network.cancel.disconnect",
     title: "a disconnection that is given up at any moment leaves the port or not, and a repeat ends it",
     clause: whole,
     level: "core",
-    async run(test) {
-      const spec = specOf(test);
-      const { switchId } = spec;
-      await applied(test, spec, 1);
-      const port = (step: number) => ({ switchId, portKey: "nic", generation: step + 1 });
-      const begin = (step: number) => test.provider.connectPort(portOf(test, spec, port(step)), test.operation());
-      await begin(0);
-      await giveUpAtEveryStep(test, {
-        what: "a disconnect",
-        call: (operation, step) => test.provider.disconnectPort(port(step), operation),
-        async look(step, isDone) {
-          if (isDone) mustEqual(await portsOf(test, switchId), [], "the ports after a disconnect that was done");
-          await test.provider.disconnectPort(port(step), test.operation());
-          mustEqual(await portsOf(test, switchId), [], "the ports after a repeat");
-          await begin(step + 1);
-        },
-      });
-    },
+    run: (test) => giveUp(test, disconnect),
   },
   {
     id: "network.cancel.migration",
@@ -175,78 +109,21 @@ export const interruptionRequirements: readonly NetworkRequirement[] = [
     title: "a spec that the implementation's end cuts off holds or the one before it does, and a repeat completes it",
     clause: whole,
     level: "core",
-    async run(test) {
-      const input = (step: number) => ({ spec: specAt(test, step + 1), generation: step + 1 });
-      await crashInCall({
-        provider: test.provider,
-        reopen: reopenOf(test),
-        call: (provider, step) => provider.applySwitch(input(step), test.operation()),
-        async look(provider, step, isDone) {
-          const { spec, generation } = input(step);
-          const [found] = (await provider.listSwitches({}, test.operation())).items;
-          const isOld = !isDone && JSON.stringify(found) === JSON.stringify(specAt(test, generation - 1));
-          if (!isOld) mustEqual(found, spec, "the spec after an apply that was cut off");
-          await applied({ ...test, provider }, spec, generation);
-          mustEqual((await provider.listSwitches({}, test.operation())).items, [spec], "the switches after a repeat");
-        },
-      });
-    },
+    run: (test) => cutShort(test, applyEverywhere),
   },
   {
     id: "network.crash.connect",
     title: "a connection that the implementation's end cuts off is there or not, and a repeat makes one of it",
     clause: whole,
     level: "core",
-    async run(test) {
-      const spec = specOf(test);
-      await applied(test, spec, 1);
-      const input = (step: number) => portOf(test, spec, { portKey: "nic", generation: step + 1 });
-      await crashInCall({
-        provider: test.provider,
-        reopen: reopenOf(test),
-        call: (provider, step) => provider.connectPort(input(step), test.operation()),
-        async look(provider, step, isDone) {
-          const after = { ...test, provider };
-          const { host, generation } = input(step);
-          const expected = [["nic", host, generation]];
-          if (isDone)
-            mustEqual(await portsOf(after, spec.switchId), expected, "the ports after a connect that was done");
-          const binding = await provider.connectPort(input(step), test.operation());
-          mustEqual(binding.generation, generation, "the generation of a repeat's binding");
-          mustEqual(await portsOf(after, spec.switchId), expected, "the ports after a repeat");
-          if (step === 0) return;
-          const older = provider.connectPort(input(step - 1), test.operation());
-          await mustReject(older, "FAILED_PRECONDITION", "the owner before, after a repeat");
-        },
-      });
-    },
+    run: (test) => cutShort(test, connect),
   },
   {
     id: "network.crash.disconnect",
     title: "a disconnection that the implementation's end cuts off is done or not, and a repeat completes it",
     clause: whole,
     level: "core",
-    async run(test) {
-      const spec = specOf(test);
-      const { switchId } = spec;
-      await applied(test, spec, 1);
-      const port = (step: number) => ({ switchId, portKey: "nic", generation: step + 1 });
-      const begin = (provider: DistributedSwitch, step: number) =>
-        provider.connectPort(portOf(test, spec, port(step)), test.operation());
-      await begin(test.provider, 0);
-      await crashInCall({
-        provider: test.provider,
-        reopen: reopenOf(test),
-        call: (provider, step) => provider.disconnectPort(port(step), test.operation()),
-        async look(provider, step, isDone) {
-          const after = { ...test, provider };
-          if (isDone) mustEqual(await portsOf(after, switchId), [], "the ports after a disconnect that was done");
-          await provider.disconnectPort(port(step), test.operation());
-          mustEqual(await portsOf(after, switchId), [], "the ports after a repeat");
-          await begin(provider, step + 1);
-        },
-      });
-    },
+    run: (test) => cutShort(test, disconnect),
   },
   {
     id: "network.crash.migration",
