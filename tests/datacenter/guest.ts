@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { hypervisor } from "@vdc-os/core/compute/v1";
 import { buildGuestImage, type GuestImage } from "@vdc-os/guest-image";
 import type { Datacenter } from "@vdc-os/sdk";
+import { patienceMs } from "./patience.ts";
 
 /** The guest image, built once for all tests of this user and kept between runs. */
 export function guestImage(): Promise<GuestImage> {
@@ -18,13 +19,13 @@ export async function addGuestImage(dc: Datacenter): Promise<void> {
 
 let asked = 0;
 
-/** Runs a command in a VM's guest, and returns what it says last. Fails after 30 s. */
+/** Runs a command in a VM's guest, and returns what it says last. Fails after {@link patienceMs}. */
 export async function askGuest(dc: Datacenter, name: string, command: string): Promise<string> {
   const tag = `ANSWER-${asked++}`;
   const { host = "", vmId = "" } = (await dc.vms.get(name)).status;
   const text = `{ ${command.replaceAll(/\s*\n\s*/g, " ")}; } >/tmp/out 2>&1; echo ${tag} $(tail -n 1 /tmp/out) END\n`;
   await dc.kernel.get(hypervisor, host).writeConsole({ vmId, text });
-  const [, answer = ""] = await dc.vms.waitForConsole(name, new RegExp(`${tag} (.*) END`), { timeoutMs: 30_000 });
+  const [, answer = ""] = await dc.vms.waitForConsole(name, new RegExp(`${tag} (.*) END`), { timeoutMs: patienceMs });
   return answer;
 }
 

@@ -12,6 +12,7 @@ import { addGuestImage, askGuest, startWriting, stopWriting } from "../datacente
 import { missingPrograms } from "../datacenter/missing-programs.ts";
 import { openRealDatacenter } from "../datacenter/open-real-datacenter.ts";
 import { findProcesses } from "../datacenter/owned-processes.ts";
+import { patienceMs } from "../datacenter/patience.ts";
 
 const MiB = 1 << 20;
 const capacityBytes = 24 * MiB;
@@ -32,10 +33,10 @@ describe.skipIf(skip)("data recovery of a VM that runs", () => {
     }
     const disks = ["data", "log"].map((volume) => ({ kind: "volume", volume }) as const);
     await dc.vms.createAndWait({ name: "vm", spec: { image: "guest", cpus: 1, memoryBytes: 192 * MiB, disks } });
-    await dc.vms.waitForConsole("vm", /VDC-READY/);
+    await dc.vms.waitForConsole("vm", /VDC-READY/, { timeoutMs: patienceMs });
     await askGuest(dc, "vm", "head -c 3000000 /dev/urandom >/log; dd if=/log of=/dev/vdb conv=fsync");
     await askGuest(dc, "vm", startWriting(capacityBytes));
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await dc?.destroy();
@@ -58,11 +59,11 @@ describe.skipIf(skip)("data recovery of a VM that runs", () => {
 
   test("backs it up in full and by what changed, and restores what it held, bit for bit", async () => {
     const recovery = new DatacenterRecovery(dc, dc.kernel.get(backupRepository));
-    await expect.poll(writtenBlocks, { timeout: 20_000 }).toBeGreaterThan(5);
+    await expect.poll(writtenBlocks, { timeout: patienceMs }).toBeGreaterThan(5);
     const full = await recovery.backUpVm("vm", { name: "p1" });
     expect(full).toMatchObject({ consistency: "group", labels: { vm: "vm" } });
     const count = await writtenBlocks();
-    await expect.poll(writtenBlocks, { timeout: 20_000 }).toBeGreaterThan(count + 5);
+    await expect.poll(writtenBlocks, { timeout: patienceMs }).toBeGreaterThan(count + 5);
     const second = await recovery.backUpVm("vm", { name: "p2" });
     expect(second.disks.map(({ reading }) => reading)).toEqual(["changed", "changed"]);
     // Nothing was written to the second disk since.
@@ -91,5 +92,5 @@ describe.skipIf(skip)("data recovery of a VM that runs", () => {
     const snapshots = await storage.facet("snapshots");
     if (!snapshots.available) throw new Error(snapshots.reason);
     expect((await snapshots.operations.listSnapshots({})).items).toEqual([]);
-  }, 90_000);
+  });
 });

@@ -9,6 +9,7 @@ import { makeBootDisk } from "../datacenter/boot-disk.ts";
 import { missingPrograms } from "../datacenter/missing-programs.ts";
 import { openRealDatacenter } from "../datacenter/open-real-datacenter.ts";
 import { findProcesses, findSockets } from "../datacenter/owned-processes.ts";
+import { patienceMs } from "../datacenter/patience.ts";
 
 const MiB = 1 << 20;
 const skip = missingPrograms(["qemu-system-x86_64"], "what a datacenter of real parts answers is not tested");
@@ -67,23 +68,23 @@ describe.skipIf(skip)("a datacenter of real parts", () => {
   test("says which image a VM is missing, and makes the VM once it is there", async () => {
     const spec = { image: "later", cpus: 1, memoryBytes: 16 * MiB, power: "on" } as const;
     const { task } = await dc.vms.create({ name: "early", spec });
-    await expect(task.wait({ timeoutMs: 10_000 })).rejects.toMatchObject({
+    await expect(task.wait({ timeoutMs: patienceMs })).rejects.toMatchObject({
       code: "NOT_FOUND",
       message: "image 'later' of VM 'early' does not exist",
     });
     await dc.images.createAndWait({ name: "later", spec: { boot: { kind: "disk" }, volume: "golden" } });
     await until(async () => (await dc.vms.get("early")).status.state === "running");
-    await dc.vms.deleteAndWait("early", { timeoutMs: 20_000 });
+    await dc.vms.deleteAndWait("early", { timeoutMs: patienceMs });
     await dc.images.deleteAndWait("later");
   });
 
   test("says why no host can take a VM", async () => {
     const spec = { image: "image", cpus: 1, memoryBytes: 300 * MiB };
     const { task } = await dc.vms.create({ name: "large", spec });
-    const failure = await task.wait({ timeoutMs: 20_000 }).catch((error: unknown) => error);
+    const failure = await task.wait({ timeoutMs: patienceMs }).catch((error: unknown) => error);
     expect(isVdcError(failure, "RESOURCE_EXHAUSTED")).toBe(true);
     expect(String(failure)).toMatch(/no host can take VM 'large': 'h1' .*; 'h2' /);
-    await dc.vms.deleteAndWait("large", { timeoutMs: 20_000 });
+    await dc.vms.deleteAndWait("large", { timeoutMs: patienceMs });
     expect((await dc.volumes.list()).map(({ metadata }) => metadata.name)).toEqual(["golden"]);
   });
 
@@ -96,8 +97,8 @@ describe.skipIf(skip)("a datacenter of real parts", () => {
     for (const [index, [code, spec]] of volumes.entries()) {
       const name = `impossible-${index}`;
       const { task } = await dc.volumes.create({ name, spec: { storage: "storage", ...spec } });
-      await expect(task.wait({ timeoutMs: 10_000 })).rejects.toMatchObject({ code });
-      await dc.volumes.deleteAndWait(name, { timeoutMs: 10_000 });
+      await expect(task.wait({ timeoutMs: patienceMs })).rejects.toMatchObject({ code });
+      await dc.volumes.deleteAndWait(name, { timeoutMs: patienceMs });
     }
   });
 
@@ -121,12 +122,12 @@ describe.skipIf(skip)("a datacenter of real parts", () => {
       const spec = { storage: "storage", content: { kind: "clone", volume: "old", want: "linked" } } as const;
       expect((await dc.volumes.createAndWait({ name, spec })).status.cloneKind).toBe("linked");
     }
-    await dc.volumes.deleteAndWait("old", { timeoutMs: 10_000 });
+    await dc.volumes.deleteAndWait("old", { timeoutMs: patienceMs });
     const { volumeId } = first.status;
     expect((await lineage()).find((entry) => entry.volumeId === volumeId)).toMatchObject({ tombstoned: true });
     // The name is free for something else.
     await dc.volumes.createAndWait({ name: "old", spec: { storage: "storage", capacityBytes: MiB } });
-    for (const name of ["clone-1", "clone-2", "old"]) await dc.volumes.deleteAndWait(name, { timeoutMs: 10_000 });
+    for (const name of ["clone-1", "clone-2", "old"]) await dc.volumes.deleteAndWait(name, { timeoutMs: patienceMs });
     expect((await lineage()).some((entry) => entry.volumeId === volumeId)).toBe(false);
   });
 
@@ -139,7 +140,7 @@ describe.skipIf(skip)("a datacenter of real parts", () => {
       disks: [{ kind: "volume", volume: "data" }],
       nics: [{ switch: "fabric", portGroup: "web" }],
     } as const;
-    await dc.vms.createAndWait({ name: "user", spec }, { timeoutMs: 30_000 });
+    await dc.vms.createAndWait({ name: "user", spec }, { timeoutMs: patienceMs });
     await dc.switches.createAndWait({
       name: "unused",
       spec: { network: "network", hosts: ["h1"], portGroups: [{ name: "web" }] },
@@ -154,20 +155,20 @@ describe.skipIf(skip)("a datacenter of real parts", () => {
       const { conditions } = await dc.switches.get("fabric");
       return findCondition(conditions, readyCondition)?.reason === "InUse";
     });
-    await dc.switches.deleteAndWait("unused", { timeoutMs: 10_000 });
+    await dc.switches.deleteAndWait("unused", { timeoutMs: patienceMs });
     expect([volume.state, network.state]).not.toContain("succeeded");
-    await dc.vms.deleteAndWait("user", { timeoutMs: 30_000 });
-    await volume.wait({ timeoutMs: 10_000 });
-    await network.wait({ timeoutMs: 10_000 });
+    await dc.vms.deleteAndWait("user", { timeoutMs: patienceMs });
+    await volume.wait({ timeoutMs: patienceMs });
+    await network.wait({ timeoutMs: patienceMs });
     expect(await dc.volumes.find("data")).toBeUndefined();
   });
 });
 
 /** Waits until something is so. It is asked again after each pause, since what it asks for can't be awaited. */
 async function until(isSo: () => Promise<boolean>): Promise<void> {
-  const giveUp = performance.now() + 20_000;
+  const giveUp = performance.now() + patienceMs;
   while (!(await isSo())) {
-    if (performance.now() > giveUp) throw new Error("it did not come true within 20 s");
+    if (performance.now() > giveUp) throw new Error(`it did not come true within ${patienceMs} ms`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

@@ -10,6 +10,7 @@ import { makeBootDisk } from "../datacenter/boot-disk.ts";
 import { missingPrograms } from "../datacenter/missing-programs.ts";
 import { openRealDatacenter } from "../datacenter/open-real-datacenter.ts";
 import { type DatacenterProcess, findProcesses, findSockets, killProcess } from "../datacenter/owned-processes.ts";
+import { patienceMs } from "../datacenter/patience.ts";
 
 const skip = missingPrograms(["qemu-system-x86_64"], "what becomes of VMs without their manager is not tested");
 
@@ -67,10 +68,10 @@ describe.skipIf(skip)("a manager that is killed", () => {
     dc = await open("durable");
     await until(async () => isConditionTrue((await dc?.vms.get("vm"))?.conditions ?? [], readyCondition, 1));
     // The guest was never interrupted: what it writes goes on, from its first letter.
-    await dc.vms.waitForConsole("vm", /(abcdefghijklmnopqrstuvwxyz){2}/, { timeoutMs: 50_000 });
+    await dc.vms.waitForConsole("vm", /(abcdefghijklmnopqrstuvwxyz){2}/, { timeoutMs: patienceMs });
     expect(await processes("qemu")).toEqual([before]);
     // Nor does it hold on to anything that its manager must have.
-    await dc.vms.deleteAndWait("vm", { timeoutMs: 20_000 });
+    await dc.vms.deleteAndWait("vm", { timeoutMs: patienceMs });
     expect(await processes("qemu")).toEqual([]);
   });
 
@@ -97,9 +98,9 @@ describe.skipIf(skip)("a manager that is killed", () => {
 
 /** Waits until something is so. It is asked again after each pause, since what it asks for can't be awaited. */
 async function until(isSo: () => Promise<boolean>): Promise<void> {
-  const giveUp = performance.now() + 30_000;
+  const giveUp = performance.now() + patienceMs;
   while (!(await isSo())) {
-    if (performance.now() > giveUp) throw new Error("it did not come true within 30 s");
+    if (performance.now() > giveUp) throw new Error(`it did not come true within ${patienceMs} ms`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

@@ -13,6 +13,7 @@ import { lacksTaps } from "../datacenter/lacks-taps.ts";
 import { missingPrograms } from "../datacenter/missing-programs.ts";
 import { type BridgedHost, openBridgedDatacenter, tapsOf } from "../datacenter/open-bridged-datacenter.ts";
 import { findProcesses, killProcess } from "../datacenter/owned-processes.ts";
+import { patienceMs } from "../datacenter/patience.ts";
 
 const what = "that VMs of a datacenter are joined by Open vSwitch is not tested";
 const programs = ["qemu-system-x86_64", "apt-get", "dpkg-deb", "ovs-vswitchd", "ovsdb-server", "ovs-vsctl"];
@@ -59,7 +60,7 @@ describe.skipIf(skip)("VMs of a datacenter on Open vSwitch", () => {
     dc = await open();
     const addressing = (index: number) => ({ commandLine: `vdc.ip=203.0.113.${index + 1}/24` });
     await startBridgedVms(dc, { hosts: fabric.hosts, addressing });
-  }, 120_000);
+  });
 
   afterAll(async () => {
     const left = await destroyBridgedDatacenter(dc, fabric.hosts);
@@ -74,8 +75,8 @@ describe.skipIf(skip)("VMs of a datacenter on Open vSwitch", () => {
     expect(readFileSync(`/sys/class/net/${tap}/mtu`, "utf8").trim()).toBe("1400");
     expect(await askGuest(dc, "vm-1", "cat /sys/class/net/eth0/mtu")).toBe("1400");
     const linksUp = async () => (await dc.switches.get("lan")).status.linksUp;
-    await expect.poll(linksUp, { timeout: 30_000 }).toBe(2);
-  }, 60_000);
+    await expect.poll(linksUp, { timeout: patienceMs }).toBe(2);
+  });
 
   test("keep their link when a host's runtime is killed, and when the manager leaves", async () => {
     const [tap] = await tapsOf(host("host-1"));
@@ -85,25 +86,25 @@ describe.skipIf(skip)("VMs of a datacenter on Open vSwitch", () => {
     dc = await open();
     expect(await tapsOf(host("host-1"))).toEqual([tap]);
     await expect
-      .poll(() => askGuest(dc, "vm-1", canPing("203.0.113.2")).catch(() => "not yet"), { timeout: 40_000 })
+      .poll(() => askGuest(dc, "vm-1", canPing("203.0.113.2")).catch(() => "not yet"), { timeout: patienceMs })
       .toBe("yes");
-  }, 90_000);
+  });
 
   test("whose QEMU is killed have a link again when they are started again, and no other", async () => {
     const before = await startOf("vm-1");
     killProcess(await processOf("qemu", "host-1"));
-    await expect.poll(() => startOf("vm-1"), { timeout: 30_000 }).toBeGreaterThan(before);
-    await dc.vms.waitForConsole("vm-1", /VDC-READY/);
+    await expect.poll(() => startOf("vm-1"), { timeout: patienceMs }).toBeGreaterThan(before);
+    await dc.vms.waitForConsole("vm-1", /VDC-READY/, { timeoutMs: patienceMs });
     expect(await tapsOf(host("host-1"))).toHaveLength(1);
     expect(await askGuest(dc, "vm-1", canPing("203.0.113.2"))).toBe("yes");
-  }, 90_000);
+  });
 
   test("leave nothing when they are switched off", async () => {
     const [tap = ""] = await tapsOf(host("host-2"));
     expect(existsSync(`/sys/class/net/${tap}`)).toBe(true);
     const { task } = await dc.vms.apply("vm-2", { power: "off" });
-    await task.wait({ timeoutMs: 30_000 });
+    await task.wait({ timeoutMs: patienceMs });
     expect(await tapsOf(host("host-2"))).toEqual([]);
     expect(existsSync(`/sys/class/net/${tap}`)).toBe(false);
-  }, 60_000);
+  });
 });

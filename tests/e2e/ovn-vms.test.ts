@@ -11,6 +11,7 @@ import { askGuest } from "../datacenter/guest.ts";
 import { lacksTaps } from "../datacenter/lacks-taps.ts";
 import { missingPrograms } from "../datacenter/missing-programs.ts";
 import { openBridgedDatacenter } from "../datacenter/open-bridged-datacenter.ts";
+import { patienceMs } from "../datacenter/patience.ts";
 
 const what = "that VMs of a datacenter are joined by OVN is not tested";
 const programs = ["qemu-system-x86_64", "apt-get", "dpkg-deb", "ovs-vswitchd", "ovn-controller", "ovn-northd"];
@@ -46,7 +47,7 @@ describe.skipIf(skip)("VMs of a datacenter on OVN", () => {
     };
     const addressing = (index: number) => ({ addresses: [`203.0.113.1${index}`] });
     await startBridgedVms(dc, { hosts: chassis, policy: { dhcp }, addressing });
-  }, 120_000);
+  });
 
   afterAll(async () => {
     const left = await destroyBridgedDatacenter(dc, fabric.chassis);
@@ -56,9 +57,9 @@ describe.skipIf(skip)("VMs of a datacenter on OVN", () => {
   });
 
   test("are claimed by their chassis, get their leases from OVN, and reach each other over two chassis", async () => {
-    await expect.poll(async () => (await dc.switches.get("lan")).status.linksUp, { timeout: 20_000 }).toBe(2);
+    await expect.poll(async () => (await dc.switches.get("lan")).status.linksUp, { timeout: patienceMs }).toBe(2);
     expect(await askGuest(dc, "vm-1", askForAddress)).toBe("203.0.113.10 203.0.113.1");
     expect(await askGuest(dc, "vm-2", askForAddress)).toBe("203.0.113.11 203.0.113.1");
     expect(await askGuest(dc, "vm-1", "ping -c 1 -w 20 203.0.113.11 >/dev/null && echo yes || echo no")).toBe("yes");
-  }, 120_000);
+  });
 });

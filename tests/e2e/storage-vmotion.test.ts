@@ -11,6 +11,7 @@ import { addGuestImage, askGuest, startWriting, stopWriting } from "../datacente
 import { missingPrograms } from "../datacenter/missing-programs.ts";
 import { openRealDatacenter } from "../datacenter/open-real-datacenter.ts";
 import { findProcesses } from "../datacenter/owned-processes.ts";
+import { patienceMs } from "../datacenter/patience.ts";
 
 const MiB = 1 << 20;
 const capacityBytes = 32 * MiB;
@@ -29,9 +30,9 @@ describe.skipIf(skip)("Storage VMotion", () => {
     await dc.volumes.createAndWait({ name: "data", spec: { storage: "thin", capacityBytes } });
     const disks = [{ kind: "volume", volume: "data" }] as const;
     await dc.vms.createAndWait({ name: "vm", spec: { image: "guest", cpus: 1, memoryBytes: 192 * MiB, disks } });
-    await dc.vms.waitForConsole("vm", /VDC-READY/);
+    await dc.vms.waitForConsole("vm", /VDC-READY/, { timeoutMs: patienceMs });
     await askGuest(dc, "vm", startWriting(capacityBytes));
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await dc?.destroy();
@@ -60,17 +61,17 @@ describe.skipIf(skip)("Storage VMotion", () => {
       const count = await writtenBlocks();
       const progress: Progress[] = [];
       const { task } = await dc.volumes.apply("data", { storage });
-      const { status } = await task.wait({ timeoutMs: 30_000, onProgress: (update) => progress.push(update) });
+      const { status } = await task.wait({ timeoutMs: patienceMs, onProgress: (update) => progress.push(update) });
       expect(status).toMatchObject({ storage, attachedTo: { vm: "vm", generation: before.generation } });
       expect(status.move).toBeUndefined();
       // A volume of the linked clones is one of the pool below, too.
       expect(await places()).toEqual(storage === "storage" ? ["thin", "storage"] : [storage]);
       expect(progress.at(-1)?.message).toBe(`moving to storage '${storage}'`);
-      await expect.poll(writtenBlocks, { timeout: 10_000 }).toBeGreaterThan(count);
+      await expect.poll(writtenBlocks, { timeout: patienceMs }).toBeGreaterThan(count);
     }
     const after = (await dc.vms.get("vm")).status;
     expect([after.vmId, after.startedAt, after.generation]).toEqual([before.vmId, before.startedAt, before.generation]);
-  }, 60_000);
+  });
 
   test("leaves the volume where it is when that is cancelled, at any moment", async () => {
     for (const waitMs of [0, 150, 400]) {
@@ -82,7 +83,7 @@ describe.skipIf(skip)("Storage VMotion", () => {
         .cancel()
         .catch((error: unknown) => expect(error).toMatchObject({ reason: "VDC_TASK_NOT_CANCELLABLE" }));
       await expect
-        .poll(async () => (await dc.volumes.get("data")).status.move === undefined, { timeout: 20_000 })
+        .poll(async () => (await dc.volumes.get("data")).status.move === undefined, { timeout: patienceMs })
         .toBe(true);
       const { spec, status } = await dc.volumes.get("data");
       const isCancelled = (await dc.tasks.get(task.id)).state === "cancelled";
@@ -90,7 +91,7 @@ describe.skipIf(skip)("Storage VMotion", () => {
       expect(spec.storage).toBe(status.storage);
       expect(await places()).toEqual(status.storage === "storage" ? ["thin", "storage"] : [status.storage]);
     }
-  }, 60_000);
+  });
 
   test("has lost no write, bit for bit, as the guest sees it and as it lies; and moves when nobody has it attached", async () => {
     expect(await askGuest(dc, "vm", `${stopWriting}; cat /lost`)).toMatch(/No such file/);
@@ -99,10 +100,10 @@ describe.skipIf(skip)("Storage VMotion", () => {
     expect(await writtenBlocks()).toBeGreaterThan(20);
     // After a power cycle the VM has the volume where it is now.
     const off = await dc.vms.apply("vm", { power: "off" });
-    await off.task.wait({ timeoutMs: 20_000 });
+    await off.task.wait({ timeoutMs: patienceMs });
     const from = (await dc.volumes.get("data")).status.storage;
     const { task } = await dc.volumes.apply("data", { storage: from === "second" ? "thin" : "second" });
-    const { status } = await task.wait({ timeoutMs: 20_000 });
+    const { status } = await task.wait({ timeoutMs: patienceMs });
     const pool = from === "second" ? "pool" : "second";
     const folder = join(base, "dc", pool, "volumes");
     const image = await Qcow2Image.open(join(folder, status.volumeId ?? "", "disk.qcow2"), {
@@ -114,8 +115,8 @@ describe.skipIf(skip)("Storage VMotion", () => {
     await image.close();
     expect(createHash("sha256").update(content).digest("hex")).toBe(digest);
     const on = await dc.vms.apply("vm", { power: "on" });
-    await on.task.wait({ timeoutMs: 20_000 });
-    await dc.vms.waitForConsole("vm", /VDC-READY/);
+    await on.task.wait({ timeoutMs: patienceMs });
+    await dc.vms.waitForConsole("vm", /VDC-READY/, { timeoutMs: patienceMs });
     expect((await askGuest(dc, "vm", "sha256sum /dev/vda")).slice(0, 64)).toBe(digest);
-  }, 90_000);
+  });
 });
