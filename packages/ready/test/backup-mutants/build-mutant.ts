@@ -1,6 +1,4 @@
-import { isVdcError } from "@vdc-os/core";
 import type { BackupRepository } from "@vdc-os/core/backup/v1";
-import type { StorageProvider } from "@vdc-os/core/storage/v1";
 import type { BackupInstance, BackupStorage } from "../../src/backup/backup-instance.ts";
 import { MemoryBackupRepository } from "../../src/backup/memory-backup-repository.ts";
 import { createMemoryVault } from "../../src/backup/memory-vault.ts";
@@ -8,6 +6,7 @@ import { createMemoryPool } from "../../src/storage/memory-pool.ts";
 import { MemoryStorageProvider } from "../../src/storage/memory-storage-provider.ts";
 import { openMemoryTransport } from "../../src/storage/memory-transport.ts";
 import type { Mutant } from "../../src/suite/proves-suite.ts";
+import { type BuildForgetful, forgetfulOf } from "../build-mutant.ts";
 
 /** A mutant of the backup suite. */
 export type BackupMutant = Mutant<BackupRepository, BackupInstance>;
@@ -68,24 +67,7 @@ export function mutant(
 }
 
 /** A mutant that loses something when it is killed. */
-export function restartMutant(
-  breaks: string,
-  how: string,
-  lose: (memory: MemoryBackupRepository) => void,
-): BackupMutant {
-  return {
-    breaks,
-    how,
-    mutate: (instance) => ({
-      ...instance,
-      reopen: async () => {
-        const opened = await instance.reopen();
-        lose(opened as MemoryBackupRepository);
-        return opened;
-      },
-    }),
-  };
-}
+export const restartMutant: BuildForgetful<BackupRepository, BackupInstance, MemoryBackupRepository> = forgetfulOf();
 
 /** A repository of the same vault as it is without the change: what a mutant falls back on. Its own methods are those of the changed one. */
 function right(memory: MemoryBackupRepository): MemoryBackupRepository {
@@ -95,27 +77,6 @@ function right(memory: MemoryBackupRepository): MemoryBackupRepository {
       const method: unknown = Reflect.get(MemoryBackupRepository.prototype, name);
       if (typeof method === "function") return method.bind(target);
       return Reflect.get(target, name);
-    },
-  });
-}
-
-/** What a call returns, or something else when it fails. */
-export async function forgiving<T>(call: Promise<T>, otherwise: () => T | Promise<T>): Promise<T> {
-  try {
-    return await call;
-  } catch (error) {
-    if (!isVdcError(error)) throw error;
-    return otherwise();
-  }
-}
-
-/** A storage provider with something else in place of some of what it has. */
-export function providerWith(provider: StorageProvider, change: Partial<StorageProvider>): StorageProvider {
-  return new Proxy(provider, {
-    get(target, name) {
-      if (Object.hasOwn(change, name)) return Reflect.get(change, name);
-      const value: unknown = Reflect.get(target, name);
-      return typeof value === "function" ? value.bind(target) : value;
     },
   });
 }

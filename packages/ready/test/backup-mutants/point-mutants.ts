@@ -1,11 +1,13 @@
 import { createOperationContext } from "@vdc-os/core";
 import type { RecoveryPoint, RecoveryPointDisk } from "@vdc-os/core/backup/v1";
+import type { StorageProvider } from "@vdc-os/core/storage/v1";
 import type { BackupStorage } from "../../src/backup/backup-instance.ts";
 import type { MemoryBackupRepository } from "../../src/backup/memory-backup-repository.ts";
 import { pointsOf } from "../../src/backup/memory-vault.ts";
 import { memoryBlockBytes, readBlock } from "../../src/storage/memory-pool.ts";
 import type { MemoryStorageProvider } from "../../src/storage/memory-storage-provider.ts";
-import { type BackupMutant, forgiving, mutant, providerWith } from "./build-mutant.ts";
+import { forgiving, withChanges } from "../build-mutant.ts";
+import { type BackupMutant, mutant } from "./build-mutant.ts";
 
 const context = createOperationContext();
 
@@ -143,7 +145,7 @@ export const pointMutants: readonly BackupMutant[] = [
         return facets.snapshots.createSnapshot(input, call);
       };
       const changed = { ...facets, snapshots: { ...facets.snapshots, createSnapshot } };
-      return { ...storage, provider: providerWith(real, { facets: changed }) };
+      return { ...storage, provider: withChanges<StorageProvider>(real, { facets: changed }) };
     },
   })),
   mutant("backup.moment.not-of-one", "takes disks one by one without being asked to", (memory) => ({

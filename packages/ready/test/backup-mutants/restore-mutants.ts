@@ -2,7 +2,8 @@ import { VdcError } from "@vdc-os/core";
 import type { RestoreTarget } from "@vdc-os/core/backup/v1";
 import type { StorageProvider } from "@vdc-os/core/storage/v1";
 import type { BackupStorage } from "../../src/backup/backup-instance.ts";
-import { type BackupMutant, forgiving, mutant, providerWith } from "./build-mutant.ts";
+import { forgiving, withChanges } from "../build-mutant.ts";
+import { type BackupMutant, mutant } from "./build-mutant.ts";
 
 /** A mutant that calls the storage provider in another way. */
 function providerMutant(
@@ -12,7 +13,7 @@ function providerMutant(
 ): BackupMutant {
   return storageMutant(breaks, how, (storage) => ({
     ...storage,
-    provider: providerWith(storage.provider, change(storage.provider)),
+    provider: withChanges(storage.provider, change(storage.provider)),
   }));
 }
 

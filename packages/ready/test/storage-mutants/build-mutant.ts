@@ -1,10 +1,11 @@
-import { createOperationContext, isVdcError, type OperationContext } from "@vdc-os/core";
+import { createOperationContext, type OperationContext } from "@vdc-os/core";
 import type { StorageProvider, Volume } from "@vdc-os/core/storage/v1";
 import { createMemoryPool, type MemoryPool } from "../../src/storage/memory-pool.ts";
 import { MemoryStorageProvider } from "../../src/storage/memory-storage-provider.ts";
 import { openMemoryTransport } from "../../src/storage/memory-transport.ts";
 import type { BlockClient, StorageInstance } from "../../src/storage/storage-instance.ts";
 import type { Mutant } from "../../src/suite/proves-suite.ts";
+import { type BuildForgetful, type BuildMutant, forgetfulOf, mutantsOf } from "../build-mutant.ts";
 
 /** An instance of the reference. */
 export interface MemoryInstance extends StorageInstance {
@@ -39,47 +40,24 @@ export function createReference(totalBytes?: number): MemoryInstance {
 /** A context for calls of a mutant's own. */
 export const context: OperationContext = createOperationContext();
 
-/** A provider whose operations can be replaced one by one. */
-export function withChanges(store: MemoryStorageProvider, change: Partial<StorageProvider>): StorageProvider {
-  return {
-    describe: () => store.describe(),
-    createVolume: (input, call) => store.createVolume(input, call),
-    deleteVolume: (input, call) => store.deleteVolume(input, call),
-    getVolume: (input) => store.getVolume(input),
-    listVolumes: (input) => store.listVolumes(input),
-    capacity: (input) => store.capacity(input),
-    attachVolume: (input, call) => store.attachVolume(input, call),
-    detachVolume: (input, call) => store.detachVolume(input, call),
-    revokeAttachment: (input, call) => store.revokeAttachment(input, call),
-    getAttachment: (input) => store.getAttachment(input),
-    health: (input) => store.health(input),
-    facets: store.facets,
-    ...change,
-  };
-}
-
-/** A mutant that answers some operations in another way. */
+/** A mutant that answers some operations in another way, also after it is opened again. */
 export function mutant(
   breaks: string,
   how: string,
   change: (store: MemoryStorageProvider) => Partial<StorageProvider>,
 ): StorageMutant {
-  return {
-    breaks,
-    how,
-    mutate(instance) {
-      const store = instance.implementation as MemoryStorageProvider;
-      return {
-        ...instance,
-        small: async () => this.mutate(createReference(smallBytes)),
-        implementation: withChanges(store, change(store)),
-        reopen: async () => {
-          const again = (await instance.reopen()) as MemoryStorageProvider;
-          return withChanges(again, change(again));
-        },
-      };
-    },
-  };
+  return alsoSmall(buildMutant(breaks, how, change));
+}
+
+const buildMutant: BuildMutant<StorageProvider, StorageInstance, MemoryStorageProvider> = mutantsOf();
+
+/** The mutant, whose small pool is broken as well. */
+function alsoSmall({ breaks, how, mutate }: StorageMutant): StorageMutant {
+  const broken = async (instance: StorageInstance): Promise<StorageInstance> => ({
+    ...(await mutate(instance)),
+    small: () => broken(createReference(smallBytes)),
+  });
+  return { breaks, how, mutate: broken };
 }
 
 /** A mutant of a facet. */
@@ -103,44 +81,21 @@ export function dataMutant(
   how: string,
   change: (client: BlockClient, pool: MemoryPool) => BlockClient,
 ): StorageMutant {
-  return {
+  return alsoSmall({
     breaks,
     how,
     mutate(instance) {
       const { pool } = instance.implementation as MemoryStorageProvider;
       return {
         ...instance,
-        small: async () => this.mutate(createReference(smallBytes)),
         openTransport: async (transport) => change(await instance.openTransport(transport), pool),
       };
     },
-  };
+  });
 }
 
 /** A mutant that loses something when it is killed. */
-export function restartMutant(breaks: string, how: string, lose: (pool: MemoryPool) => void): StorageMutant {
-  return {
-    breaks,
-    how,
-    mutate: (instance) => ({
-      ...instance,
-      reopen: async () => {
-        lose((instance.implementation as MemoryStorageProvider).pool);
-        return instance.reopen();
-      },
-    }),
-  };
-}
-
-/** What a call returns, or something else when it fails. */
-export async function forgiving<T>(call: Promise<T>, otherwise: () => T | Promise<T>): Promise<T> {
-  try {
-    return await call;
-  } catch (error) {
-    if (!isVdcError(error)) throw error;
-    return otherwise();
-  }
-}
+export const restartMutant: BuildForgetful<StorageProvider, StorageInstance, MemoryStorageProvider> = forgetfulOf();
 
 /** Keeps writing for an owner that was cut off. */
 export function unfenced(client: BlockClient): BlockClient {

@@ -1,5 +1,6 @@
 import { VdcError } from "@vdc-os/core";
-import { context, facetMutant, forgiving, mutant, named, restartMutant, type StorageMutant } from "./build-mutant.ts";
+import { forgiving } from "../build-mutant.ts";
+import { context, facetMutant, mutant, named, restartMutant, type StorageMutant } from "./build-mutant.ts";
 
 /** What breaks sizes, images, overlays and clones. */
 export const copyMutants: readonly StorageMutant[] = [
@@ -160,7 +161,7 @@ export const copyMutants: readonly StorageMutant[] = [
       store.pool.snapshots.delete(snapshotId);
     },
   })),
-  restartMutant("storage.clones.durable", "forgets who reads from whom", (pool) => {
+  restartMutant("storage.clones.durable", "forgets who reads from whom", ({ pool }) => {
     for (const volume of pool.volumes.values()) volume.parentVolumeId = undefined;
   }),
   facetMutant("storage.lineage.tree", "tells children before parents", "lineage", (facet) => ({

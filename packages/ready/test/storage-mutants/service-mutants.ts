@@ -1,4 +1,5 @@
-import { dataMutant, facetMutant, forgiving, mutant, restartMutant, type StorageMutant } from "./build-mutant.ts";
+import { forgiving } from "../build-mutant.ts";
+import { dataMutant, facetMutant, mutant, restartMutant, type StorageMutant } from "./build-mutant.ts";
 import { MemoryStorageProvider } from "../../src/storage/memory-storage-provider.ts";
 
 const none = { iops: 0, bytesPerSecond: 0 };
@@ -53,9 +54,13 @@ export const serviceMutants: readonly StorageMutant[] = [
       for await (const extent of facet.allocatedExtents(input, call)) yield { ...extent, zero: true };
     },
   })),
-  restartMutant("storage.changed-blocks.restart", "keeps what has changed in memory, and calls it intact", (pool) => {
-    for (const { checkpoints } of pool.volumes.values()) for (const { dirty } of checkpoints.values()) dirty.clear();
-  }),
+  restartMutant(
+    "storage.changed-blocks.restart",
+    "keeps what has changed in memory, and calls it intact",
+    ({ pool }) => {
+      for (const { checkpoints } of pool.volumes.values()) for (const { dirty } of checkpoints.values()) dirty.clear();
+    },
+  ),
   {
     breaks: "storage.changed-blocks.killed",
     how: "notes what has changed when it detaches",
@@ -70,7 +75,7 @@ export const serviceMutants: readonly StorageMutant[] = [
   facetMutant("storage.qos.read-back", "tells what was asked, and rounds it", "qos", (facet) => ({
     getQos: async (input, call) => ({ ...(await facet.getQos(input, call)), iops: 1000 }),
   })),
-  restartMutant("storage.qos.read-back", "keeps limits in memory", (pool) => {
+  restartMutant("storage.qos.read-back", "keeps limits in memory", ({ pool }) => {
     for (const volume of pool.volumes.values()) volume.qos = none;
   }),
   dataMutant("storage.qos.rate", "does not hold anything back", (client, pool) => ({

@@ -2,7 +2,8 @@ import { VdcError } from "@vdc-os/core";
 import type { Snapshot } from "@vdc-os/core/storage/v1";
 import type { MemorySnapshot } from "../../src/storage/memory-pool.ts";
 import type { MemoryStorageProvider } from "../../src/storage/memory-storage-provider.ts";
-import { context, facetMutant, forgiving, mutant, restartMutant, type StorageMutant } from "./build-mutant.ts";
+import { forgiving } from "../build-mutant.ts";
+import { context, facetMutant, mutant, restartMutant, type StorageMutant } from "./build-mutant.ts";
 
 /** Makes a kept snapshot follow its volume. */
 function follow(store: MemoryStorageProvider, { snapshotId, volumeId }: Snapshot): void {
@@ -92,7 +93,7 @@ export const snapshotMutants: readonly StorageMutant[] = [
       return store.deleteVolume(input, context);
     },
   })),
-  restartMutant("storage.snapshots.restart", "keeps what snapshots hold in memory", (pool) => {
+  restartMutant("storage.snapshots.restart", "keeps what snapshots hold in memory", ({ pool }) => {
     for (const { blocks } of pool.snapshots.values()) blocks.clear();
   }),
   facetMutant("storage.snapshots.revert", "keeps the volume's size", "snapshots", (facet, store) => ({
@@ -201,7 +202,7 @@ export const snapshotMutants: readonly StorageMutant[] = [
       },
     }),
   ),
-  restartMutant("storage.group-snapshots.restart", "keeps its groups in memory", (pool) => {
+  restartMutant("storage.group-snapshots.restart", "keeps its groups in memory", ({ pool }) => {
     pool.groups.clear();
   }),
 ];

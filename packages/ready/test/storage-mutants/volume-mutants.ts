@@ -1,14 +1,6 @@
 import { VdcError } from "@vdc-os/core";
-import {
-  context,
-  dataMutant,
-  forgiving,
-  mutant,
-  named,
-  restartMutant,
-  type StorageMutant,
-  unfenced,
-} from "./build-mutant.ts";
+import { forgiving } from "../build-mutant.ts";
+import { context, dataMutant, mutant, named, restartMutant, type StorageMutant, unfenced } from "./build-mutant.ts";
 
 /** What breaks volumes, lists, capacity and attachments. */
 export const volumeMutants: readonly StorageMutant[] = [
@@ -82,7 +74,7 @@ export const volumeMutants: readonly StorageMutant[] = [
   mutant("storage.health.well", "does not know how a volume is", () => ({
     health: async () => ({ condition: "degraded", message: "not known" }),
   })),
-  restartMutant("storage.durable.restart", "forgets the last delete", (pool) => {
+  restartMutant("storage.durable.restart", "forgets the last delete", ({ pool }) => {
     for (const volume of [...pool.volumes.values()]) {
       pool.volumes.set("back", { ...volume, volumeId: "back", name: "gone", attachment: undefined });
     }
@@ -182,10 +174,10 @@ export const volumeMutants: readonly StorageMutant[] = [
       store.get(input.volumeId).attachment = undefined;
     },
   })),
-  restartMutant("storage.revoke.restart", "keeps its marks in memory", (pool) => {
+  restartMutant("storage.revoke.restart", "keeps its marks in memory", ({ pool }) => {
     for (const volume of pool.volumes.values()) volume.highWater = 0;
   }),
-  restartMutant("storage.attach.restart", "keeps its attachments in memory", (pool) => {
+  restartMutant("storage.attach.restart", "keeps its attachments in memory", ({ pool }) => {
     for (const volume of pool.volumes.values()) volume.attachment = undefined;
   }),
 ];
