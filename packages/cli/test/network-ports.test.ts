@@ -17,20 +17,21 @@ const plugin = (point: SimulatedPoint, name: string) =>
   use(simulator({ world, points: [point], hosts: [] }), { id: `simulator/${point}`, config: { name } });
 let folder: string;
 
-/** Runs a command line in this process. Ends with Ctrl-C when `until` resolves. */
-async function vdc(line: string, until?: Promise<unknown>) {
+/** Runs a command line in this process, in a terminal where `columns` says so. Ends with Ctrl-C when `until` resolves. */
+async function vdc(line: string, until?: Promise<unknown>, columns?: number) {
   const interrupt = new AbortController();
   void until?.then(() => interrupt.abort());
   const said = { stdout: "", stderr: "" };
   const stream = (name: "stdout" | "stderr") => ({
-    isTTY: false,
+    isTTY: columns !== undefined && name === "stdout",
+    ...(columns === undefined ? {} : { columns }),
     write: (text: string | Uint8Array) => {
       said[name] += String(text);
       return true;
     },
   });
   const code = await runCommandLine({
-    ...{ args: line.split(" "), cwd: folder, env: {}, signal: interrupt.signal },
+    ...{ args: line.split(" "), cwd: folder, env: { NO_COLOR: "1" }, signal: interrupt.signal },
     ...{ stdout: stream("stdout"), stderr: stream("stderr") },
   });
   return { code, ...said };
@@ -122,6 +123,11 @@ test("a frame is explained by the names that people know, with a drop's reason i
 test("ports are shown and drawn, and a capture ends with Ctrl-C as a whole file", async () => {
   const shown = await text("network show prod --interval 0");
   expect(shown).toMatch(/^web-1\/nic0 +alpha +web +10 +[0-9a-f:]{17} +up$/m);
+  for (const columns of [60, 80]) {
+    const { stdout } = await vdc("network show prod --interval 0.01", undefined, columns);
+    expect(Math.max(...stdout.split("\n").map(({ length }) => length))).toBeLessThanOrEqual(columns);
+    expect(stdout).toMatch(/^web-1\/nic0 +alpha +/m);
+  }
   await text("network topology prod --svg prod.svg --interval 0");
   expect(await readFile(join(folder, "prod.svg"), "utf8")).toContain("shut/nic0 in web (VLAN 10), link up");
   const begun = vi.waitFor(() => expect(world.log.calls({ operation: "capture.capturePort" })).toHaveLength(1), wait);

@@ -16,6 +16,7 @@ import { formatCountRate } from "../terminal/count-rate.ts";
 import { printable } from "../terminal/printable.ts";
 import type { Style } from "../terminal/style.ts";
 import { formatFacts, formatTable } from "../terminal/table.ts";
+import type { Terminal } from "../terminal/terminal.ts";
 import { type AddCommands, examples, textArgument } from "./command-context.ts";
 
 /** `vdc network list|show`. */
@@ -52,16 +53,16 @@ export const addNetworkCommands: AddCommands = (parent, bind) => {
             return formatTable(
               [
                 { title: "SWITCH" },
-                { title: "NETWORK" },
-                { title: "TRANSPORT" },
-                { title: "MTU", align: "right" },
-                { title: "HOSTS" },
-                { title: "GROUPS", align: "right" },
+                { title: "NETWORK", leftOut: 3 },
+                { title: "TRANSPORT", leftOut: 1 },
+                { title: "MTU", align: "right", leftOut: 2 },
+                { title: "HOSTS", narrow: "wrapped" },
+                { title: "GROUPS", align: "right", leftOut: 4 },
                 { title: "PORTS UP", align: "right" },
-                { title: "STATE" },
+                { title: "STATE", narrow: "wrapped" },
               ],
               rows,
-              style.dim,
+              { mark: style.dim, width: terminal.width },
             );
           });
         }),
@@ -95,7 +96,7 @@ export const addNetworkCommands: AddCommands = (parent, bind) => {
           const { members, desiredGeneration } = view;
           terminal.result(
             { switch: { name, spec, status, conditions, desiredGeneration, members, uplinks, ports } },
-            () => switchText(report, terminal.style),
+            () => switchText(report, terminal),
           );
         });
       }),
@@ -134,8 +135,9 @@ export function intervalOption(text: string): number {
   return Math.round(seconds * 1000);
 }
 
-/** A switch as text. */
-export function switchText(report: SwitchReport, style: Style): string {
+/** A switch as text. In a narrow terminal ports are told with less: `vdc network port` tells the rest. */
+export function switchText(report: SwitchReport, { style, width }: Pick<Terminal, "style" | "width">): string {
+  const table = { mark: style.dim, width };
   const { object, view, rates } = report;
   const { spec, status } = object;
   const { trial } = status;
@@ -161,7 +163,13 @@ export function switchText(report: SwitchReport, style: Style): string {
     style.dim,
   );
   const hosts = formatTable(
-    [{ title: "HOST" }, { title: "STATE" }, { title: "PORTS", align: "right" }, { title: "UPLINKS" }, { title: "" }],
+    [
+      { title: "HOST" },
+      { title: "STATE" },
+      { title: "PORTS", align: "right" },
+      { title: "UPLINKS", narrow: "wrapped" },
+      { title: "", narrow: "below" },
+    ],
     view.members.map(({ host, state, detail }) => [
       style.bold(host),
       stateText(state, style),
@@ -169,15 +177,15 @@ export function switchText(report: SwitchReport, style: Style): string {
       uplinksText(report, host),
       style.dim(printable(detail)),
     ]),
-    style.dim,
+    table,
   );
   const groups = formatTable(
     [
       { title: "PORT GROUP" },
-      { title: "VLAN" },
-      { title: "BINDING" },
+      { title: "VLAN", narrow: "cut" },
+      { title: "BINDING", leftOut: 1 },
       { title: "PORTS", align: "right" },
-      { title: "A PORT MAY SET" },
+      { title: "A PORT MAY SET", narrow: "wrapped" },
     ],
     spec.portGroups.map(({ name, policy, binding, maxPorts, overrides }) => [
       style.bold(name),
@@ -186,7 +194,7 @@ export function switchText(report: SwitchReport, style: Style): string {
       `${view.ports.filter(({ portGroup }) => portGroup === name).length}${maxPorts === undefined ? "" : ` of ${maxPorts}`}`,
       overrides.length === 0 ? "-" : overrides.join(", "),
     ]),
-    style.dim,
+    table,
   );
   const rows = sortedPorts(view.ports).map((port) => {
     const rate = rates.get(port.portKey);
@@ -202,7 +210,7 @@ export function switchText(report: SwitchReport, style: Style): string {
       rate === undefined ? "" : formatBitRate(rate.bitsOutPerSecond),
       drops === 0 ? "" : style.yellow(formatCountRate(drops)),
       [...(port.gate === "open" ? [] : [style.yellow(`gate ${port.gate}`)]), ...problemText(port.problem, style)].join(
-        " ",
+        ", ",
       ),
     ];
   });
@@ -211,19 +219,19 @@ export function switchText(report: SwitchReport, style: Style): string {
       ? "No port is connected."
       : formatTable(
           [
-            { title: "PORT" },
-            { title: "HOST" },
-            { title: "GROUP" },
-            { title: "VLAN" },
-            { title: "MAC" },
+            { title: "PORT", narrow: "cut" },
+            { title: "HOST", narrow: "cut" },
+            { title: "GROUP", leftOut: 2 },
+            { title: "VLAN", leftOut: 3 },
+            { title: "MAC", leftOut: 1 },
             { title: "LINK" },
             { title: rates.size === 0 ? "" : "SENDS", align: "right" },
             { title: rates.size === 0 ? "" : "GETS", align: "right" },
             { title: rows.some((row) => row[8] !== "") ? "DROPS" : "", align: "right" },
-            { title: "" },
+            { title: "", narrow: "below" },
           ],
           rows,
-          style.dim,
+          table,
         );
   return [head, hosts, groups, ports].join("\n\n");
 }

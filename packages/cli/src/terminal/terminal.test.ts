@@ -56,6 +56,39 @@ test("tables are aligned, whatever is coloured", () => {
   ).toBe("name    a\nlonger  b");
 });
 
+test("a table that is too wide gives way: columns are left out, texts go below, on, or are cut", () => {
+  const columns = [
+    { title: "NAME", narrow: "cut" },
+    { title: "KIND", leftOut: 2 },
+    { title: "PLACE", leftOut: 1 },
+    { title: "HAS", narrow: "wrapped" },
+    { title: "", narrow: "below" },
+  ] as const;
+  const row = ["a-rather-long-name", "disk", "here", "one, two, three, four, five, six", "and all is well with it"];
+  const at = (width?: number) => formatTable(columns, [row, ["b", "", "", "", ""]], { width }).split("\n");
+  expect(at()[0]).toBe("NAME                KIND  PLACE  HAS");
+  expect(at(80)).toEqual([
+    "NAME                KIND  PLACE  HAS",
+    "a-rather-long-name  disk  here   one, two, three, four, five, six",
+    "  and all is well with it",
+    "b",
+  ]);
+  expect(at(46)).toEqual([
+    "NAME                KIND  HAS",
+    "a-rather-long-name  disk  one, two, three,",
+    "                          four, five, six",
+    "  and all is well with it",
+    "b",
+  ]);
+  expect(at(34)).toEqual([
+    "NAME          HAS",
+    "a-rather-lo…  one, two, three,",
+    "              four, five, six",
+    "  and all is well with it",
+    "b",
+  ]);
+});
+
 test("colours are for terminals that want them", () => {
   expect(hasColours({ isTTY: true }, {})).toBe(true);
   expect(hasColours({ isTTY: true }, { NO_COLOR: "1" })).toBe(false);

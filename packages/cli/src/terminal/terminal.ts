@@ -22,6 +22,8 @@ export class Terminal {
   /** Of standard output. */
   readonly style: Style;
   readonly columns: number;
+  /** How long a line may be: as long as it likes where nobody sees it on a terminal. */
+  readonly width: number | undefined;
   readonly #options: TerminalOptions;
 
   constructor(options: TerminalOptions) {
@@ -29,6 +31,7 @@ export class Terminal {
     this.json = options.json;
     this.style = createStyle(hasColours(options.stdout, options.env));
     this.columns = options.stdout.columns ?? 80;
+    this.width = options.stdout.isTTY === true ? options.stdout.columns : undefined;
   }
 
   /** Prints a command's result: as JSON where that was asked for, else as text for people. */
