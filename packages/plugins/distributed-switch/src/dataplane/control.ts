@@ -12,11 +12,12 @@ import type { DataPlanePortStatistics, DataPlanePortStatus, DataPlaneStatus } fr
 import { HostSwitch } from "./host-switch.ts";
 import type { HostSwitchOptions } from "./host-switch-options.ts";
 import { PortTools } from "./port-tools.ts";
+import { QueueMemory } from "./queue-memory.ts";
 import { splitVni } from "./segment.ts";
 import type { Gate } from "./switch-port.ts";
 import { VxlanEndpoint } from "./vxlan-endpoint.ts";
 
-export interface DataPlaneOptions extends Omit<HostSwitchOptions, "config" | "now" | "endpoint" | "onLink"> {
+export interface DataPlaneOptions extends Omit<HostSwitchOptions, "config" | "now" | "endpoint" | "memory" | "onLink"> {
   /** A monotonic clock in milliseconds. Defaults to `performance.now`. */
   readonly now?: () => number;
   /** What holds where a configuration says nothing of it. Defaults to `defaultLimits`. */
@@ -44,6 +45,7 @@ export class DataPlane {
   readonly #options: DataPlaneOptions;
   readonly #switches = new Map<string, HostSwitch>();
   readonly #byVniBase = new Map<number, HostSwitch>();
+  readonly #memory = new QueueMemory(defaultLimits.queueBytes);
   #endpoint: VxlanEndpoint | undefined;
   #config: DataPlaneConfig | undefined;
   #closed = false;
@@ -238,6 +240,7 @@ export class DataPlane {
       closing.push(existing.close());
     }
     const limits = { ...defaultLimits, ...this.#options.limits, ...config.limits };
+    this.#memory.limit = limits.queueBytes;
     const configured: { host: HostSwitch; config: DataPlaneSwitchConfig }[] = [];
     for (const each of switches) {
       let host = this.#switches.get(each.key);
@@ -262,6 +265,7 @@ export class DataPlane {
       ...rest,
       config,
       now,
+      memory: this.#memory,
       endpoint: () => this.#endpoint,
       onLink: (status) => onLink?.(status),
     });

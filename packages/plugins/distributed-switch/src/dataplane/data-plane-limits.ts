@@ -8,6 +8,8 @@ export interface DataPlaneLimits {
   readonly strangersPerSecond: number;
   /** How many octets may wait for a NIC that reads too slowly. */
   readonly portQueueBytes: number;
+  /** How many octets may wait for all NICs together: a queue may be no longer than what is free of them. */
+  readonly queueBytes: number;
   /** What a port in gate `hold` keeps of what its VM sends: frames, and octets of them. */
   readonly heldFrames: number;
   readonly heldBytes: number;
@@ -18,6 +20,7 @@ export const defaultLimits: DataPlaneLimits = {
   learnedAddresses: 65_536,
   strangersPerSecond: 256,
   portQueueBytes: 1024 * 1024,
+  queueBytes: 256 * 1024 * 1024,
   heldFrames: 4096,
   heldBytes: 4 * 1024 * 1024,
 };
@@ -32,6 +35,11 @@ export const dataPlaneLimits: z.ZodType<Partial<DataPlaneLimits>> = z.strictObje
     .int()
     .min(65_536)
     .max(256 * mebibyte)
+    .exactOptional(),
+  queueBytes: z
+    .int()
+    .min(mebibyte)
+    .max(65_536 * mebibyte)
     .exactOptional(),
   heldFrames: z.int().min(1).max(1_048_576).exactOptional(),
   heldBytes: z

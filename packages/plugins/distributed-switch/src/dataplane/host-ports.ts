@@ -3,12 +3,9 @@ import type { DataPlanePortConfig } from "./data-plane-config.ts";
 import type { DataPlaneLimits } from "./data-plane-limits.ts";
 import type { DataPlanePortStatistics, DataPlanePortStatus } from "./data-plane-status.ts";
 import { type FrameLink, type FrameLinkHandlers, type InterfaceLinks, noInterfaceLinks } from "./frame-link.ts";
-import { StreamPort, type StreamPortOptions } from "./stream-port.ts";
+import { StreamPort, type StreamSettings } from "./stream-port.ts";
 import type { SwitchEngine } from "./switch-engine.ts";
 import type { FrameSink, Gate, SwitchPort } from "./switch-port.ts";
-
-/** The part of a `StreamPort`'s options that all ports of a switch share. */
-export type StreamSettings = Pick<StreamPortOptions, "redialMs" | "redialLargestMs">;
 
 export interface HostPortsOptions {
   readonly switchKey: string;

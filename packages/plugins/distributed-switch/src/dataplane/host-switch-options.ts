@@ -4,6 +4,7 @@ import type { FlowRecord } from "./flow-table.ts";
 import type { InterfaceLinks } from "./frame-link.ts";
 import type { MirrorSink } from "./mirror-session.ts";
 import type { ControlFrames } from "./peer-ingress.ts";
+import type { QueueMemory } from "./queue-memory.ts";
 import type { VxlanEndpoint } from "./vxlan-endpoint.ts";
 
 /** What a host's part of a switch is made with. */
@@ -26,6 +27,8 @@ export interface HostSwitchOptions {
   readonly onUplink?: (status: UplinkStatus) => void;
   /** Makes the links to interfaces of the host, such as `hostInterfaceLinks`; without it such ports and uplinks are down. */
   readonly interfaces?: InterfaceLinks;
+  /** Where frames wait for NICs that read too slowly. */
+  readonly memory: QueueMemory;
   /** The wait before a NIC's socket is dialled again; see `StreamPort`. */
   readonly redialMs?: number;
   readonly redialLargestMs?: number;

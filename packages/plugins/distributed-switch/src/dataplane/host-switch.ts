@@ -5,12 +5,13 @@ import type { DataPlanePortStatistics, DataPlanePortStatus, DataPlaneSwitchStatu
 import { DEFAULT_MTU, ETHERNET_HEADER_BYTES, LENGTH_PREFIX_BYTES, recordOf } from "./ethernet-frame.ts";
 import type { Explanation } from "./explanation.ts";
 import { type FlowRecord, FlowTable } from "./flow-table.ts";
-import { HostPorts, type StreamSettings } from "./host-ports.ts";
+import { HostPorts } from "./host-ports.ts";
 import type { HostSwitchOptions } from "./host-switch-options.ts";
 import { HostUplinks, type UplinkUse } from "./host-uplinks.ts";
 import { parseMac } from "./mac-address.ts";
 import type { MirrorCopy, MirrorSession } from "./mirror-session.ts";
 import { MIRROR_SEGMENT, mirroredFrame, PeerIngress } from "./peer-ingress.ts";
+import type { StreamSettings } from "./stream-port.ts";
 import { SwitchEngine } from "./switch-engine.ts";
 import type { Gate, SwitchPort } from "./switch-port.ts";
 import { SwitchTunnel } from "./switch-tunnel.ts";
@@ -55,8 +56,9 @@ export class HostSwitch {
       mirrorSink: { mirror: (copy) => this.#mirror(copy) },
       ...(macAgeingMs === undefined ? {} : { macAgeingMs }),
     });
-    const { redialMs, redialLargestMs } = options;
+    const { memory, redialMs, redialLargestMs } = options;
     const stream: StreamSettings = {
+      memory,
       ...(redialMs === undefined ? {} : { redialMs }),
       ...(redialLargestMs === undefined ? {} : { redialLargestMs }),
     };

@@ -12,14 +12,14 @@ import {
 import { readMac } from "./mac-address.ts";
 import type { ControlFrames } from "./peer-ingress.ts";
 import { type FrameLink, type FrameLinkHandlers, type InterfaceLinks, noInterfaceLinks } from "./frame-link.ts";
-import { StreamPort, type StreamPortOptions } from "./stream-port.ts";
+import { StreamPort, type StreamSettings } from "./stream-port.ts";
 import type { SwitchEngine } from "./switch-engine.ts";
 import type { SwitchPort } from "./switch-port.ts";
 
 export interface HostUplinksOptions {
   readonly switchKey: string;
   readonly engine: SwitchEngine;
-  readonly stream: Pick<StreamPortOptions, "redialMs" | "redialLargestMs">;
+  readonly stream: StreamSettings;
   readonly limits: () => DataPlaneLimits;
   readonly interfaces?: InterfaceLinks | undefined;
   readonly onLink: (status: UplinkStatus) => void;

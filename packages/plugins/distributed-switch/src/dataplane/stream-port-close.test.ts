@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { recordOf } from "./ethernet-frame.ts";
+import { QueueMemory } from "./queue-memory.ts";
 import { StreamPort } from "./stream-port.ts";
 
 /** A NIC that counts what it reads, and a port that is connected to it. */
@@ -22,6 +23,7 @@ async function connected(
   const up = Promise.withResolvers<void>();
   const port = new StreamPort({
     path,
+    memory: new QueueMemory(1 << 30),
     onFrame: () => undefined,
     onTooLong: () => undefined,
     onBatchEnd: () => undefined,

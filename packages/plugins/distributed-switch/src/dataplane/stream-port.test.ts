@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { recordOf } from "./ethernet-frame.ts";
+import { QueueMemory } from "./queue-memory.ts";
 import { StreamPort } from "./stream-port.ts";
 
 const cleanups: (() => Promise<unknown>)[] = [];
@@ -16,6 +17,7 @@ afterEach(async () => {
 /** A NIC that reads nothing until it is told to, and the port that dialled it. */
 async function connect(
   queueBytes: number,
+  memory: QueueMemory = new QueueMemory(Number.POSITIVE_INFINITY),
 ): Promise<{ readonly port: StreamPort; readonly nic: Socket; readonly got: Buffer[] }> {
   const folder = await mkdtemp(join(tmpdir(), "vdc-stream-"));
   cleanups.push(() => rm(folder, { recursive: true, force: true }));
@@ -31,6 +33,8 @@ async function connect(
   const port = new StreamPort({
     path,
     queueBytes,
+    memory,
+    redialMs: 60_000,
     onFrame: () => undefined,
     onTooLong: () => undefined,
     onBatchEnd: () => undefined,
@@ -80,5 +84,34 @@ describe("StreamPort", () => {
     expect(Buffer.concat(busy.got).every((octet, at) => octet === (at % 64 < 3 ? 0 : at % 64 === 3 ? 60 : 0xff))).toBe(
       true,
     );
+  });
+
+  it("shares memory with the queues of others: none takes it all, and it is given back by those that read and those that go", async () => {
+    const memory = new QueueMemory(4 * 1024 * 1024);
+    const record = recordOf(Buffer.alloc(1514, 7));
+    /** Delivers until a frame is refused, and returns how much waits. */
+    const fill = async ({ port }: { readonly port: StreamPort }): Promise<number> => {
+      while (port.deliver(record, 4, record.length) === undefined) {
+        port.flush();
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      return port.queuedBytes;
+    };
+    const ports = [
+      await connect(1 << 30, memory),
+      await connect(1 << 30, memory),
+      await connect(1 << 30, memory),
+    ] as const;
+    const waiting: number[] = [];
+    for (const port of ports) waiting.push(await fill(port));
+    // The first took half, the next half of what was left, and so on.
+    const halves = waiting.map((octets) => Math.round((octets / memory.limit) * 100) / 100);
+    expect(halves).toEqual([0.5, 0.25, 0.12]);
+    expect(memory.used).toBe(waiting.reduce((sum, octets) => sum + octets, 0));
+    ports[0].nic.resume();
+    while (ports[0].port.queuedBytes > 0) await once(ports[0].nic, "data");
+    ports[1].nic.destroy();
+    await ports[2].port.close();
+    await expect.poll(() => memory.used).toBe(0);
   });
 });

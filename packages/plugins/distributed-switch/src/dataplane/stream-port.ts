@@ -3,6 +3,7 @@ import { createConnection, type Socket } from "node:net";
 import { LENGTH_PREFIX_BYTES } from "./ethernet-frame.ts";
 import type { FrameLink, FrameLinkHandlers } from "./frame-link.ts";
 import { FrameSplitter } from "./frame-splitter.ts";
+import type { QueueMemory } from "./queue-memory.ts";
 import {
   copyRuns,
   gather,
@@ -20,11 +21,16 @@ export interface StreamPortOptions extends FrameLinkHandlers {
   readonly path: string;
   /** How many octets may wait for the NIC. Defaults to 1 MiB. */
   readonly queueBytes?: number;
+  /** Where they wait, among those of others. */
+  readonly memory: QueueMemory;
   /** The wait before the first redial; it doubles up to the largest. Defaults to `20`. */
   readonly redialMs?: number;
   /** Defaults to `1_000`. */
   readonly redialLargestMs?: number;
 }
+
+/** The part of the options that all ports of a switch share. */
+export type StreamSettings = Pick<StreamPortOptions, "memory" | "redialMs" | "redialLargestMs">;
 
 const LINGER_MS = 100;
 
@@ -52,7 +58,12 @@ export class StreamPort implements FrameLink {
   #writing: Buffer | undefined;
   #backlog: { readonly memory: Buffer; octets: number }[] = [];
   #backlogBytes = 0;
-  readonly #written = (): void => this.#writeBacklog();
+  /** What of `queuedBytes` the shared memory knows of. */
+  #accounted = 0;
+  readonly #written = (): void => {
+    this.#writeBacklog();
+    this.#account();
+  };
 
   constructor(options: StreamPortOptions) {
     this.path = options.path;
@@ -118,7 +129,8 @@ export class StreamPort implements FrameLink {
     const socket = this.#socket;
     if (!this.#up || socket === undefined) return "linkDown";
     const from = start - LENGTH_PREFIX_BYTES;
-    if (this.queuedBytes + (end - from) > this.#queueBytes) return "queueFull";
+    if (this.queuedBytes + (end - from) > Math.min(this.#queueBytes, this.#options.memory.threshold))
+      return "queueFull";
     this.#pendingBytes += end - from;
     const last = this.#pending.at(-1);
     if (last !== undefined && last.buffer === buffer && last.to === from) last.to = end;
@@ -138,6 +150,7 @@ export class StreamPort implements FrameLink {
       socket.write(gather(runs, octets), this.#written);
       if (socket.writableLength > 0) this.#writing = keepGathered();
     }
+    this.#account();
   }
 
   /**
@@ -181,6 +194,13 @@ export class StreamPort implements FrameLink {
     socket.write(next.memory.subarray(0, next.octets), this.#written);
   }
 
+  #account(): void {
+    const queued = this.queuedBytes;
+    if (queued === this.#accounted) return;
+    this.#options.memory.account(this.#accounted, queued);
+    this.#accounted = queued;
+  }
+
   #dialLater(): void {
     if (this.#closed) return;
     this.#redialTimer = setTimeout(() => {
@@ -203,6 +223,7 @@ export class StreamPort implements FrameLink {
       this.#writing = undefined;
       this.#backlog = [];
       this.#backlogBytes = 0;
+      this.#account();
     }
     if (changed) this.#options.onLink(up, reason);
   }
