@@ -41,6 +41,7 @@ export class HubSwitch implements DistributedSwitch {
   readonly #records: HubRecords;
   readonly #hub: Hub;
   readonly #watchers = new Set<() => void>();
+  #isClosed = false;
 
   constructor({ directory }: { readonly directory: string }) {
     this.#records = new HubRecords(directory);
@@ -226,8 +227,9 @@ export class HubSwitch implements DistributedSwitch {
     return gone;
   }
 
-  /** Hangs up. What is on record is connected again when the hub is opened. */
+  /** Hangs up, and changes nothing from then on. What is on record is connected again when the hub is opened. */
   close(): void {
+    this.#isClosed = true;
     this.#hub.close();
   }
 
@@ -249,6 +251,8 @@ export class HubSwitch implements DistributedSwitch {
   }
 
   #save(switchId: string, record: SwitchRecord | undefined): void {
+    // The record may be another one's by now.
+    if (this.#isClosed) throw new VdcError("UNAVAILABLE", "the hub is closed");
     this.#records.set(switchId, record);
     this.#changed();
   }
