@@ -5,13 +5,13 @@ import type { CodeBlock } from "./markdown-page.ts";
 import { fileOf, pages, placeOf, typeScriptBlocks } from "./pages.ts";
 import { runBlock } from "./run-block.ts";
 
-test("every block of TypeScript compiles", { timeout: 120_000 }, () => {
+test("every block of TypeScript compiles", { timeout: 300_000 }, () => {
   // A block that shows a part of a file is compiled there, and one that makes a file where its page is walked.
   const isElsewhere = ({ words }: CodeBlock): boolean => words.some((word) => /^(file|new)=/.test(word));
   expect(checkTypes(typeScriptBlocks.filter((block) => !isElsewhere(block)))).toEqual([]);
 });
 
-test("the check of types names the page and the line", { timeout: 120_000 }, () => {
+test("the check of types names the page and the line", { timeout: 300_000 }, () => {
   const text = 'import { VdcError } from "@vdc-os/core";\nnew VdcError("NO_SUCH_CODE", "text");';
   const [problem, ...more] = checkTypes([{ path: "some/page.md", line: 10, language: "ts", words: [], text }]);
   expect(problem).toMatch(/^some\/page\.md:11 .*NO_SUCH_CODE/);

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, test } from "vitest";
 import { root } from "../architecture/source-tree.ts";
-import { missingPrograms } from "../datacenter/missing-programs.ts";
+import { missingPrograms } from "@vdc-os/testing";
 import { runNode } from "../docs/run-block.ts";
 
 const folder = join(root, "examples");
@@ -37,10 +37,10 @@ test("every example is private, and has a page or is run by 'npm start'", () => 
 describe("each example runs with its one command", () => {
   for (const [name, printed] of Object.entries(prints)) {
     const missing = missingPrograms(needs[name] ?? [], `the example '${name}' is not run`);
-    it.skipIf(missing)(name, { timeout: 120_000 }, async () => {
+    it.skipIf(missing)(name, { timeout: 300_000 }, async () => {
       const { scripts } = JSON.parse(readFileSync(join(folder, name, "package.json"), "utf8"));
       expect(scripts.start).toBe("node src/main.ts");
-      const { code, stdout, stderr } = await runNode(["src/main.ts"], { cwd: join(folder, name), timeoutMs: 110_000 });
+      const { code, stdout, stderr } = await runNode(["src/main.ts"], { cwd: join(folder, name), timeoutMs: 290_000 });
       expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
       expect(stdout).toMatch(printed);
     });

@@ -58,9 +58,7 @@ it("each package that was never released has a changeset", () => {
   expect(missing).toEqual([]);
 });
 
-it("a release of what is under way gives each package one step, and keeps together what moves together", {
-  timeout: 60_000,
-}, async () => {
+it("a release of what is under way gives each package one step, and keeps together what moves together", async () => {
   const after = await release();
   for (const [name, { before, now }] of after) {
     const [major, minor, patch] = before.split(".").map(Number) as [number, number, number];
@@ -70,7 +68,7 @@ it("a release of what is under way gives each package one step, and keeps togeth
   expect(new Set(together.map((name) => after.get(name)?.now)).size, `${together.join(", ")} move together`).toBe(1);
 });
 
-it("a plugin moves on its own", { timeout: 60_000 }, async () => {
+it("a plugin moves on its own", async () => {
   const after = await release({
     only: `---\n"@vdc-os/plugin-linked-clones": minor\n---\n\nA clone of a clone is linked as well.\n`,
   });
@@ -78,7 +76,7 @@ it("a plugin moves on its own", { timeout: 60_000 }, async () => {
   expect(moved).toEqual(["@vdc-os/plugin-linked-clones"]);
 });
 
-it("what states a version in the sources follows the manifests", { timeout: 60_000 }, async () => {
+it("what states a version in the sources follows the manifests", async () => {
   const files = ["package.json", "pnpm-workspace.yaml", ...listFiles()];
   for (const path of new Set(files)) {
     await mkdir(dirname(join(place, path)), { recursive: true });

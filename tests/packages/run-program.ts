@@ -8,7 +8,7 @@ export interface ProgramResult {
   readonly stderr: string;
 }
 
-/** Runs a program to its end, without what vitest has put into the environment. Never rejects. Default of `timeoutMs`: 120,000. */
+/** Runs a program to its end, without what vitest has put into the environment. Never rejects. Default of `timeoutMs`: 240,000. */
 export function runProgram(
   file: string,
   args: readonly string[],
@@ -19,7 +19,7 @@ export function runProgram(
     readonly env?: Readonly<Record<string, string>>;
   },
 ): Promise<ProgramResult> {
-  const { cwd, timeoutMs = 120_000 } = options;
+  const { cwd, timeoutMs = 240_000 } = options;
   const { NODE_OPTIONS, NODE_ENV, VITEST, ...rest } = process.env;
   const env = options.env ?? { ...rest, NO_COLOR: "1" };
   const { promise, resolve } = Promise.withResolvers<ProgramResult>();

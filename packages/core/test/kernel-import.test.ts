@@ -21,4 +21,4 @@ async function loadsPino(file: string): Promise<boolean> {
 it("is light: the kernel does not load pino, its own subpath does", async () => {
   expect(await loadsPino("kernel.ts")).toBe(false);
   expect(await loadsPino("pino/index.ts")).toBe(true);
-}, 30_000);
+});
