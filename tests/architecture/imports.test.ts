@@ -11,6 +11,7 @@ const allowed: Readonly<Record<PackageKind, readonly PackageKind[] | "anything">
   format: [],
   protocol: [],
   "guest-image": [],
+  testing: [],
   "create-plugin": [],
   sdk: ["core"],
   host: ["core"],
@@ -27,7 +28,8 @@ const allowed: Readonly<Record<PackageKind, readonly PackageKind[] | "anything">
  * None of it is published: devDependencies alone hold it.
  */
 const allowedInTests: Readonly<Partial<Record<PackageKind, readonly PackageKind[]>>> = {
-  plugin: ["ready", "host", "plugin", "guest-image", "api"],
+  plugin: ["ready", "host", "plugin", "guest-image", "testing", "api"],
+  "guest-image": ["testing"],
   host: ["ready"],
   api: ["ready"],
   // A daemon that speaks two protocols is started for the tests of both by one of them.

@@ -33,6 +33,7 @@ export type PackageKind =
   | "protocol"
   | "plugin"
   | "guest-image"
+  | "testing"
   | "cli"
   | "create-plugin"
   | "consumer";
@@ -57,7 +58,7 @@ const kindsOfFolders: readonly (readonly [RegExp, PackageKind])[] = [
   [/^packages\/formats\/[^/]+$/, "format"],
   [/^packages\/protocols\/[^/]+$/, "protocol"],
   [/^packages\/plugins\/[^/]+$/, "plugin"],
-  [/^packages\/(core|sdk|host|ready|api|api-client|guest-image|cli|create-plugin)$/, "core"],
+  [/^packages\/(core|sdk|host|ready|api|api-client|guest-image|testing|cli|create-plugin)$/, "core"],
   [/^(examples\/[^/]+|tests)$/, "consumer"],
 ];
 

@@ -4,7 +4,7 @@ import { type CloudConnector, cloudConnector } from "@vdc-os/core/cloud/v1";
 import { SimulatedWorld } from "@vdc-os/plugin-simulator";
 import type { CertificationKit } from "@vdc-os/ready";
 import type { CloudConnectorInstance } from "@vdc-os/ready/cloud";
-import { startCuttingProxy } from "./cutting-proxy.ts";
+import { startCuttingProxy } from "@vdc-os/testing";
 import { startKillable } from "./killable-plugin.ts";
 import { memorySecrets } from "./memory-secrets.ts";
 

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { type CrashReport, runCrashes } from "./crash-run.ts";
-import { missingPrograms } from "../datacenter/missing-programs.ts";
+import { missingPrograms } from "@vdc-os/testing";
 
 const deep = process.env.VDC_DEEP !== undefined && process.env.VDC_DEEP !== "";
 const reports: CrashReport[] = [];

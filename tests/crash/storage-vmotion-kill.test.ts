@@ -9,7 +9,7 @@ import { storageProvider } from "@vdc-os/core/storage/v1";
 import { type Datacenter, isConditionTrue, readyCondition } from "@vdc-os/sdk";
 import { describe, expect, test } from "vitest";
 import { addGuestImage, askGuest, startWriting, stopWriting } from "../datacenter/guest.ts";
-import { missingPrograms } from "../datacenter/missing-programs.ts";
+import { missingPrograms } from "@vdc-os/testing";
 import { openRealDatacenter } from "../datacenter/open-real-datacenter.ts";
 import { findProcesses, killProcess } from "../datacenter/owned-processes.ts";
 import type { KillPoint } from "./manager-protocol.ts";

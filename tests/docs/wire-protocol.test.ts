@@ -19,7 +19,7 @@ import { MemoryStateStore } from "@vdc-os/ready/state";
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { root } from "../architecture/source-tree.ts";
-import { missingPrograms } from "../datacenter/missing-programs.ts";
+import { missingPrograms } from "@vdc-os/testing";
 import { pageAt, placeOf } from "./pages.ts";
 import { playTranscript } from "./transcript.ts";
 

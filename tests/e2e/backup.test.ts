@@ -9,7 +9,7 @@ import { Qcow2Image } from "@vdc-os/qcow2";
 import type { Datacenter } from "@vdc-os/sdk";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { addGuestImage, askGuest, startWriting, stopWriting } from "../datacenter/guest.ts";
-import { missingPrograms } from "../datacenter/missing-programs.ts";
+import { missingPrograms } from "@vdc-os/testing";
 import { openRealDatacenter } from "../datacenter/open-real-datacenter.ts";
 import { findProcesses } from "../datacenter/owned-processes.ts";
 import { patienceMs } from "../datacenter/patience.ts";

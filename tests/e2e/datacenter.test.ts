@@ -6,7 +6,7 @@ import { storageProvider } from "@vdc-os/core/storage/v1";
 import { type Datacenter, findCondition, readyCondition } from "@vdc-os/sdk";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { makeBootDisk } from "../datacenter/boot-disk.ts";
-import { missingPrograms } from "../datacenter/missing-programs.ts";
+import { missingPrograms } from "@vdc-os/testing";
 import { openRealDatacenter } from "../datacenter/open-real-datacenter.ts";
 import { findProcesses, findSockets } from "../datacenter/owned-processes.ts";
 import { patienceMs } from "../datacenter/patience.ts";

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { type Datacenter, type DatacenterMode, isConditionTrue, readyCondition } from "@vdc-os/sdk";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { makeBootDisk } from "../datacenter/boot-disk.ts";
-import { missingPrograms } from "../datacenter/missing-programs.ts";
+import { missingPrograms } from "@vdc-os/testing";
 import { openRealDatacenter } from "../datacenter/open-real-datacenter.ts";
 import { type DatacenterProcess, findProcesses, findSockets, killProcess } from "../datacenter/owned-processes.ts";
 import { patienceMs } from "../datacenter/patience.ts";

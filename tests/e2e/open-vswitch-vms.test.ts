@@ -10,7 +10,7 @@ import { type OpenVswitchFabric, startOpenVswitchFabric } from "../certificates/
 import { destroyBridgedDatacenter, startBridgedVms } from "../datacenter/bridged-vms.ts";
 import { askGuest } from "../datacenter/guest.ts";
 import { lacksTaps } from "../datacenter/lacks-taps.ts";
-import { missingPrograms } from "../datacenter/missing-programs.ts";
+import { missingPrograms } from "@vdc-os/testing";
 import { type BridgedHost, openBridgedDatacenter, tapsOf } from "../datacenter/open-bridged-datacenter.ts";
 import { findProcesses, killProcess } from "../datacenter/owned-processes.ts";
 import { patienceMs } from "../datacenter/patience.ts";

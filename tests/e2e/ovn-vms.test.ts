@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { destroyBridgedDatacenter, startBridgedVms } from "../datacenter/bridged-vms.ts";
 import { askGuest } from "../datacenter/guest.ts";
 import { lacksTaps } from "../datacenter/lacks-taps.ts";
-import { missingPrograms } from "../datacenter/missing-programs.ts";
+import { missingPrograms } from "@vdc-os/testing";
 import { openBridgedDatacenter } from "../datacenter/open-bridged-datacenter.ts";
 import { patienceMs } from "../datacenter/patience.ts";
 

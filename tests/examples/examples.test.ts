@@ -8,7 +8,7 @@ import { runNode } from "../docs/run-block.ts";
 const folder = join(root, "examples");
 const names = readdirSync(folder).filter((name) => existsSync(join(folder, name, "package.json")));
 
-/** What the examples print that are run here. `virtual-datacenter` is what `npm start` runs, and has tests of its own. */
+/** What the examples print that are run here. `virtual-datacenter` is the main job, `npm start`, which CI runs after the tests. */
 const prints: Readonly<Record<string, RegExp>> = {
   "first-script":
     /^'web-1': a linked clone of 10737418240 bytes\nthe pool: 21474836480 bytes promised, \d+ bytes taken\n$/,

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { root } from "../architecture/source-tree.ts";
-import { missingPrograms } from "../datacenter/missing-programs.ts";
+import { missingPrograms } from "@vdc-os/testing";
 
 /** Reads each input to its end, and tells how each ended: at the end, or by a ValueError. Anything else is a crash. */
 const program = `

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { certify } from "@vdc-os/ready";
 import { expect, test } from "vitest";
 import { root } from "../architecture/source-tree.ts";
-import { missingPrograms } from "../datacenter/missing-programs.ts";
+import { missingPrograms } from "@vdc-os/testing";
 
 const example = join(root, "examples/python-provider");
 

@@ -13,7 +13,7 @@ import linkedClones from "@vdc-os/plugin-linked-clones";
 import sqliteStateStore from "@vdc-os/plugin-sqlite-state-store";
 import thinProvisioning from "@vdc-os/plugin-thin-provisioning";
 import { expect, test } from "vitest";
-import { missingPrograms } from "../datacenter/missing-programs.ts";
+import { missingPrograms } from "@vdc-os/testing";
 
 const mib = 1024 * 1024;
 const missing = missingPrograms(["qemu-io"], "an encrypted disk under QEMU is not tested");

@@ -10,7 +10,7 @@ import { promisify } from "node:util";
 import type { VolumeTransport } from "@vdc-os/core/storage/v1";
 import { createTestRandom } from "@vdc-os/core/testing";
 import { expect, test } from "vitest";
-import { missingPrograms } from "../datacenter/missing-programs.ts";
+import { missingPrograms } from "@vdc-os/testing";
 import { findProcesses, killProcess } from "../datacenter/owned-processes.ts";
 
 const missing = missingPrograms(["fio", "nbdkit"], "killing under a verified load is not tested");

@@ -7,7 +7,7 @@ import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { lockPathOf } from "@vdc-os/qcow2";
 import { expect, test } from "vitest";
-import { missingPrograms } from "../datacenter/missing-programs.ts";
+import { missingPrograms } from "@vdc-os/testing";
 import { type HostileCorpus, makeHostileCorpus } from "./hostile-corpus.ts";
 import type { Attempt, HostileReport } from "./open-hostile-images.ts";
 

@@ -5,13 +5,13 @@ import { type AddressInfo, connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { requirePrograms } from "../test/required-programs.ts";
+import { missingPrograms } from "@vdc-os/testing";
 import { buildGuestImage, type GuestImage } from "./build-guest-image.ts";
 import { dataDiskMarkerOffset } from "./data-disk.ts";
 import { hasDirectEntry } from "./kernel-image.ts";
 
 const needed = ["apt-get", "dpkg-deb", "qemu-system-x86_64"];
-const missing = requirePrograms(needed, "the guest image is neither built nor booted");
+const missing = missingPrograms(needed, "the guest image is neither built nor booted");
 
 describe.skipIf(missing)("the guest image", () => {
   let directory: string;

@@ -1,9 +1,9 @@
 import { execFileSync } from "node:child_process";
 import { expect, test } from "vitest";
-import { requirePrograms } from "../test/required-programs.ts";
+import { missingPrograms } from "@vdc-os/testing";
 import { writeCpioArchive } from "./cpio-archive.ts";
 
-const missing = requirePrograms(["busybox"], "the cpio archive is not read by an independent program");
+const missing = missingPrograms(["busybox"], "the cpio archive is not read by an independent program");
 
 test.skipIf(missing)("busybox lists what was written, with its kinds, modes and sizes", () => {
   const archive = writeCpioArchive([

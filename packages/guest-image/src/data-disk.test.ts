@@ -3,10 +3,10 @@ import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { requirePrograms } from "../test/required-programs.ts";
+import { missingPrograms } from "@vdc-os/testing";
 import { writeDataDisk } from "./data-disk.ts";
 
-const missing = requirePrograms(["busybox"], "the data disk is not read by an independent program");
+const missing = missingPrograms(["busybox"], "the data disk is not read by an independent program");
 let directory: string;
 
 beforeEach(async () => {

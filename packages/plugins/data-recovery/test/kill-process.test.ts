@@ -1,32 +1,18 @@
-import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { Kernel } from "@vdc-os/core/kernel";
 import { storageProvider } from "@vdc-os/core/storage/v1";
 import { createTestRandom } from "@vdc-os/core/testing";
+import { killAfterLines } from "@vdc-os/testing";
 import { expect, it } from "vitest";
 import { openDataRecovery } from "../src/open-data-recovery.ts";
 import { rawFiles } from "./raw-files.ts";
 import { context, mib } from "./test-recovery.ts";
 
 const churn = fileURLToPath(new URL("./churn-process.ts", import.meta.url));
-
-/** Runs the data mover until it has said a number of lines, and kills it a moment later. Returns what it said. */
-async function runUntil(folder: string, run: number, lines: number): Promise<readonly string[]> {
-  const child = spawn(process.execPath, [churn, folder, String(run)], { stdio: ["ignore", "pipe", "inherit"] });
-  const said: string[] = [];
-  const ended = new Promise<unknown>((resolve) => child.once("exit", (_, signal) => resolve(signal)));
-  for await (const line of createInterface(child.stdout)) {
-    said.push(line);
-    if (said.length === lines) child.kill("SIGKILL");
-  }
-  expect(await ended).toBe("SIGKILL");
-  return said;
-}
 
 it("has after SIGKILL every point that was acknowledged and kept, and finishes or takes back the rest", async () => {
   const folder = mkdtempSync(join(tmpdir(), "vdc-recovery-"));
@@ -42,7 +28,7 @@ it("has after SIGKILL every point that was acknowledged and kept, and finishes o
     await files.createVolume({ name: "disk", capacityBytes: 4 * mib }, context());
     for (let run = 0; run < (process.env.VDC_DEEP ? 60 : 5); run++) {
       let kept: string[] = [];
-      for (const line of await runUntil(folder, run, 1 + Math.floor(random.next() * 14))) {
+      for (const line of await killAfterLines(1 + Math.floor(random.next() * 14), churn, folder, String(run))) {
         const [what, id = "", sum = ""] = line.split(" ");
         if (what === "made") {
           sums.set(id, sum);

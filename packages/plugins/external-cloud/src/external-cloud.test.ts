@@ -10,7 +10,7 @@ import { type CloudConnectorInstance, cloudSuite } from "@vdc-os/ready/cloud";
 import { describeSuite } from "@vdc-os/ready/vitest";
 import { afterEach, describe, expect, it } from "vitest";
 import { cloudService } from "../test/cloud-service.ts";
-import { startCuttingProxy } from "../test/cutting-proxy.ts";
+import { startCuttingProxy } from "@vdc-os/testing";
 import { checkAddress, ExternalCloudConnector } from "./external-cloud-connector.ts";
 import plugin from "./plugin.ts";
 

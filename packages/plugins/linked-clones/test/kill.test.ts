@@ -1,26 +1,12 @@
-import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { createTestRandom } from "@vdc-os/core/testing";
+import { killAfterLines } from "@vdc-os/testing";
 import { expect, it } from "vitest";
 import { keysOf, openDatacenter, temporaryFolder } from "./test-datacenter.ts";
 
 const churn = fileURLToPath(new URL("./churn-process.ts", import.meta.url));
-
-/** Runs the plugins until they have said a number of lines, then kills them. Returns what they said. */
-async function runUntil(folder: string, run: number, lines: number): Promise<readonly string[]> {
-  const child = spawn(process.execPath, [churn, folder, String(run)], { stdio: ["ignore", "pipe", "inherit"] });
-  const said: string[] = [];
-  const ended = new Promise<unknown>((resolve) => child.once("exit", (_, signal) => resolve(signal)));
-  for await (const line of createInterface(child.stdout)) {
-    said.push(line);
-    if (said.length === lines) child.kill("SIGKILL");
-  }
-  expect(await ended).toBe("SIGKILL");
-  return said;
-}
 
 it("has after a kill at any moment what was acknowledged, and leaks nothing in the store or underneath", async () => {
   using folder = temporaryFolder();
@@ -32,7 +18,7 @@ it("has after a kill at any moment what was acknowledged, and leaks nothing in t
   const dropped = new Set<string>();
   for (let run = 0; run < (process.env.VDC_DEEP ? 40 : 4); run++) {
     const deleting = new Set<string>();
-    for (const line of await runUntil(folder.path, run, 1 + Math.floor(random.next() * 60))) {
+    for (const line of await killAfterLines(1 + Math.floor(random.next() * 60), churn, folder.path, String(run))) {
       const [what, volumeId = ""] = line.split(" ");
       if (what === "made") kept.add(volumeId);
       else if (what === "deleting") deleting.add(volumeId);

@@ -1,20 +1,13 @@
-import { accessSync, constants } from "node:fs";
 import { homedir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import type { VmSpec } from "@vdc-os/core/compute/v1";
 import { buildGuestImage, type GuestImage } from "@vdc-os/guest-image";
+import { missingPrograms } from "@vdc-os/testing";
 
-/**
- * Whether tests with real VMs must be skipped because a program is missing on this machine; says so. In continuous integration a
- * missing program is a failure.
- */
+/** Whether tests with real VMs must be skipped because a program is missing on this machine; says so. */
 export function lacksQemu(): boolean {
-  const absent = ["qemu-system-x86_64", "apt-get", "dpkg-deb"].filter((name) => !isOnPath(name));
-  if (absent.length === 0) return false;
-  const text = `Not on this machine: ${absent.join(", ")}; no VM is booted, and the QEMU plugin is not tested.`;
-  if (process.env.CI) throw new Error(text);
-  console.warn(text);
-  return true;
+  const programs = ["qemu-system-x86_64", "apt-get", "dpkg-deb"];
+  return missingPrograms(programs, "no VM is booted, and the QEMU plugin is not tested");
 }
 
 /** The guest image, built once for all tests of this user and kept between runs. */
@@ -34,15 +27,4 @@ export function guestSpec(image: GuestImage, knobs = "", change: Partial<VmSpec>
     nics: [],
     ...change,
   };
-}
-
-function isOnPath(name: string): boolean {
-  return (process.env.PATH ?? "").split(delimiter).some((directory) => {
-    try {
-      accessSync(join(directory, name), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
 }

@@ -8,8 +8,7 @@ import { describeSuite } from "@vdc-os/ready/vitest";
 import { afterAll, describe, expect, test } from "vitest";
 import { ReflinkPool } from "../src/reflink-pool.ts";
 import { ReflinkStorageProvider } from "../src/reflink-storage-provider.ts";
-import { openFile } from "./file-client.ts";
-import { mountLoop } from "./loop-file-system.ts";
+import { mountFileSystem, openFile } from "@vdc-os/testing";
 
 const mib = 1024 * 1024;
 
@@ -40,8 +39,8 @@ async function instanceIn(parent: string): Promise<StorageInstance> {
   };
 }
 
-const xfs = mountLoop("xfs");
-const btrfs = mountLoop("btrfs");
+const xfs = mountFileSystem("xfs", 320 * mib);
+const btrfs = mountFileSystem("btrfs", 1024 * mib);
 afterAll(() => {
   xfs?.remove();
   btrfs?.remove();

@@ -3,11 +3,11 @@ import { join } from "node:path";
 import type { NbdClient } from "@vdc-os/nbd";
 import { afterAll, describe, expect, it } from "vitest";
 import { hasQemu, qemuCheck } from "./qemu-tools.ts";
-import { mountSmall } from "./small-file-system.ts";
+import { mountFileSystem } from "@vdc-os/testing";
 import { connectTo, context, createTestPool, mib, type TestPool } from "./test-pool.ts";
 
 const block = 65_536;
-const systems = { tmpfs: mountSmall("tmpfs", 48 * mib), ext4: mountSmall("ext4", 48 * mib) };
+const systems = { tmpfs: mountFileSystem("tmpfs", 48 * mib), ext4: mountFileSystem("ext4", 48 * mib) };
 
 afterAll(() => {
   for (const system of Object.values(systems)) system?.remove();

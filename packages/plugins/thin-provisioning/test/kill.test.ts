@@ -1,29 +1,15 @@
-import { spawn } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { createTestRandom } from "@vdc-os/core/testing";
 import { Qcow2Image, backingFolder } from "@vdc-os/qcow2";
+import { killAfterLines } from "@vdc-os/testing";
 import { expect, it } from "vitest";
 import { ThinPool } from "../src/thin-pool.ts";
 import { hostsOf } from "./test-host.ts";
 
 const churn = fileURLToPath(new URL("./churn-process.ts", import.meta.url));
-
-/** Runs the pool until it has said a number of lines, then kills it. Returns what it said. */
-async function runUntil(directory: string, run: number, lines: number): Promise<readonly string[]> {
-  const child = spawn(process.execPath, [churn, directory, String(run)], { stdio: ["ignore", "pipe", "inherit"] });
-  const said: string[] = [];
-  const ended = new Promise<unknown>((resolve) => child.once("exit", (_, signal) => resolve(signal)));
-  for await (const line of createInterface(child.stdout)) {
-    said.push(line);
-    if (said.length === lines) child.kill("SIGKILL");
-  }
-  expect(await ended).toBe("SIGKILL");
-  return said;
-}
 
 it("has after a kill at any moment what was acknowledged, and nothing half made", async () => {
   const folder = mkdtempSync(join(tmpdir(), "vdc-kill-"));
@@ -33,7 +19,7 @@ it("has after a kill at any moment what was acknowledged, and nothing half made"
   const deleting = new Set<string>();
   try {
     for (let run = 0; run < (process.env.VDC_DEEP ? 40 : 5); run++) {
-      for (const line of await runUntil(directory, run, 1 + Math.floor(random.next() * 40))) {
+      for (const line of await killAfterLines(1 + Math.floor(random.next() * 40), churn, directory, String(run))) {
         const [what, volumeId = ""] = line.split(" ");
         if (what === "made") present.add(volumeId);
         else if (what === "deleting") deleting.add(volumeId);

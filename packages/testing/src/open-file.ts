@@ -1,10 +1,24 @@
 import { open, stat } from "node:fs/promises";
-import type { VolumeTransport } from "@vdc-os/core/storage/v1";
-import type { BlockClient } from "@vdc-os/ready/storage";
+
+/** What a storage provider says of a volume that is a file. */
+interface FileTransport {
+  readonly kind: string;
+  readonly path?: string;
+}
+
+/** A file as a disk is read and written. */
+export interface FileClient {
+  read(offset: number, length: number): Promise<Uint8Array>;
+  /** Fails beyond the end. */
+  write(offset: number, data: Uint8Array): Promise<void>;
+  flush(): Promise<void>;
+  close(): Promise<void>;
+}
 
 /** Opens the file that a transport names, as a VM monitor would that is not root: root may write to every file. */
-export async function openFile(transport: VolumeTransport): Promise<BlockClient> {
-  if (transport.kind !== "file") throw new Error(`a transport of kind '${transport.kind}'`);
+export async function openFile(transport: FileTransport): Promise<FileClient> {
+  if (transport.kind !== "file" || transport.path === undefined)
+    throw new Error(`a transport of kind '${transport.kind}'`);
   const { mode } = await stat(transport.path);
   const file = await open(transport.path, (mode & 0o200) === 0 ? "r" : "r+");
   return {

@@ -5,7 +5,7 @@ import { delimiter, join } from "node:path";
  * Whether a test must be skipped because a program is missing on this machine; says so, and what is then not tested.
  * In continuous integration a missing program is a failure.
  */
-export function requirePrograms(names: readonly string[], consequence: string): boolean {
+export function missingPrograms(names: readonly string[], consequence: string): boolean {
   const absent = names.filter((name) => !isOnPath(name));
   if (absent.length === 0) return false;
   const text = `Not on this machine: ${absent.join(", ")}; ${consequence}.`;
