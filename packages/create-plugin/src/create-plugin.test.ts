@@ -5,12 +5,14 @@ import { PassThrough, Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { certify } from "@vdc-os/ready";
 import ts from "typescript";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { facetsOfContracts } from "../test/facets-of-contracts.ts";
 import { readContractFacets } from "./contract-facets.ts";
-import { createPlugin } from "./create-plugin.ts";
+import { type CreatePluginOptions, createPlugin } from "./create-plugin.ts";
 import { extensionPoints } from "./extension-point.ts";
+import { licenseNames } from "./license-file.ts";
 import { versions } from "./package-files.ts";
+import { repositoryUrl } from "./repository-url.ts";
 import { runCommandLine } from "./run-command-line.ts";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
@@ -32,8 +34,8 @@ function install(directory: string): void {
     symlinkSync(join(root, "node_modules", name), join(directory, "node_modules", name));
 }
 
-/** Compiles packages by the settings of one of them, all at once: the workspace's packages are sources here. Returns what is wrong. */
-function build(directories: readonly string[]): readonly string[] {
+/** Compiles packages of a folder by the settings of one of them, all at once: the workspace's packages are sources here. Returns what is wrong. */
+function build(place: string, directories: readonly string[]): readonly string[] {
   const [first = ""] = directories;
   const { config } = ts.readConfigFile(join(first, "tsconfig.json"), ts.sys.readFile);
   const { rootDir, outDir, ...compilerOptions } = config.compilerOptions as Record<string, unknown>;
@@ -41,7 +43,7 @@ function build(directories: readonly string[]): readonly string[] {
     compilerOptions: { ...compilerOptions, noEmit: true, allowImportingTsExtensions: true },
     include: ["*/src"],
   };
-  const { options, fileNames } = ts.parseJsonConfigFileContent(given, ts.sys, folder);
+  const { options, fileNames } = ts.parseJsonConfigFileContent(given, ts.sys, place);
   const program = ts.createProgram(fileNames, options);
   return program.getSourceFiles().flatMap((file) => {
     const [, directory = "", path = ""] = /^(.*)\/src\/([^/]+)\.ts$/.exec(file.fileName) ?? [];
@@ -54,32 +56,98 @@ function build(directories: readonly string[]): readonly string[] {
   });
 }
 
-/** The facets of the references that templates begin with. */
-const ofReference = ["storageMigration", "diskCopy", "history", "backup"];
+describe("new plugins, with every facet as a stub", () => {
+  const all = extensionPoints.map(({ name }) => name);
+  let place: string;
+  const directoryOf = (point: string): string => join(place, point);
 
-it("each new plugin compiles with every facet, and is certified as it stands", { timeout: 240_000 }, async () => {
-  const made = extensionPoints.map(({ name, facets }) => {
-    const all = Object.keys(readContractFacets()[name]);
-    const wanted = { stubs: all, declared: all.filter((facet) => ofReference.includes(facet)), fixed: [] }[facets];
-    return { name, wanted, directory: join(folder, name), declares: facets === "declared" };
+  beforeAll(async () => {
+    place = mkdtempSync(join(tmpdir(), "vdc-create-"));
+    for (const point of all) {
+      const [directory, facets] = [directoryOf(point), Object.keys(readContractFacets()[point])];
+      await createPlugin({ directory, point, name: "@corp/vdc-fast-thing", facets });
+      install(directory);
+    }
   });
-  for (const { name, wanted, directory } of made) {
-    await createPlugin({ directory, point: name, name: "@corp/vdc-fast-thing", facets: wanted });
-    install(directory);
-    const sources = readdirSync(join(directory, "src")).map((path) =>
-      readFileSync(join(directory, "src", path), "utf8"),
-    );
-    expect(sources.join("")).not.toMatch(/acme/i);
-  }
-  expect(build(made.map(({ directory }) => directory))).toEqual([]);
-  for (const { wanted, directory, declares } of made) {
-    const { suites, problems, verdict } = await certify({ package: directory });
+
+  afterAll(() => rmSync(place, { recursive: true, force: true }));
+
+  it("bear the names of their packages", () => {
+    for (const point of all) expect([...sourcesOf(directoryOf(point)).values()].join("")).not.toMatch(/acme/i);
+  });
+
+  it("compile", { timeout: 120_000 }, () => expect(build(place, all.map(directoryOf))).toEqual([]));
+
+  it.each(all)("are certified as they stand: %s", { timeout: 240_000 }, async (point) => {
+    const { suites, problems, verdict } = await certify({ package: directoryOf(point) });
     const results = suites.flatMap((suite) => suite.results);
     expect(results.filter(({ status }) => status !== "pass" && status !== "not-applicable")).toEqual([]);
     expect({ problems, verdict }).toEqual({ problems: [], verdict: "success" });
-    const tried = new Set(results.filter(({ status }) => status === "pass").map(({ facet }) => facet));
-    if (declares) expect([...tried]).toEqual(expect.arrayContaining(wanted));
+  });
+});
+
+/** The text of each source of a package, by its path. */
+function sourcesOf(directory: string): ReadonlyMap<string, string> {
+  return new Map(
+    readdirSync(join(directory, "src")).map((path) => [path, readFileSync(join(directory, "src", path), "utf8")]),
+  );
+}
+
+it.each(extensionPoints)("a new plugin for $name needs no kit where it runs", async ({ name: point }) => {
+  const directory = join(folder, point);
+  await createPlugin({ directory, point });
+  const manifest = JSON.parse(readFileSync(join(directory, "package.json"), "utf8"));
+  expect(Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies })).toEqual(["zod", "@vdc-os/core"]);
+  expect(Object.keys(manifest.devDependencies)).toContain("@vdc-os/ready");
+  const users = [...sourcesOf(directory)].flatMap(([path, text]) => (text.includes("@vdc-os/ready") ? [path] : []));
+  // The factory is what the kit loads, and nothing that a plugin loads: no other source imports it.
+  expect(users.sort()).toEqual(["certification.test.ts", "certification.ts"]);
+  const importers = [...sourcesOf(directory)].filter(([, text]) => text.includes('"./certification.js"'));
+  expect(importers.map(([path]) => path)).toEqual(["certification.test.ts"]);
+});
+
+describe("a new package", () => {
+  async function manifestOf(options: Omit<CreatePluginOptions, "directory" | "point">) {
+    const directory = join(folder, "made");
+    await createPlugin({ directory, point: "secret", ...options });
+    const manifest = JSON.parse(readFileSync(join(directory, "package.json"), "utf8"));
+    return { ...manifest, licence: readFileSync(join(directory, "LICENSE"), "utf8") };
   }
+
+  it("has the house's licence, and a repository by its name, unless others are asked for", async () => {
+    expect(await manifestOf({ name: "@corp/vdc-array" })).toMatchObject({
+      license: "Apache-2.0",
+      licence: readFileSync(join(root, "LICENSE"), "utf8"),
+      repository: { type: "git", url: "git+https://github.com/corp/vdc-array.git" },
+    });
+  });
+
+  it("has the licence and the repository that are asked for", async () => {
+    const made = await manifestOf({ name: "array", license: "MIT", repository: "https://git.example/a/b/c.git" });
+    expect(made).toMatchObject({ license: "MIT", repository: { url: "git+https://git.example/a/b/c.git" } });
+    expect(made.licence).toMatch(/^MIT License\n\nCopyright \(c\) \d{4} the authors of array\n/);
+  });
+
+  it.each(licenseNames)("has the text of %s, without anything to fill in", async (license) => {
+    const made = await manifestOf({ license });
+    expect(made.license).toBe(license);
+    expect(made.licence).not.toMatch(/<\w+>/);
+  });
+});
+
+it.each([
+  ["acme/array", "git+https://github.com/acme/array.git"],
+  ["github:acme/array", "git+https://github.com/acme/array.git"],
+  ["https://github.com/acme/array/", "git+https://github.com/acme/array.git"],
+  ["git+https://github.com/acme/array.git", "git+https://github.com/acme/array.git"],
+  ["git@github.com:acme/array.git", "git+ssh://git@github.com/acme/array.git"],
+  ["ssh://git@git.example:2222/acme/array", "git+ssh://git@git.example:2222/acme/array.git"],
+  ["https://user:secret@git.example/acme/array", undefined],
+  ["https://github.com/", undefined],
+  ["file:///array", undefined],
+  ["array", undefined],
+])("the repository '%s' is written as %s", (text, url) => {
+  expect(repositoryUrl(text)).toBe(url);
 });
 
 it("the facets of the contracts are those of the tokens: write-contract-facets.ts writes them", () => {
@@ -126,6 +194,8 @@ describe("the command", () => {
     const { code, stdout } = await run("", ["storage", "@corp/vdc-array", "snapshots, clones", ""]);
     expect(stdout).toContain("  storage  volumes: a storage array");
     expect(stdout).toContain("Name of the package (@acme/vdc-storage): ");
+    expect(stdout).toContain("Licence: Apache-2.0, MIT, UNLICENSED (Apache-2.0): ");
+    expect(stdout).toContain("Repository of its source (https://github.com/corp/vdc-array): ");
     expect(stdout).toContain("@corp/vdc-array is in 'vdc-array'");
     expect(code).toBe(0);
     expect(readdirSync(join(folder, "vdc-array/src"))).toEqual(
@@ -135,9 +205,12 @@ describe("the command", () => {
 
   it.each([
     ["mine", "--point storage"],
-    ["mine --point storge", "no extension point 'storge'"],
+    ["mine --point storge", "no template for the extension point 'storge'"],
     ["mine --point storage --facets teleport", "no facet 'teleport'"],
-    ["mine --point network --facets gate", "its facets are not chosen"],
+    ["mine --point secret --facets gate", "its contract has none"],
+    ["mine --point host", "a datacenter takes its hosts as links"],
+    ["mine --point storage --license GPL", "no text for the licence 'GPL'"],
+    ["mine --point storage --repository nowhere", "'nowhere' is no repository"],
     ["mine --point storage --name Not/A/Name", "is no name of an npm package"],
     ["mine more --point storage", "'more' is too much"],
     [". --point storage", "is not empty"],

@@ -3,7 +3,9 @@ import { dirname, join } from "node:path";
 import { readContractFacets, templates } from "./contract-facets.ts";
 import { extensionPoints, type PointName } from "./extension-point.ts";
 import { facetFiles } from "./facet-files.ts";
+import { type LicenseName, licenseNames } from "./license-file.ts";
 import { packageFiles } from "./package-files.ts";
+import { likelyRepository, repositoryUrl } from "./repository-url.ts";
 
 /** Options of {@link createPlugin}. */
 export interface CreatePluginOptions {
@@ -14,11 +16,17 @@ export interface CreatePluginOptions {
   readonly name?: string | undefined;
   /** Facets of the contract. Defaults to none. */
   readonly facets?: readonly string[] | undefined;
+  /** The licence of the package. Defaults to `Apache-2.0`. */
+  readonly license?: LicenseName | undefined;
+  /** Where its source is: `https://github.com/acme/array`, or `acme/array` for short. Defaults to a guess by its name. */
+  readonly repository?: string | undefined;
 }
 
 /** What was written. */
 export interface CreatedPlugin {
   readonly name: string;
+  /** Where its `package.json` says that its source is. */
+  readonly repository: string;
   /** Paths in the folder, in order. */
   readonly files: readonly string[];
   /** The file to begin with. */
@@ -36,17 +44,29 @@ export async function createPlugin(options: CreatePluginOptions): Promise<Create
   const point = extensionPoints.find(({ name }) => name === options.point);
   if (point === undefined) {
     const names = extensionPoints.map(({ name }) => name).join(", ");
-    throw new CreatePluginError(`there is no extension point '${options.point}': there are ${names}`);
+    const why =
+      String(options.point) === "host"
+        ? "a datacenter takes its hosts as links, not from plugins: see 'Write a host runtime'"
+        : `there are ${names}`;
+    throw new CreatePluginError(`there is no template for the extension point '${options.point}': ${why}`);
   }
   const name = options.name ?? point.packageName;
   const words = wordsOf(name);
   const contracts = readContractFacets();
   const facets = [...new Set(options.facets ?? [])];
-  const known = point.facets === "fixed" ? [] : Object.keys(contracts[point.name]);
+  const known = Object.keys(contracts[point.name]);
   const unknown = facets.filter((facet) => !known.includes(facet));
   if (unknown.length > 0) {
-    const there = known.length === 0 ? "its facets are not chosen" : `there are ${known.join(", ")}`;
+    const there = known.length === 0 ? "its contract has none" : `there are ${known.join(", ")}`;
     throw new CreatePluginError(`'${point.name}' has no facet '${unknown.join("', '")}': ${there}`);
+  }
+  const { license = licenseNames[0] } = options;
+  if (!licenseNames.includes(license)) {
+    throw new CreatePluginError(`there is no text for the licence '${license}': there are ${licenseNames.join(", ")}`);
+  }
+  const repository = repositoryUrl(options.repository ?? likelyRepository(name));
+  if (repository === undefined) {
+    throw new CreatePluginError(`'${options.repository}' is no repository, such as https://github.com/acme/array`);
   }
   const there = await readdir(directory).catch(() => []);
   if (there.length > 0) throw new CreatePluginError(`'${directory}' is not empty`);
@@ -64,12 +84,15 @@ export async function createPlugin(options: CreatePluginOptions): Promise<Create
   Object.assign(code, facetFiles({ point, facets, contracts }));
   const renamed = Object.entries(code).map(([path, text]) => [rename(path), rename(withJsImports(text))] as const);
   const begin = rename(`src/${point.standIn}`);
-  const files = { ...Object.fromEntries(renamed), ...packageFiles({ point, name, facets, begin }) };
+  const files = {
+    ...Object.fromEntries(renamed),
+    ...packageFiles({ point, name, facets, license, repository, begin }),
+  };
   for (const [path, text] of Object.entries(files)) {
     await mkdir(dirname(join(directory, path)), { recursive: true });
     await writeFile(join(directory, path), text, { flag: "wx" });
   }
-  return { name, files: Object.keys(files).sort(), begin };
+  return { name, repository, files: Object.keys(files).sort(), begin };
 }
 
 /** The words of a package's name, without what all such packages are called: `@corp/vdc-fast-array` is `fast`, `array`. */

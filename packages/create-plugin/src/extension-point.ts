@@ -10,15 +10,20 @@ export interface ExtensionPoint {
   readonly token: string;
   /** The suite of `@vdc-os/ready`. */
   readonly suite: string;
-  /**
-   * How facets that are asked for come into the plugin: as `stubs` to be written, or `declared`, since the reference has them. `fixed`: there
-   * is no choice: the contract has none, or the reference has all.
-   */
-  readonly facets: "stubs" | "declared" | "fixed";
-  /** Whether the template has an implementation of its own, or begins with the kit's reference. */
-  readonly begins: "own" | "reference";
+  /** The contract's type of its facets, which begin as stubs. `undefined`: the contract has none. */
+  readonly facets: string | undefined;
   /** The file that stands for the author's own system, which comes in its place. */
   readonly standIn: string;
+  /** What the plugin's config has besides `name` and `address`. */
+  readonly config: readonly ConfigEntry[];
+}
+
+/** A part of a plugin's config. */
+export interface ConfigEntry {
+  readonly name: string;
+  /** What it is, for people. */
+  readonly summary: string;
+  readonly example: string;
 }
 
 /** The names of the points. */
@@ -33,9 +38,9 @@ export const extensionPoints: readonly ExtensionPoint[] = [
     contract: "StorageProvider",
     token: "storageProvider",
     suite: "storageSuite",
-    facets: "stubs",
-    begins: "own",
+    facets: "StorageFacets",
     standIn: "memory-array.ts",
+    config: [],
   },
   {
     name: "network",
@@ -44,9 +49,9 @@ export const extensionPoints: readonly ExtensionPoint[] = [
     contract: "DistributedSwitch",
     token: "distributedSwitch",
     suite: "networkSuite",
-    facets: "fixed",
-    begins: "reference",
-    standIn: "acme-network.ts",
+    facets: "NetworkFacets",
+    standIn: "memory-network.ts",
+    config: [],
   },
   {
     name: "compute",
@@ -55,9 +60,9 @@ export const extensionPoints: readonly ExtensionPoint[] = [
     contract: "Hypervisor",
     token: "hypervisor",
     suite: "computeSuite",
-    facets: "declared",
-    begins: "reference",
-    standIn: "acme-compute.ts",
+    facets: "ComputeFacets",
+    standIn: "memory-host.ts",
+    config: [],
   },
   {
     name: "cloud",
@@ -66,9 +71,9 @@ export const extensionPoints: readonly ExtensionPoint[] = [
     contract: "CloudConnector",
     token: "cloudConnector",
     suite: "cloudSuite",
-    facets: "stubs",
-    begins: "own",
+    facets: "CloudFacets",
     standIn: "memory-account.ts",
+    config: [{ name: "token", summary: "who asks", example: "known" }],
   },
   {
     name: "state",
@@ -77,9 +82,9 @@ export const extensionPoints: readonly ExtensionPoint[] = [
     contract: "StateStore",
     token: "stateStore",
     suite: "stateSuite",
-    facets: "declared",
-    begins: "reference",
-    standIn: "acme-state.ts",
+    facets: "StateStoreFacets",
+    standIn: "memory-database.ts",
+    config: [],
   },
   {
     name: "secret",
@@ -88,9 +93,9 @@ export const extensionPoints: readonly ExtensionPoint[] = [
     contract: "SecretStore",
     token: "secretStore",
     suite: "secretSuite",
-    facets: "fixed",
-    begins: "own",
+    facets: undefined,
     standIn: "memory-vault.ts",
+    config: [],
   },
   {
     name: "backup",
@@ -99,8 +104,8 @@ export const extensionPoints: readonly ExtensionPoint[] = [
     contract: "BackupRepository",
     token: "backupRepository",
     suite: "backupSuite",
-    facets: "fixed",
-    begins: "reference",
-    standIn: "acme-backup.ts",
+    facets: undefined,
+    standIn: "memory-vault.ts",
+    config: [{ name: "host", summary: "the host that disks are attached to meanwhile", example: "host-a" }],
   },
 ];

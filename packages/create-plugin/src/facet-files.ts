@@ -10,22 +10,14 @@ export interface FacetFilesOptions {
 }
 
 /**
- * The files of a plugin that say which facets it has, by their paths. A facet that is a stub is unavailable, because it is not written yet:
- * so the plugin claims nothing that it does not do.
+ * The files of a plugin that say which facets it has, by their paths. Each that was asked for is a stub, and unavailable because it is not written yet: so the
+ * plugin claims nothing that it does not do.
  */
 export function facetFiles({ point, facets, contracts }: FacetFilesOptions): Readonly<Record<string, string>> {
-  if (point.facets === "fixed" || facets.length === 0) return {};
-  if (point.facets === "declared") {
-    const names = facets.map((facet) => JSON.stringify(facet)).join(", ");
-    return {
-      "src/facets.ts": `/** The facets of the contract that the plugin says it has: the kit tries these. */
-export const declaredFacets: readonly string[] = [${names}];
-`,
-    };
-  }
+  if (point.facets === undefined || facets.length === 0) return {};
   const client = clientOf(point.standIn);
   const contract = `@vdc-os/core/${point.name}/v1`;
-  const type = `${point.contract.replace(/Provider|Connector/, "")}Facets`;
+  const type = point.facets;
   const files: Record<string, string> = {
     "src/facets.ts": `import type { Description } from "@vdc-os/core";
 import type { ${type} } from "${contract}";

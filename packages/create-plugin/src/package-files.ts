@@ -1,10 +1,14 @@
 import type { ExtensionPoint } from "./extension-point.ts";
+import { type LicenseName, licenseFile } from "./license-file.ts";
 
 /** What the files of a package around its code are made of. */
 export interface PackageFilesOptions {
   readonly point: ExtensionPoint;
   readonly name: string;
   readonly facets: readonly string[];
+  readonly license: LicenseName;
+  /** As `repository.url` of its package.json. */
+  readonly repository: string;
   /** The file that stands in for the author's own system. */
   readonly begin: string;
 }
@@ -63,19 +67,19 @@ export const version: string = manifest.version;
 `,
     "src/certification.test.ts": certificationTest(options.point),
     "README.md": readme(options),
+    LICENSE: licenseFile(options.license, options.name),
   };
 }
 
-function manifest({ point, name }: PackageFilesOptions): object {
+function manifest({ point, name, license, repository }: PackageFilesOptions): object {
   const core = { "@vdc-os/core": versions.vdcOs };
-  const ready = { "@vdc-os/ready": versions.vdcOs };
-  const isReference = point.begins === "reference";
   return {
     name,
     version: "0.0.0",
     description: `A plugin of VDC-OS for ${point.summary}.`,
     keywords: ["vdc-os", "vdc-os-plugin", point.name],
-    license: "Apache-2.0",
+    license,
+    repository: { type: "git", url: repository },
     type: "module",
     sideEffects: false,
     engines: { node: ">=22.18" },
@@ -94,13 +98,13 @@ function manifest({ point, name }: PackageFilesOptions): object {
       prepack: "npm run build",
     },
     peerDependencies: core,
-    dependencies: { zod: versions.zod, ...(isReference ? ready : {}) },
+    dependencies: { zod: versions.zod },
     devDependencies: {
       "@arethetypeswrong/cli": versions.attw,
       "@changesets/cli": versions.changesets,
       "@types/node": versions.nodeTypes,
       ...core,
-      ...(isReference ? {} : ready),
+      "@vdc-os/ready": versions.vdcOs,
       publint: versions.publint,
       typescript: versions.typescript,
       vitest: versions.vitest,
@@ -152,16 +156,19 @@ jobs:
           path: ready.html
 `;
 
-function readme({ point, name, facets, begin }: PackageFilesOptions): string {
+function readme({ point, name, facets, license, begin }: PackageFilesOptions): string {
   const stubs =
-    point.facets === "stubs" && facets.length > 0
-      ? `\nThe facets ${facets.map((facet) => `\`${facet}\``).join(", ")} are stubs, each in a file of its own: \`describe\` says that they are not written yet. Write one,
-with what \`${begin}\` gives it, then say in \`src/facets.ts\` that it is available: from then on the kit tries it.\n`
-      : "";
-  const start =
-    point.begins === "own"
-      ? `\`${begin}\` stands in for your system, in memory. Put your client in its place.`
-      : `\`${begin}\` begins as the kit's reference, in memory. Override one operation after the other with your own.`;
+    facets.length === 0
+      ? ""
+      : `\nThe facets ${facets.map((facet) => `\`${facet}\``).join(", ")} are stubs, each in a file of its own: \`describe\` says that they are not written yet. Write one,
+with what \`${begin}\` gives it, then say in \`src/facets.ts\` that it is available: from then on the kit tries it.\n`;
+  const config = [
+    { name: "name", summary: "the name of the provider", example: "mine" },
+    { name: "address", summary: "where the system behind it is", example: "..." },
+    ...point.config,
+  ];
+  const example = config.map((entry) => `${entry.name}: "${entry.example}"`).join(", ");
+  const table = config.map((entry) => `| \`${entry.name}\` | ${entry.summary} |`).join("\n");
   return `# ${name}
 
 A plugin of VDC-OS for ${point.summary}.
@@ -175,19 +182,18 @@ import { Kernel, use } from "@vdc-os/core/kernel";
 import { ${point.token} } from "@vdc-os/core/${point.name}/v1";
 import plugin from "${name}";
 
-await using kernel = new Kernel({ plugins: [use(plugin, { config: { name: "mine", address: "..."${point.name === "cloud" ? ', token: "known"' : ""} } })] });
+await using kernel = new Kernel({ plugins: [use(plugin, { config: { ${example} } })] });
 await kernel.start();
 console.log(await kernel.get(${point.token}, "mine").describe({ scope: {} }));
 \`\`\`
 
-| config    | what it is                       |
-| --------- | -------------------------------- |
-| \`name\`    | the name of the provider         |
-| \`address\` | where the system behind it is    |
-${point.name === "cloud" ? "| `token`   | who asks                         |\n" : ""}
+| config | what it is |
+| --- | --- |
+${table}
+
 ## Work on it
 
-${start} \`src/certification.ts\` makes what the certification suite needs: give it a system to
+\`${begin}\` stands in for your system, in memory. Put your client in its place. \`src/certification.ts\` makes what the certification suite needs: give it a system to
 test on, fresh for each requirement.
 ${stubs}
 \`\`\`sh
@@ -210,6 +216,10 @@ npm publish ./<the tarball that was certified>
 \`\`\`
 
 Whoever installs it can ask that it is what was certified: with \`policy: { certified: [...] }\` of the kernel.
+
+## Licence
+
+${license === "UNLICENSED" ? "All rights are reserved" : license}: see [LICENSE](LICENSE).
 `;
 }
 

@@ -4,6 +4,8 @@ import { parseArgs } from "node:util";
 import { readContractFacets } from "./contract-facets.ts";
 import { CreatePluginError, createPlugin } from "./create-plugin.ts";
 import { type ExtensionPoint, extensionPoints, type PointName } from "./extension-point.ts";
+import { type LicenseName, licenseNames } from "./license-file.ts";
+import { likelyRepository } from "./repository-url.ts";
 
 /** One run of the command. */
 export interface CommandLine {
@@ -22,6 +24,8 @@ const usage = `Writes a plugin of VDC-OS, which compiles and is certified as it 
   --point <point>      storage, network, compute, cloud, state, secret, backup
   --name <package>     its name, such as @acme/vdc-storage
   --facets <a,b>       facets of the contract to begin with
+  --license <license>  ${licenseNames.join(", ")}
+  --repository <url>   where its source is, such as https://github.com/acme/vdc-storage
 
 What is not given is asked, where somebody is there to answer.
 `;
@@ -37,6 +41,8 @@ export async function runCommandLine(line: CommandLine): Promise<number> {
         point: { type: "string" },
         name: { type: "string" },
         facets: { type: "string" },
+        license: { type: "string" },
+        repository: { type: "string" },
       },
     });
     if (values.help === true) {
@@ -50,12 +56,17 @@ export async function runCommandLine(line: CommandLine): Promise<number> {
     const name = values.name ?? (await questions.ask("Name of the package", found?.packageName));
     const facets = values.facets ?? (found === undefined ? "" : await questions.facets(found));
     const folder = positionals[0] ?? (await questions.ask("Folder", basename(name ?? found?.packageName ?? "plugin")));
+    const license = values.license ?? (await questions.ask(`Licence: ${licenseNames.join(", ")}`, licenseNames[0]));
+    const likely = likelyRepository(name ?? found?.packageName ?? "");
+    const repository = values.repository ?? (await questions.ask("Repository of its source", likely));
     const directory = resolve(line.cwd, folder ?? "");
     const made = await createPlugin({
       directory,
       point: point as PointName,
       name,
       facets: facets.split(/[\s,]+/).filter((facet) => facet !== ""),
+      license: license as LicenseName,
+      repository,
     });
     const where = relative(line.cwd, directory);
     line.stdout.write(`${made.name} is in '${where === "" ? "." : where}': ${made.files.length} files.
@@ -64,6 +75,7 @@ Next:
   1. ${where === "" ? "" : `cd ${where} && `}npm install
   2. npm test, then npm run certify: it is certified as it stands, in memory
   3. put your system in the place of ${made.begin}, and keep the tests green
+  4. before it is published: 'repository' in package.json is ${made.repository}
 `);
     return 0;
   } catch (error) {
@@ -103,7 +115,7 @@ class Questions implements AsyncDisposable {
   }
 
   async facets({ name, facets }: ExtensionPoint): Promise<string> {
-    if (facets === "fixed" || this.#answers === undefined) return "";
+    if (facets === undefined || this.#answers === undefined) return "";
     this.#line.stdout.write(`  facets: ${Object.keys(readContractFacets()[name]).join(", ")}\n`);
     return (await this.ask("Facets, with commas between them", "none"))?.replace(/^none$/, "") ?? "";
   }

@@ -2,12 +2,13 @@ import { definePlugin, fromConfig, type Plugin, provides } from "@vdc-os/core";
 import { hypervisor } from "@vdc-os/core/compute/v1";
 import { z } from "zod";
 import { AcmeCompute } from "./acme-compute.ts";
+import { MemoryHost } from "./memory-host.ts";
 import { version } from "./version.ts";
 
 const config = z.object({
-  /** The name of the provider. */
+  /** The name of the provider, which is that of its host. */
   name: z.string(),
-  /** Where the system behind it is. */
+  /** Where the host is. */
   address: z.string(),
 });
 
@@ -19,7 +20,7 @@ const plugin: Plugin = definePlugin({
   provides: [provides(hypervisor, { name: fromConfig("name") })],
   config,
   setup(context, { name, address }) {
-    context.provide(hypervisor, new AcmeCompute(address), { name });
+    context.provide(hypervisor, new AcmeCompute(MemoryHost.at(address)), { name });
   },
 });
 

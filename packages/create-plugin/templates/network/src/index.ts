@@ -2,12 +2,13 @@ import { definePlugin, fromConfig, type Plugin, provides } from "@vdc-os/core";
 import { distributedSwitch } from "@vdc-os/core/network/v1";
 import { z } from "zod";
 import { AcmeNetwork } from "./acme-network.ts";
+import { MemoryNetwork } from "./memory-network.ts";
 import { version } from "./version.ts";
 
 const config = z.object({
   /** The name of the provider. */
   name: z.string(),
-  /** Where the system behind it is. */
+  /** Where the network is. */
   address: z.string(),
 });
 
@@ -19,7 +20,7 @@ const plugin: Plugin = definePlugin({
   provides: [provides(distributedSwitch, { name: fromConfig("name") })],
   config,
   setup(context, { name, address }) {
-    context.provide(distributedSwitch, new AcmeNetwork(address), { name });
+    context.provide(distributedSwitch, new AcmeNetwork(MemoryNetwork.at(address)), { name });
   },
 });
 

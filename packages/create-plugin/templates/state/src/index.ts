@@ -2,12 +2,13 @@ import { definePlugin, fromConfig, type Plugin, provides } from "@vdc-os/core";
 import { stateStore } from "@vdc-os/core/state/v1";
 import { z } from "zod";
 import { AcmeState } from "./acme-state.ts";
+import { MemoryDatabase } from "./memory-database.ts";
 import { version } from "./version.ts";
 
 const config = z.object({
   /** The name of the provider. */
   name: z.string(),
-  /** Where the system behind it is. */
+  /** Where the database is. */
   address: z.string(),
 });
 
@@ -18,8 +19,13 @@ const plugin: Plugin = definePlugin({
   summary: "The datacenter's state in Acme databases.",
   provides: [provides(stateStore, { name: fromConfig("name") })],
   config,
-  setup(context, { name, address }) {
-    context.provide(stateStore, new AcmeState(address, context.clock), { name });
+  async setup(context, { name, address }) {
+    const store = await context.acquire(
+      `database at '${address}'`,
+      () => new AcmeState(MemoryDatabase.at(address), context.clock),
+      (opened) => opened.close(),
+    );
+    context.provide(stateStore, store, { name });
   },
 });
 
