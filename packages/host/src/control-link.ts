@@ -6,6 +6,7 @@ export class ControlLink {
   readonly #directory: HostDirectory;
   readonly #processId: string;
   #connection: Promise<DataPlaneConnection> | undefined;
+  #awaiting: AbortController | undefined;
 
   constructor(directory: HostDirectory, processId: string) {
     this.#directory = directory;
@@ -29,28 +30,37 @@ export class ControlLink {
     return connecting;
   }
 
-  /** Closes the connection, if there is one. */
+  /** Closes the connection, if there is one, and gives up waiting for an answer. */
   drop(): void {
+    this.giveUp();
     const connection = this.#connection;
     this.#connection = undefined;
     connection?.then((open) => open.close()).catch(() => {});
   }
 
-  /** Whether the process answers within this time, which a start takes some of. False after an abort as well. */
-  async awaitAnswer(timeoutMs: number, signal: AbortSignal): Promise<boolean> {
+  /** Gives up waiting for an answer. */
+  giveUp(): void {
+    this.#awaiting?.abort();
+  }
+
+  /** Waits until the process answers, which a start takes some time for: `given-up` once nobody waits, or another one does. */
+  async awaitAnswer(timeoutMs: number): Promise<"ready" | "late" | "given-up"> {
+    this.giveUp();
+    const awaiting = new AbortController();
+    this.#awaiting = awaiting;
+    const { signal } = awaiting;
     const deadline = performance.now() + timeoutMs;
-    let pauseMs = 10;
-    while (!signal.aborted) {
+    for (let pauseMs = 10; ; pauseMs = Math.min(100, pauseMs * 1.5)) {
       try {
         const control = await this.connect();
         await control.ping({ timeoutMs: Math.max(1, deadline - performance.now()) });
-        return true;
+        return signal.aborted ? "given-up" : "ready";
       } catch {
-        if (signal.aborted || performance.now() > deadline) return false;
+        if (signal.aborted) return "given-up";
+        if (performance.now() > deadline) return "late";
         await new Promise((resolve) => setTimeout(resolve, pauseMs));
-        pauseMs = Math.min(100, pauseMs * 1.5);
+        if (signal.aborted) return "given-up";
       }
     }
-    return false;
   }
 }

@@ -1,5 +1,5 @@
 import { readdir, readFile, rm } from "node:fs/promises";
-import { type EnsureProcess, hostRuntime } from "@vdc-os/core/host/v1";
+import { type EnsureProcess, hostRuntime, type ProcessState, type ProcessStatus } from "@vdc-os/core/host/v1";
 import { syncDirectory, writeFileAtomic } from "@vdc-os/core/local";
 import { z } from "zod";
 import type { HostDirectory } from "./host-directory.ts";
@@ -36,6 +36,50 @@ const record = z.object({
   restarts: z.int(),
   lastExit: z.string().optional(),
 });
+
+/** How `lastExit` begins for a program that is not there. */
+const couldNot = "could not be started";
+
+/** The `lastExit` of what could not be started. */
+export function noStart(error: unknown): string {
+  return `${couldNot}: ${(error as Error).message}`;
+}
+
+/** Whether a `lastExit` says that it could not be started. */
+export function isNoStart(lastExit: string | undefined): boolean {
+  return lastExit?.startsWith(couldNot) === true;
+}
+
+/** Whether a process that ends is started again. */
+export function isStartedAgain({ restart, program }: EnsureProcess): boolean {
+  return (restart ?? (program.kind === "module" ? "always" : "never")) === "always";
+}
+
+/** The record of a process that has ended by itself. What never began would not begin by being tried again. */
+export function recordOfEnd(record: ProcessRecord, lastExit: string): ProcessRecord {
+  const isOver = !isStartedAgain(record.spec) || (record.restarts === 0 && isNoStart(lastExit));
+  return { ...record, lastExit, ...(isOver ? { wanted: "ended" } : { restarts: record.restarts + 1 }) };
+}
+
+/** What is told of a process that stands so. */
+export function statusOf(
+  { spec, pid, startedAt, restarts, lastExit }: ProcessRecord,
+  state: ProcessState,
+  controlSocket: string | undefined,
+): ProcessStatus {
+  const { processId, owner } = spec;
+  const isAlive = state === "running" || state === "starting";
+  return {
+    processId,
+    owner,
+    state,
+    ...(isAlive && pid !== undefined ? { pid } : {}),
+    ...(isAlive && startedAt !== undefined ? { startedAt } : {}),
+    restarts,
+    ...(controlSocket === undefined ? {} : { controlSocket }),
+    ...(lastExit === undefined ? {} : { lastExit }),
+  };
+}
 
 /** Writes a record so that it survives a crash. */
 export async function writeRecord(directory: HostDirectory, value: ProcessRecord): Promise<void> {

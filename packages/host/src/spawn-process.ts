@@ -1,4 +1,5 @@
-import { type ChildProcess, spawn as spawnChild } from "node:child_process";
+import { type ChildProcess, type StdioOptions, spawn } from "node:child_process";
+import { once } from "node:events";
 import { closeSync, openSync, renameSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { isAbsolute } from "node:path";
@@ -17,20 +18,12 @@ export interface ResolvedProgram {
   readonly args: readonly string[];
 }
 
-/** Options of {@link prepareEnvironment}. */
-export interface PrepareEnvironmentOptions {
+/** Options of {@link startProcess}. */
+export interface StartProcessOptions {
   readonly directory: HostDirectory;
   readonly hostId: string;
   /** Names the start. */
   readonly spawn: string;
-}
-
-/** Options of {@link spawnProcess}. */
-export interface SpawnProcessOptions {
-  readonly environment: NodeJS.ProcessEnv;
-  /** The file to which its output is appended. */
-  readonly log: string;
-  readonly cwd: string;
 }
 
 /** How a program is started. Throws `FAILED_PRECONDITION` when its module is not installed. */
@@ -61,9 +54,9 @@ function pathOf(module: string, resolveFrom: string): string | undefined {
 }
 
 /** The variables by which a process is recognised and finds its control socket and its configuration, which is written here. */
-export async function prepareEnvironment(
+async function prepareEnvironment(
   spec: EnsureProcess,
-  { directory, hostId, spawn }: PrepareEnvironmentOptions,
+  { directory, hostId, spawn }: StartProcessOptions,
 ): Promise<NodeJS.ProcessEnv> {
   const environment: NodeJS.ProcessEnv = {
     ...withoutOwnVariables(process.env),
@@ -80,20 +73,27 @@ export async function prepareEnvironment(
   return environment;
 }
 
-/** Spawns a process that outlives the runtime. Whether that worked is told by its `spawn` and `error` events. */
-export function spawnProcess(program: ResolvedProgram, { environment, log, cwd }: SpawnProcessOptions): ChildProcess {
-  const output = openLog(log);
+/** Starts a process that outlives the runtime. Rejects when it can't be started, for whatever reason. */
+export async function startProcess(
+  spec: EnsureProcess,
+  program: ResolvedProgram,
+  options: StartProcessOptions,
+): Promise<ChildProcess> {
+  const { directory } = options;
+  const env = await prepareEnvironment(spec, options);
+  const output = openLog(directory.log(spec.processId));
+  let child: ChildProcess;
   try {
     // Detached: a session of its own, so that no terminal or group signal meant for the runtime reaches it.
-    return spawnChild(program.command, program.args, {
-      detached: true,
-      stdio: ["ignore", output, output],
-      env: environment,
-      cwd,
-    });
+    const stdio: StdioOptions = ["ignore", output, output];
+    child = spawn(program.command, program.args, { detached: true, stdio, env, cwd: directory.root });
   } finally {
     closeSync(output);
   }
+  // Some failures have been thrown by now, others come as an event.
+  await once(child, "spawn");
+  child.unref();
+  return child;
 }
 
 function withoutOwnVariables(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {

@@ -1,50 +1,38 @@
 import type { ChildProcess } from "node:child_process";
 import { isDeepStrictEqual } from "node:util";
-import { type Json, type Logger, refuseWhenOver, VdcError } from "@vdc-os/core";
+import { type Json, VdcError } from "@vdc-os/core";
 import type { EnsureProcess, ProcessState, ProcessStatus } from "@vdc-os/core/host/v1";
-import { identifyProcess, isRunning, killProcess, type ProcessIdentity, signalProcess } from "@vdc-os/core/local";
+import { identifyProcess, type ProcessIdentity, signalProcess } from "@vdc-os/core/local";
+import { awaitThere, type Standing } from "./await-there.ts";
+import { BackOff } from "./back-off.ts";
 import { ControlLink } from "./control-link.ts";
-import type { HostDirectory } from "./host-directory.ts";
-import { type ProcessRecord, removeRecord, writeRecord } from "./process-record.ts";
+import { askToEnd, killWithDescendants, watchAdopted, watchChild } from "./end-process.ts";
+import {
+  isNoStart,
+  noStart,
+  type ProcessRecord,
+  recordOfEnd,
+  removeRecord,
+  statusOf,
+  writeRecord,
+} from "./process-record.ts";
 import { killOwnedProcesses } from "./process-table.ts";
-import { readTail } from "./read-log.ts";
-import { prepareEnvironment, resolveProgram, spawnProcess } from "./spawn-process.ts";
+import { resolveProgram, startProcess } from "./spawn-process.ts";
+import type { SupervisionContext } from "./supervision-context.ts";
 import { whileWanted } from "./while-wanted.ts";
-
-/** What supervised processes share. */
-export interface SupervisionContext {
-  readonly directory: HostDirectory;
-  readonly hostId: string;
-  readonly bootId: string;
-  readonly logger: Logger;
-  /** Where module specifiers are resolved from: a file's path or URL. */
-  readonly resolveFrom: string;
-  readonly firstBackOffMs: number;
-  readonly maxBackOffMs: number;
-  /** Hears of every change of a status. */
-  readonly onChange: (process: SupervisedProcess, type: "added" | "modified" | "deleted") => void;
-}
 
 const defaultReadyTimeoutMs = 15_000;
 const defaultGraceMs = 5_000;
-/** A process that ran for so long has recovered: its next end begins with the first back-off again. */
-const recoveredAfterMs = 30_000;
-/** How `lastExit` begins for a program that is not there. */
-const couldNot = "could not be started";
-const adoptedPollMs = 200;
 
 /** One supervised process: it is started, watched, started again, adopted and ended here. Changes of its life are made one at a time. */
 export class SupervisedProcess {
   readonly #context: SupervisionContext;
   readonly #control: ControlLink;
+  readonly #backOff: BackOff;
   #record: ProcessRecord;
   #state: ProcessState = "exited";
-  #child: ChildProcess | undefined;
-  #poll: NodeJS.Timeout | undefined;
-  #backOff: NodeJS.Timeout | undefined;
-  #failures = 0;
+  #stopWatching: () => void = () => {};
   #busy: Promise<unknown> = Promise.resolve();
-  #readiness: AbortController | undefined;
   readonly #listeners: Set<() => void> = new Set();
   /** Set when the runtime lets go of the process: nothing is done for it any more. */
   #released = false;
@@ -57,6 +45,7 @@ export class SupervisedProcess {
     this.#context = context;
     this.#record = record;
     this.#control = new ControlLink(context.directory, record.spec.processId);
+    this.#backOff = new BackOff(context);
   }
 
   get processId(): string {
@@ -73,18 +62,23 @@ export class SupervisedProcess {
   }
 
   status(): ProcessStatus {
-    const { spec, pid, startedAt, restarts, lastExit } = this.#record;
-    const alive = this.#state === "running" || this.#state === "starting";
-    return {
-      processId: spec.processId,
-      owner: spec.owner,
-      state: this.#state,
-      ...(alive && pid !== undefined ? { pid } : {}),
-      ...(alive && startedAt !== undefined ? { startedAt } : {}),
-      restarts,
-      ...(spec.program.kind === "module" ? { controlSocket: this.#control.socket } : {}),
-      ...(lastExit === undefined ? {} : { lastExit }),
-    };
+    const isModule = this.spec.program.kind === "module";
+    return statusOf(this.#record, this.#state, isModule ? this.#control.socket : undefined);
+  }
+
+  /** How it stands to what was asked for. */
+  get standing(): Standing {
+    if (this.#removed) return "removed";
+    const isStarted = this.#answered && this.spec.program.kind === "command";
+    if (this.#state === "running" || isStarted) return "there";
+    if (this.#state === "exited" && this.#record.wanted !== "running") return this.#hasFailed() ? "failed" : "there";
+    return this.#released ? "released" : "pending";
+  }
+
+  /** Hears of each change, until the returned function is called. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** Takes over a process that runs already. */
@@ -94,7 +88,8 @@ export class SupervisedProcess {
       if (this.#record.pid !== identity.pid || this.#record.startTicks !== identity.startTicks) {
         await this.#write({ ...this.#record, ...identity, bootId: this.#context.bootId, startedAt: Date.now() });
       }
-      this.#watchAdopted(identity, this.#record.spawn);
+      const { spawn } = this.#record;
+      this.#stopWatching = watchAdopted(identity, (lastExit) => this.#onEnd(spawn, lastExit));
       this.#started();
     });
   }
@@ -117,21 +112,23 @@ export class SupervisedProcess {
       const isNew = this.#record.spawn === undefined;
       if (!isNew && !this.#hasFailed() && isDeepStrictEqual(this.#record.spec, spec)) return;
       resolveProgram(spec, this.#context.resolveFrom);
+      // A path that is too long is refused before anything is on record.
+      if (spec.program.kind === "module") void this.#control.socket;
       if (!isNew) await this.#end(defaultGraceMs);
-      this.#failures = 0;
+      this.#backOff.reset();
       this.#answered = false;
       this.#record = { format: 1, spec, wanted: "running", restarts: 0 };
       await this.#launch();
     });
     await whileWanted(begun, signal);
     if (isGone) return undefined;
-    await this.#settled(spec.readyTimeoutMs ?? defaultReadyTimeoutMs, signal);
-    return this.status();
+    const log = this.#context.directory.log(this.processId);
+    return awaitThere(this, { log, timeoutMs: spec.readyTimeoutMs ?? defaultReadyTimeoutMs, signal });
   }
 
   /** Ends the process and forgets it. */
   async remove(graceMs: number = defaultGraceMs): Promise<void> {
-    clearTimeout(this.#backOff);
+    this.#backOff.cancel();
     await this.#serialise(async () => {
       if (this.#released) return;
       await this.#write({ ...this.#record, wanted: "removed" });
@@ -156,11 +153,8 @@ export class SupervisedProcess {
   /** Lets go of the process, which goes on. */
   release(): void {
     this.#released = true;
-    clearTimeout(this.#backOff);
-    clearInterval(this.#poll);
-    this.#readiness?.abort();
-    this.#child?.removeAllListeners();
-    this.#child?.unref();
+    this.#backOff.cancel();
+    this.#stopWatching();
     this.#control.drop();
   }
 
@@ -185,31 +179,20 @@ export class SupervisedProcess {
 
   async #launch(): Promise<void> {
     if (this.#released || this.#record.wanted !== "running") return;
-    const { directory, bootId, hostId } = this.#context;
+    const { directory, bootId, hostId, resolveFrom } = this.#context;
     const { spec } = this.#record;
-    const program = resolveProgram(spec, this.#context.resolveFrom);
     const spawn = crypto.randomUUID();
     const { pid: _pid, startTicks: _ticks, startedAt: _at, ...rest } = this.#record;
     await this.#write({ ...rest, spawn, bootId });
-    const environment = await prepareEnvironment(spec, { directory, hostId, spawn });
-    const child = spawnProcess(program, { environment, log: directory.log(spec.processId), cwd: directory.root });
-    this.#child = child;
-    this.#state = "starting";
-    const failed = await new Promise<Error | undefined>((resolve) => {
-      child.once("spawn", () => resolve(undefined));
-      child.once("error", resolve);
-    });
-    if (failed !== undefined) return this.#ended(spawn, `${couldNot}: ${failed.message}`);
-    child.unref();
+    let child: ChildProcess;
+    try {
+      this.#state = "starting";
+      child = await startProcess(spec, resolveProgram(spec, resolveFrom), { directory, hostId, spawn });
+    } catch (error) {
+      return this.#ended(spawn, noStart(error));
+    }
     const identity = await identifyProcess(child.pid as number);
-    const onExit = (code: number | null, signal: NodeJS.Signals | null): void => {
-      const text = signal === null ? `exit code ${code}` : `signal ${signal}`;
-      void this.#serialise(() => this.#ended(spawn, text)).catch((error) =>
-        this.#complain("its end was not handled", error),
-      );
-    };
-    if (child.exitCode !== null || child.signalCode !== null) onExit(child.exitCode, child.signalCode);
-    else child.once("exit", onExit);
+    this.#stopWatching = watchChild(child, (lastExit) => this.#onEnd(spawn, lastExit));
     await this.#write({ ...this.#record, pid: child.pid, startTicks: identity?.startTicks, startedAt: Date.now() });
     this.#started();
   }
@@ -222,85 +205,59 @@ export class SupervisedProcess {
       return;
     }
     this.#move("starting");
-    const readiness = new AbortController();
-    this.#readiness?.abort();
-    this.#readiness = readiness;
-    void this.#awaitReady(readiness.signal);
+    void this.#awaitReady();
   }
 
-  async #awaitReady(signal: AbortSignal): Promise<void> {
-    const isReady = await this.#control.awaitAnswer(this.spec.readyTimeoutMs ?? defaultReadyTimeoutMs, signal);
-    if (signal.aborted) return;
-    if (isReady) {
+  async #awaitReady(): Promise<void> {
+    const answer = await this.#control.awaitAnswer(this.spec.readyTimeoutMs ?? defaultReadyTimeoutMs);
+    if (answer === "given-up") return;
+    if (answer === "ready") {
       this.#answered = true;
       this.#move("running");
       return;
     }
-    this.#complain("it did not answer on its control socket in time and is killed", undefined);
+    this.#complain("it did not answer on its control socket in time and is killed");
     const identity = this.#identity();
     if (identity !== undefined) await signalProcess(identity, "SIGKILL");
+  }
+
+  #onEnd(spawn: string | undefined, lastExit: string): void {
+    this.#serialise(() => this.#ended(spawn, lastExit)).catch((error) =>
+      this.#complain("its end was not handled", error),
+    );
   }
 
   /** The process of start `spawn` has ended. */
   async #ended(spawn: string | undefined, lastExit: string): Promise<void> {
     if (this.#released || this.#record.spawn !== spawn || this.#record.wanted !== "running") return;
-    this.#readiness?.abort();
-    clearInterval(this.#poll);
+    this.#stopWatching();
     this.#control.drop();
     // What it started and left behind would fight with what is started next.
     await killOwnedProcesses(this.#context.directory.root, (owned) => owned.spawn === spawn);
-    const { spec, startedAt } = this.#record;
-    const again = (spec.restart ?? (spec.program.kind === "module" ? "always" : "never")) === "always";
-    if (!again) {
-      await this.#write({ ...this.#record, wanted: "ended", lastExit });
-      this.#move("exited");
-      return;
-    }
-    if (startedAt !== undefined && Date.now() - startedAt > recoveredAfterMs) this.#failures = 0;
-    const { firstBackOffMs, maxBackOffMs } = this.#context;
-    const pauseMs = Math.min(maxBackOffMs, firstBackOffMs * 2 ** this.#failures++);
-    await this.#write({ ...this.#record, restarts: this.#record.restarts + 1, lastExit });
+    const record = recordOfEnd(this.#record, lastExit);
+    await this.#write(record);
+    if (record.wanted === "ended") return this.#move("exited");
+    const pauseMs = this.#backOff.next(record.startedAt);
     this.#context.logger.warn("a data-plane process ended and is started again", {
       process: this.processId,
       lastExit,
       pauseMs,
     });
     this.#move("backingOff");
-    this.#backOff = setTimeout(() => {
-      void this.#serialise(() => this.#launch()).catch((error) => this.#complain("it was not started again", error));
-    }, pauseMs);
+    this.#backOff.schedule(pauseMs, () => {
+      this.#serialise(() => this.#launch()).catch((error) => this.#complain("it was not started again", error));
+    });
   }
 
   /** SIGTERM, then SIGKILL for it and everything that it started. */
   async #end(graceMs: number): Promise<void> {
-    clearTimeout(this.#backOff);
-    clearInterval(this.#poll);
-    this.#readiness?.abort();
-    this.#child?.removeAllListeners("exit");
+    this.#backOff.cancel();
+    this.#stopWatching();
+    this.#control.giveUp();
     const identity = this.#identity();
-    if (identity !== undefined && graceMs > 0 && (await signalProcess(identity, "SIGTERM"))) {
-      const giveUp = performance.now() + graceMs;
-      while (performance.now() < giveUp && (await isRunning(identity))) {
-        await new Promise((resolve) => setTimeout(resolve, 10));
-      }
-    }
+    if (identity !== undefined) await askToEnd(identity, graceMs);
     this.#control.drop();
-    if (identity !== undefined) await killProcess(identity);
-    const { processId } = this;
-    await killOwnedProcesses(this.#context.directory.root, (owned) => owned.processId === processId);
-    this.#child = undefined;
-  }
-
-  #watchAdopted(identity: ProcessIdentity, spawn: string | undefined): void {
-    clearInterval(this.#poll);
-    this.#poll = setInterval(() => {
-      void isRunning(identity).then((running) => {
-        if (running) return;
-        clearInterval(this.#poll);
-        // Its exit status went to the parent that it no longer had.
-        return this.#serialise(() => this.#ended(spawn, "ended, unknown how"));
-      });
-    }, adoptedPollMs).unref();
+    await killWithDescendants(identity, { root: this.#context.directory.root, processId: this.processId });
   }
 
   #identity(): ProcessIdentity | undefined {
@@ -310,41 +267,10 @@ export class SupervisedProcess {
       : { pid, startTicks };
   }
 
-  async #settled(timeoutMs: number, signal: AbortSignal): Promise<void> {
-    const isStarted = (): boolean => this.#answered && this.spec.program.kind === "command";
-    const isSettled = (): boolean =>
-      this.#state === "running" || isStarted() || (this.#state === "exited" && this.#record.wanted !== "running");
-    const deadline = performance.now() + timeoutMs;
-    while (!isSettled() && performance.now() < deadline && !this.#released) {
-      refuseWhenOver({ signal });
-      await new Promise<void>((resolve) => {
-        const done = (): void => {
-          clearTimeout(timer);
-          signal.removeEventListener("abort", done);
-          this.#listeners.delete(done);
-          resolve();
-        };
-        const timer = setTimeout(done, Math.max(1, deadline - performance.now()));
-        this.#listeners.add(done);
-        signal.addEventListener("abort", done, { once: true });
-      });
-    }
-    refuseWhenOver({ signal });
-    if (this.#removed) throw new VdcError("ABORTED", `process '${this.processId}' was removed meanwhile`);
-    const { lastExit } = this.#record;
-    if (this.#state === "running" || isStarted() || (this.#state === "exited" && !this.#hasFailed())) return;
-    const tail = await readTail(this.#context.directory.log(this.processId), 2000);
-    throw new VdcError(
-      this.#state === "exited" ? "FAILED_PRECONDITION" : "UNAVAILABLE",
-      `process '${this.processId}' is not ready (${this.#state}${lastExit === undefined ? "" : `, last ${lastExit}`})${tail === "" ? "" : `; it wrote: ${tail}`}`,
-      { reason: this.#state === "exited" ? "VDC_PROCESS_NOT_STARTED" : "VDC_PROCESS_NOT_READY" },
-    );
-  }
-
   /** Whether it has ended for good without ever having been there: whoever asks for it again has it tried again. */
   #hasFailed(): boolean {
     const { wanted, lastExit } = this.#record;
-    return wanted === "ended" && (!this.#answered || lastExit?.startsWith(couldNot) === true);
+    return wanted === "ended" && (!this.#answered || isNoStart(lastExit));
   }
 
   async #write(record: ProcessRecord): Promise<void> {
@@ -364,10 +290,8 @@ export class SupervisedProcess {
     return result;
   }
 
-  #complain(what: string, error: unknown): void {
-    this.#context.logger.error(
-      `process '${this.processId}': ${what}`,
-      error === undefined ? {} : { error: String(error) },
-    );
+  #complain(what: string, error?: unknown): void {
+    const details = error === undefined ? {} : { error: String(error) };
+    this.#context.logger.error(`process '${this.processId}': ${what}`, details);
   }
 }

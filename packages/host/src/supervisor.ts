@@ -3,9 +3,10 @@ import type { EnsureProcess, ProcessStatus } from "@vdc-os/core/host/v1";
 import { isRunning, killProcess, type ProcessIdentity } from "@vdc-os/core/local";
 import type { HostDirectory } from "./host-directory.ts";
 import { limitLog } from "./limit-log.ts";
-import { type ProcessRecord, readRecords, removeRecord, writeRecord } from "./process-record.ts";
+import { isStartedAgain, type ProcessRecord, readRecords, removeRecord, writeRecord } from "./process-record.ts";
 import { findOwnedProcesses, killOwnedProcesses, type OwnedProcess } from "./process-table.ts";
-import { SupervisedProcess, type SupervisionContext } from "./supervised-process.ts";
+import { SupervisedProcess } from "./supervised-process.ts";
+import type { SupervisionContext } from "./supervision-context.ts";
 import { whileWanted } from "./while-wanted.ts";
 
 /** How often logs are looked at that may have grown too long, in milliseconds. */
@@ -176,7 +177,7 @@ export class Supervisor {
   /** A record whose process does not run. */
   async #settle(record: ProcessRecord): Promise<void> {
     const { spec } = record;
-    const always = (spec.restart ?? (spec.program.kind === "module" ? "always" : "never")) === "always";
+    const always = isStartedAgain(spec);
     // An intent that was never acknowledged, for a process that runs once: the caller asks again, or has changed its mind.
     const abandoned = !always && record.pid === undefined && record.lastExit === undefined;
     if (record.wanted === "removed" || abandoned) return removeRecord(this.#context.directory, spec.processId);

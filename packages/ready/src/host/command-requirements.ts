@@ -107,4 +107,25 @@ export const commandRequirements: readonly HostRequirement[] = [
       mustEqual(await statesOf(test), [], "the processes");
     },
   },
+  {
+    id: "host.command.not-started",
+    title: "a command that can't be started is refused also where it is to run always, and is not tried again",
+    clause:
+      'HostRuntime.ensureProcess: "`FAILED_PRECONDITION` when the program is not on the host or can\'t be started"',
+    level: "core",
+    async run(test) {
+      for (const command of ["/no/such/program", `/${"x".repeat(5_000)}`, `${process.execPath}/none`]) {
+        const program = { kind: "command", command, args: [] } as const;
+        const spec = { ...commandSpec(test, "a"), program, restart: "always" } as const;
+        for (const turn of ["first", "next"]) {
+          const what = `the command '${command.slice(0, 60)}', asked for the ${turn} time`;
+          await mustReject(ensure(test, spec), "FAILED_PRECONDITION", what);
+        }
+        const waiting = (await statesOf(test)).filter((state) => state !== "a exited");
+        mustEqual(waiting, [], "what is started, or waits to be");
+      }
+      await ensure(test, { ...commandSpec(test, "a", "stay"), restart: "always" });
+      mustEqual(await statesOf(test), ["a running"], "the processes when a command is asked for that can be started");
+    },
+  },
 ];

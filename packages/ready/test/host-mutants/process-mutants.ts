@@ -132,6 +132,13 @@ export const processMutants: readonly HostMutant[] = [
       },
     };
   }),
+  mutant("host.command.not-started", "waits for a program to appear that is to run always", (memory) => ({
+    async ensureProcess(input, context) {
+      return failing(memory.ensureProcess(input, context), "FAILED_PRECONDITION", (error) => {
+        throw input.restart === "always" ? new VdcError("UNAVAILABLE", "it is not ready") : error;
+      });
+    },
+  })),
   mutant("host.restart.module", "tells how the first one ended", (memory) => {
     let first: string | undefined;
     return telling(memory, (status) => {
