@@ -46,9 +46,10 @@ export function virtualMachineClient(plane: ControlPlane, kernel: KernelApi): Vi
       }
       const { name: vm } = keyOf(name);
       const why = timeout.aborted ? `within ${timeoutMs} ms` : "before the VM stopped";
+      const found = text === "" ? "nothing is on it" : `it ends with: ${text.slice(-400)}`;
       throw new VdcError(
         "DEADLINE_EXCEEDED",
-        `the console of VM '${vm}' did not show ${String(pattern)} ${why}; it ends with: ${text.slice(-400)}`,
+        `the console of VM '${vm}' did not show ${String(pattern)} ${why}; ${found}`,
         {
           retryable: false,
         },
