@@ -18,6 +18,30 @@ function untilGeneration(test: NetworkTest, switchId: string, generation: number
   );
 }
 
+interface Trial {
+  readonly spec: SwitchSpec;
+  readonly generation: number;
+  readonly confirmWithinMs: number;
+}
+
+/** A trial that was confirmed in its time: another one, with more of it, where the machine was too slow for that. */
+async function confirmed(test: NetworkTest, trial: Trial): Promise<Trial & { readonly rollbackToken: string }> {
+  const facet = test.facet("configArchive");
+  const begun = performance.now();
+  const { rollbackToken } = await facet.applyWithRollback(trial, test.operation());
+  try {
+    await facet.confirmApply({ rollbackToken }, test.operation());
+    return { ...trial, rollbackToken };
+  } catch (error) {
+    if (performance.now() - begun < trial.confirmWithinMs) throw error;
+    return confirmed(test, {
+      ...trial,
+      generation: trial.generation + 1,
+      confirmWithinMs: trial.confirmWithinMs * 4,
+    });
+  }
+}
+
 /** What keeping and trying configurations must do. */
 export const archiveRequirements: readonly NetworkRequirement[] = [
   {
@@ -61,12 +85,15 @@ export const archiveRequirements: readonly NetworkRequirement[] = [
       const { switchId } = spec;
       await applied(test, spec, 1);
       const other = specOf(test, { ...defaultGroups, red: openSetting });
+      const begun = performance.now();
       const trial = await facet.applyWithRollback(
         { spec: other, generation: 2, confirmWithinMs: 300 },
         test.operation(),
       );
       mustEqual([trial.generation, trial.previousGeneration], [2, 1], "the generations of the trial");
-      mustEqual(await specNow(test, switchId), other, "the spec on trial");
+      const found = await specNow(test, switchId);
+      // Where the machine was slower than that, it may have been taken back already.
+      if (performance.now() - begun < 300) mustEqual(found, other, "the spec on trial");
       await untilGeneration(test, switchId, 1);
       mustEqual(await specNow(test, switchId), spec, "the spec after the trial");
       const { rollbackToken } = trial;
@@ -93,22 +120,20 @@ export const archiveRequirements: readonly NetworkRequirement[] = [
       const { switchId } = spec;
       await applied(test, spec, 1);
       const kept = { ...spec, mtu: 1300 };
-      const first = await facet.applyWithRollback(
-        { spec: kept, generation: 2, confirmWithinMs: 400 },
-        test.operation(),
-      );
+      const first = await confirmed(test, { spec: kept, generation: 2, confirmWithinMs: 400 });
       await facet.confirmApply({ rollbackToken: first.rollbackToken }, test.operation());
-      await facet.confirmApply({ rollbackToken: first.rollbackToken }, test.operation());
-      await new Promise((resolve) => setTimeout(resolve, 500));
+      await new Promise((resolve) => setTimeout(resolve, first.confirmWithinMs + 100));
       mustEqual(await specNow(test, switchId), kept, "the spec after its trial was confirmed");
+      const other = { ...spec, mtu: 1200 };
       const second = await facet.applyWithRollback(
-        { spec: { ...spec, mtu: 1200 }, generation: 3, confirmWithinMs: 60_000 },
+        { spec: other, generation: first.generation + 1, confirmWithinMs: 600_000 },
         test.operation(),
       );
       must(second.rollbackToken !== first.rollbackToken, "each trial must have a token of its own");
+      mustEqual(await specNow(test, switchId), other, "the spec on trial");
       await facet.rollbackApply({ rollbackToken: second.rollbackToken }, test.operation());
       mustEqual(await specNow(test, switchId), kept, "the spec after its trial was taken back");
-      await untilGeneration(test, switchId, 2);
+      await untilGeneration(test, switchId, first.generation);
       await mustReject(
         facet.confirmApply({ rollbackToken: "none" }, test.operation()),
         "NOT_FOUND",

@@ -2,7 +2,7 @@ import type { FilterRule, PortSetting } from "@vdc-os/core/network/v1";
 import { must, mustEqual } from "../suite/must.ts";
 import { membershipReport, multicastFrame } from "./multicast-frame.ts";
 import { hostOf, inVlan, type NetworkRequirement, openSetting, specOf } from "./network-instance.ts";
-import { untilStatistics } from "./statistics.ts";
+import { allowedSince, untilStatistics } from "./statistics.ts";
 import { applied, type Station, Stations } from "./stations.ts";
 
 const slow = { averageBitsPerSecond: 80_000, peakBitsPerSecond: 80_000, burstBytes: 5_000, packetsPerSecond: 0 };
@@ -68,13 +68,15 @@ export const settingRequirements: readonly NetworkRequirement[] = [
       const witness = await stations.connect(spec, { portKey: "witness" });
       await stations.mustReach([limited, witness], () => true, "below the rate");
       const before = witness.heard.length;
+      const begun = performance.now();
       sayMany(limited, 100, 1_000);
       const counted = await untilStatistics(test, "limited", ({ framesIn }) => BigInt(framesIn) >= 100n);
-      // The burst is five frames, and each second brings ten more.
+      // The burst is five frames, and each second brings ten more: on a machine that is busy, of as many as there were.
+      const allowed = allowedSince(begun, { perSecond: 10, atLeast: 60 });
       const passed = witness.heard.length - before;
-      must(passed <= 60, `of 100 frames at once, of which the burst holds 5, ${passed} passed`);
+      must(passed <= allowed, `of 100 frames at once, of which the burst holds 5, ${passed} passed`);
       must(
-        test.description.attributes.countsDrops === false || BigInt(counted.framesForwarded) < 80n,
+        test.description.attributes.countsDrops === false || BigInt(counted.framesForwarded) < allowed + 20,
         `of 100 frames that the rate does not let pass, ${counted.framesForwarded} are counted as forwarded`,
       );
       witness.say("still there");
@@ -208,10 +210,12 @@ export const settingRequirements: readonly NetworkRequirement[] = [
         limited.say("below the rate");
         await new Promise((resolve) => setTimeout(resolve, 150));
       }
+      const begun = performance.now();
       sayMany(limited, 200, 60);
       await untilStatistics(test, "limited", ({ framesIn }) => BigInt(framesIn) >= 201n);
       const passed = witness.heard.filter((text) => text !== "below the rate").length;
-      must(passed <= 150, `of 200 frames at once, ${passed} passed 10 frames per second`);
+      const allowed = allowedSince(begun, { perSecond: 10, atLeast: 150 });
+      must(passed <= allowed, `of 200 frames at once, ${passed} passed 10 frames per second`);
     },
   },
   {

@@ -29,3 +29,11 @@ export async function untilStatistics(
 export function countedIn(counters: Readonly<Record<string, string>>): bigint {
   return Object.values(counters).reduce((sum, count) => sum + BigInt(count), 0n);
 }
+
+/**
+ * How many frames a limit may have let pass since a moment of `performance.now()`: what has run in, and a burst. `atLeast` is enough where nothing takes
+ * long.
+ */
+export function allowedSince(begun: number, { perSecond, atLeast }: { perSecond: number; atLeast: number }): number {
+  return Math.max(atLeast, 20 + (perSecond * (performance.now() - begun)) / 1_000);
+}
