@@ -5,6 +5,8 @@ import { SwitchCluster } from "./switch-cluster.ts";
 
 describe("the distributed switch is VDC Ready", () => {
   describeSuite(networkSuite, {
+    // For what hangs.
+    timeoutMs: 120_000,
     create: async () => {
       const cluster = await SwitchCluster.create(["a", "b"]);
       return {

@@ -37,7 +37,7 @@ export class SpawnedHost implements HostRuntime, AsyncDisposable {
       await writeFile(join(this.directory, "config.json"), JSON.stringify((input.program as { config: Json }).config));
       this.#start(input);
     }
-    for (const giveUp = Date.now() + 15_000; ; ) {
+    for (const giveUp = Date.now() + 60_000; ; ) {
       const link = await connectDataPlane(this.#socket).catch(() => undefined);
       await link?.close();
       if (link !== undefined) return this.#status(input);

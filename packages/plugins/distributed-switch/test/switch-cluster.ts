@@ -122,7 +122,7 @@ export class SwitchCluster implements AsyncDisposable {
   async open(): Promise<void> {
     this.#signal = new AbortController();
     this.control = await openSwitchControl({
-      config: { name: "net", checkIntervalMs: 100, requestTimeoutMs: 2_000, ...this.#config },
+      config: { name: "net", checkIntervalMs: 100, requestTimeoutMs: 20_000, ...this.#config },
       store: this.store,
       hosts: this.directoryOfHosts,
       signal: this.#signal.signal,
@@ -137,7 +137,7 @@ export class SwitchCluster implements AsyncDisposable {
   }
 
   operation(): OperationContext {
-    return createOperationContext({ timeoutMs: 20_000 });
+    return createOperationContext({ timeoutMs: 120_000 });
   }
 
   async apply(spec: SwitchSpec, generation: number): Promise<void> {

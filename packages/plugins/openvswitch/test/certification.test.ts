@@ -16,9 +16,9 @@ describe.skipIf(missing.length > 0)("Open vSwitch is VDC Ready", () => {
   let fabric: OpenVswitchFabric;
   beforeAll(async () => {
     fabric = await OpenVswitchFabric.start();
-  }, 60_000);
+  });
   afterAll(async () => {
     await fabric[Symbol.asyncDispose]();
-  }, 30_000);
-  describeSuite(networkSuite, { create: () => openInstance(fabric), timeoutMs: 30_000 });
+  });
+  describeSuite(networkSuite, { create: () => openInstance(fabric), timeoutMs: 120_000 });
 });

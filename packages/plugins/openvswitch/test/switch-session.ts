@@ -1,4 +1,4 @@
-import { createOperationContext } from "@vdc-os/core";
+import { type Clock, createOperationContext } from "@vdc-os/core";
 import type { ConnectPort, PortSetting, SwitchSpec, SwitchStatus } from "@vdc-os/core/network/v1";
 import type { DummyPort } from "@vdc-os/ovsdb/testing";
 import type { DesiredStateStore } from "../src/control/desired-state.ts";
@@ -44,7 +44,7 @@ export function portOf(number: number, more: Partial<ConnectPort> = {}): Connect
 
 /** Resolves when the watch tells a status that is so. */
 export async function untilStatus(control: OpenVswitchSwitch, holds: (status: SwitchStatus) => boolean): Promise<void> {
-  const context = createOperationContext({ timeoutMs: 40_000 });
+  const context = createOperationContext({ timeoutMs: 120_000 });
   for await (const item of control.watchSwitch({ switchId }, context)) {
     if (item.type !== "resync" && holds(item.object)) return;
   }
@@ -64,9 +64,10 @@ export class SwitchSession implements AsyncDisposable {
     this.fabric = fabric;
   }
 
-  async start(store: DesiredStateStore = memoryStore(), more: object = {}): Promise<OpenVswitchSwitch> {
+  async start(store: DesiredStateStore = memoryStore(), more: object = {}, clock?: Clock): Promise<OpenVswitchSwitch> {
     const config = { ...configOf(this.fabric), ...more };
-    const control = await OpenVswitchSwitch.open({ config, store, signal: new AbortController().signal });
+    const { signal } = new AbortController();
+    const control = await OpenVswitchSwitch.open({ config, store, signal, ...(clock === undefined ? {} : { clock }) });
     this.#opened.push(control);
     return control;
   }

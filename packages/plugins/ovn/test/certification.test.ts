@@ -15,9 +15,9 @@ describe.skipIf(missing.length > 0)("OVN is VDC Ready", () => {
   let fabric: TestFabric;
   beforeAll(async () => {
     fabric = await TestFabric.start();
-  }, 60_000);
+  });
   afterAll(async () => {
     await fabric[Symbol.asyncDispose]();
-  }, 30_000);
-  describeSuite(networkSuite, { create: () => fabric.instance(), timeoutMs: 60_000 });
+  });
+  describeSuite(networkSuite, { create: () => fabric.instance(), timeoutMs: 120_000 });
 });

@@ -100,7 +100,7 @@ class NetworkBoot implements AsyncDisposable {
 }
 
 describe.runIf(isReady())("OVN with real VMs", () => {
-  it("gives each of two VMs on two chassis the lease that it is asked for", { timeout: 120_000 }, async () => {
+  it("gives each of two VMs on two chassis the lease that it is asked for", async () => {
     await using stack = new AsyncDisposableStack();
     const fabric = stack.use(await TestFabric.start());
     const instance = await fabric.instance();
@@ -129,7 +129,7 @@ describe.runIf(isReady())("OVN with real VMs", () => {
       portGroups: [{ key: "vms", name: "vms", binding: "static", setting }],
     };
     const ovn = instance.implementation;
-    const operation = () => createOperationContext({ timeoutMs: 60_000 });
+    const operation = () => createOperationContext({ timeoutMs: 120_000 });
     await ovn.applySwitch({ spec, generation: 1 }, operation());
     const boots: NetworkBoot[] = [];
     for (const [index, host] of instance.hosts.entries()) {
@@ -151,7 +151,7 @@ describe.runIf(isReady())("OVN with real VMs", () => {
       boots.push(stack.use(await NetworkBoot.start(join(folder, `vm-${index}.sock`), mac, nic)));
     }
     await expect
-      .poll(() => boots.map(({ address }) => address), { timeout: 90_000 })
+      .poll(() => boots.map(({ address }) => address), { timeout: 120_000 })
       .toEqual(["192.0.2.10", "192.0.2.11"]);
     // An offer, then the acknowledgement.
     for (const { answers } of boots) expect([...new Set(answers)]).toEqual([2, 5]);

@@ -30,7 +30,7 @@ async function open(
 ): Promise<readonly Vm[]> {
   stack.defer(() => instance.dispose?.());
   const ovn: DistributedSwitch = instance.implementation;
-  const operation = (): OperationContext => createOperationContext({ timeoutMs: 30_000 });
+  const operation = (): OperationContext => createOperationContext({ timeoutMs: 120_000 });
   const plain: PortSetting = {
     vlan: { kind: "access", id: 10 },
     blocked: false,
@@ -89,9 +89,7 @@ async function open(
     });
   }
   await expect
-    .poll(async () => (await ovn.switchStatus({ switchId: "lan" }, operation())).ports.map(({ link }) => link), {
-      timeout: 20_000,
-    })
+    .poll(async () => (await ovn.switchStatus({ switchId: "lan" }, operation())).ports.map(({ link }) => link))
     .toEqual(["up", "up", "up"]);
   return vms;
 }
@@ -100,14 +98,12 @@ describe.skipIf(missing.length > 0)("OVN's services", () => {
   let fabric: TestFabric;
   beforeAll(async () => {
     fabric = await TestFabric.start();
-  }, 60_000);
+  });
   afterAll(async () => {
     await fabric[Symbol.asyncDispose]();
-  }, 30_000);
+  });
 
-  it("filters by prefix, protocol and port, and lets the answers of what may go out come back", {
-    timeout: 60_000,
-  }, async () => {
+  it("filters by prefix, protocol and port, and lets the answers of what may go out come back", async () => {
     await using stack = new AsyncDisposableStack();
     const rule = (name: string, direction: "in" | "out", match: FilterRule["match"], action: FilterRule["action"]) => ({
       ...{ name, direction, match, action },
@@ -143,9 +139,7 @@ describe.skipIf(missing.length > 0)("OVN's services", () => {
     expect(client.heard.filter(({ protocol }) => protocol === "udp")).toEqual([]);
   });
 
-  it("spreads connections to a load balancer over its servers, and answers as the balancer", {
-    timeout: 60_000,
-  }, async () => {
+  it("spreads connections to a load balancer over its servers, and answers as the balancer", async () => {
     await using stack = new AsyncDisposableStack();
     const balancer = { name: "web", protocol: "tcp", address: "198.51.100.1", port: 80 } as const;
     const backends = ["192.0.2.11", "192.0.2.12"].map((address) => ({ address, port: 8_080 }));
@@ -167,7 +161,7 @@ describe.skipIf(missing.length > 0)("OVN's services", () => {
           });
           return servers.map(({ heard }) => heard.some(({ destinationPort }) => destinationPort === 8_080));
         },
-        { timeout: 30_000, interval: 50 },
+        { interval: 50 },
       )
       .toEqual([true, true]);
     const [server] = servers;

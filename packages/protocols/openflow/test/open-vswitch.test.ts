@@ -34,7 +34,7 @@ describe.skipIf(missing.length > 0)("Open vSwitch", () => {
     ovs = await startOpenVswitch();
     remote = `unix:${ovs.runDirectory}/b0.mgmt`;
     await ovs.vsctl("add-br", "b0", "--", "set", "Bridge", "b0", "datapath_type=dummy", "fail_mode=secure");
-  }, 60_000);
+  });
   afterAll(async () => {
     await ovs[Symbol.asyncDispose]();
   });

@@ -20,7 +20,7 @@ function connect(options: Partial<OvsdbClientOptions<RandomTables>> = {}) {
     remotes: server.remote,
     model: RandomDatabase,
     backOff: { minMs: 1, maxMs: 5 },
-    timeoutMs: 2_000,
+    timeoutMs: 20_000,
     ...options,
   });
 }
@@ -59,7 +59,7 @@ describe("a monitor's content that can't be", () => {
   ])("%s", async (_, updates, code) => {
     server.handler = content(updates);
     await using client = await connect({ maxMessageBytes: 15_000, maxDepth: 40 });
-    await expect(client.monitor({ Counter: ["count"] }, { timeoutMs: 2_000 })).rejects.toMatchObject({ code });
+    await expect(client.monitor({ Counter: ["count"] }, { timeoutMs: 20_000 })).rejects.toMatchObject({ code });
     // The client has another connection, and a monitor that the server answers rightly is told rightly.
     server.handler = content(counterRow);
     const monitor = await client.monitor({ Counter: ["count"] });

@@ -111,7 +111,7 @@ async function compare(
   for (const { monitor } of [whole, counter]) {
     await monitor.waitFor(({ Counter }) => Counter.only()?.count === count, {
       what: `count ${count}`,
-      timeoutMs: 20_000,
+      timeoutMs: 60_000,
     });
   }
   await part.monitor.waitFor(() => true);

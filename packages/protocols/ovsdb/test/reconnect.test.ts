@@ -159,37 +159,36 @@ describe.skipIf(!present)("a connection that breaks", () => {
 
 describe.skipIf(!present)("a cluster of three", () => {
   test("only the leader is used, and left when it hands over", async () => {
-    await using cluster = await startOvsdbCluster({ source: { schema }, members: 3 });
+    // Members that share a processor with others may be silent for a while, and lead on.
+    await using cluster = await startOvsdbCluster({ source: { schema }, members: 3, electionTimerMs: 2_000 });
+    await using client = await connectOvsdb({
+      remotes: cluster.remote,
+      model: RandomDatabase,
+      backOff,
+      probeIntervalMs: 1_000,
+      connectTimeoutMs: 2_000,
+    });
     const leader = await cluster.leader();
-    const [follower] = cluster.members.filter((member) => member !== leader);
+    expect(client.remote).toBe(leader.remote);
+    const follower = cluster.members.find((member) => member !== leader);
     await expect(
-      connectOvsdb({ remotes: follower!.remote, model: RandomDatabase, backOff, timeoutMs: 300 }),
+      connectOvsdb({ remotes: follower!.remote, model: RandomDatabase, backOff, timeoutMs: 2_000 }),
     ).rejects.toMatchObject({
       code: "OVSDB_CONNECT_FAILED",
       message: expect.stringContaining("is not the leader of database 'Random'"),
     });
     await using reader = await connectOvsdb({ remotes: follower!.remote, model: RandomDatabase, leaderOnly: false });
-    await using client = await connectOvsdb({
-      remotes: cluster.remote,
-      model: RandomDatabase,
-      backOff,
-      probeIntervalMs: 200,
-      connectTimeoutMs: 500,
-    });
-    expect(client.remote).toBe(leader.remote);
     const monitors = await Promise.all([client.monitor({ Thing: ["name"] }), reader.monitor({ Thing: ["name"] })]);
     await addThings(client, ["one"]);
     // Paused, it answers nobody: the others elect another, and the client's echo finds nobody.
-    const connected = again(client);
     leader.daemon.pause();
     try {
-      await connected;
+      await expect.poll(() => client.isConnected && client.remote !== leader.remote, { timeout: 60_000 }).toBe(true);
     } finally {
       leader.daemon.resume();
     }
-    expect(client.remote).not.toBe(leader.remote);
     await addThings(client, ["two"]);
-    for (const monitor of monitors) await monitor.waitFor(({ Thing }) => Thing.size === 2, { timeoutMs: 10_000 });
+    for (const monitor of monitors) await monitor.waitFor(({ Thing }) => Thing.size === 2, { timeoutMs: 60_000 });
   });
 });
 

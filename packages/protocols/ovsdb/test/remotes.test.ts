@@ -1,11 +1,10 @@
 import { spawnSync } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connectOvsdb, parseRemotes } from "@vdc-os/ovsdb";
 import { DaemonFolder, findProgram } from "@vdc-os/ovsdb/testing";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { type Certificates, makeCertificates } from "./certificates.ts";
 import { daemonsPresent } from "./daemons-present.ts";
 import { RandomDatabase, writeRandomSchema } from "./random-database.ts";
@@ -51,14 +50,6 @@ if (present && !openssl) {
   console.warn(`SKIPPED: ${text}`);
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  return typeof address === "object" && address !== null ? address.port : 0;
-}
-
 describe.skipIf(!present || !openssl)("TCP and TLS", () => {
   let folder: string;
   let schema: string;
@@ -72,28 +63,38 @@ describe.skipIf(!present || !openssl)("TCP and TLS", () => {
     folder = await mkdtemp(join(tmpdir(), "ovsdb-tls-"));
     schema = await writeRandomSchema(folder);
     [ours, theirs] = [await makeCertificates(folder, "ours"), await makeCertificates(folder, "theirs")];
-    [port, tcpPort] = [await freePort(), await freePort()];
     files = await DaemonFolder.create();
     const { certPath, keyPath, caPath } = ours.server;
     const database = files.file("tls.db");
     const { status, stderr } = spawnSync(findProgram("ovsdb-tool"), ["create", database, schema], { encoding: "utf8" });
     if (status !== 0) throw new Error(stderr);
-    await files.start({
+    const daemon = await files.start({
       name: "tls",
       program: findProgram("ovsdb-server"),
       args: [
         database,
-        `--remote=pssl:${port}:127.0.0.1`,
-        `--remote=ptcp:${tcpPort}:127.0.0.1`,
+        "--remote=pssl:0:127.0.0.1",
         `--unixctl=${files.socket("tls.ctl")}`,
         "--no-chdir",
-        "-vconsole:off",
+        "-vconsole:info",
         `--private-key=${keyPath}`,
         `--certificate=${certPath}`,
         `--ca-cert=${caPath}`,
       ],
       control: files.socket("tls.ctl"),
     });
+    // The server takes ports that are free, and writes down which.
+    const chosen = async (count: number): Promise<number> => {
+      const look = async () => {
+        const ports = [...(await daemon.logTail()).matchAll(/listening on port (\d+)/g)];
+        expect(ports).toHaveLength(count);
+        return Number(ports.at(-1)?.[1]);
+      };
+      return vi.waitFor(look, { timeout: 60_000 });
+    };
+    port = await chosen(1);
+    await daemon.control("ovsdb-server/add-remote", "ptcp:0:127.0.0.1");
+    tcpPort = await chosen(2);
   });
 
   afterAll(async () => {

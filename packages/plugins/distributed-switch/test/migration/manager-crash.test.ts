@@ -43,7 +43,7 @@ it.each([
       throw new VdcError("UNAVAILABLE", "the manager has ended");
     };
     cluster.control = await openSwitchControl({
-      config: { name: "net", checkIntervalMs: 50, requestTimeoutMs: 2_000 },
+      config: { name: "net", checkIntervalMs: 50, requestTimeoutMs: 20_000 },
       hosts: cluster.directoryOfHosts,
       signal: ended.signal,
       store: {

@@ -15,7 +15,7 @@ export interface DataPlaneMeshOptions {
 }
 
 /** How long frames may take to get where they go. */
-const SETTLE_MS = 10_000;
+const SETTLE_MS = 60_000;
 
 /** Whole data planes: NICs on Unix sockets, VXLAN over loopback. */
 export class DataPlaneMesh implements MatrixSubject, AsyncDisposable {

@@ -7,19 +7,21 @@ import { DataPlane } from "../../src/dataplane/control.ts";
 import type { TunnelPeer } from "../../src/dataplane/switch-tunnel.ts";
 import { findingsOf } from "../../src/wire/probe/health-findings.ts";
 import { ProbePort } from "../../src/wire/probe/probe-port.ts";
-import { systemClock } from "../../src/wire/wire-clock.ts";
+import { ManualClock } from "../../src/wire/test/manual-clock.ts";
 
 it("members of a switch find by real frames what passes between them, through their tunnels", async () => {
   await using stack = new AsyncDisposableStack();
   const directory = await mkdtemp(join(tmpdir(), "vdc-wire-"));
   stack.defer(() => rm(directory, { recursive: true, force: true }));
+  // Time stands still until only those are waited for that never come.
+  const clock = new ManualClock();
   const member = async (name: string, maxMtu: number) => {
     const up = Promise.withResolvers<void>();
     const plane = new DataPlane({ redialMs: 5, onLink: ({ link }) => link === "up" && up.resolve() });
     stack.defer(() => plane.close());
     const probes = stack.use(
       await ProbePort.listen({
-        ...{ member: name, path: join(directory, `${name}.sock`), clock: systemClock, randomBytes },
+        ...{ member: name, path: join(directory, `${name}.sock`), clock, randomBytes },
         ...{ attempts: 1, timeoutMs: 1500 },
       }),
     );
@@ -44,9 +46,16 @@ it("members of a switch find by real frames what passes between them, through th
   await a.apply([{ key: "host-b", ...b.listen() }]);
   await b.apply([{ key: "host-a", ...a.listen() }]);
   await Promise.all([a.up, b.up]);
+  await expect.poll(() => a.probes.up && b.probes.up).toBe(true);
+  const results = async (ways: Parameters<typeof a.probes.run>[0], lost: number) => {
+    const running = a.probes.run(ways);
+    await expect.poll(() => clock.timers, { interval: 5 }).toBe(lost);
+    clock.advance(1500);
+    return running;
+  };
 
   const ways = [10, 20].flatMap((vlan) => [100, 1514, 9014].map((frameBytes) => ({ to: "host-b", vlan, frameBytes })));
-  const findings = findingsOf(await a.probes.run(ways), ["path", "vlan", "mtu"]);
+  const findings = findingsOf(await results(ways, 2), ["path", "vlan", "mtu"]);
   expect(findings).toMatchObject([
     { check: "path", from: "host-a", to: "host-b", ok: true },
     { check: "vlan", ok: true, detail: "VLAN 10: 1 of 1 probes were answered" },
@@ -59,6 +68,6 @@ it("members of a switch find by real frames what passes between them, through th
   ]);
   expect(b.probes.statistics.answered).toBe(4);
 
-  const nobody = await a.probes.run([{ to: "host-c", vlan: 10, frameBytes: 100 }]);
+  const nobody = await results([{ to: "host-c", vlan: 10, frameBytes: 100 }], 1);
   expect(findingsOf(nobody, ["path"])).toMatchObject([{ to: "host-c", ok: false }]);
 });

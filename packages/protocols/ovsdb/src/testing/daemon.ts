@@ -16,7 +16,7 @@ export interface DaemonOptions {
   readonly control?: string | ((pid: number) => string);
   /** Whether it is up, beyond a control socket that answers. Asked until it says so; a rejection counts as "not yet". */
   readonly ready?: () => Promise<boolean>;
-  /** How long it may take to come up. Defaults to `20_000`. */
+  /** How long it may take to come up. Defaults to `60_000`. */
   readonly startTimeoutMs?: number;
 }
 
@@ -57,7 +57,7 @@ export class Daemon {
   /** Starts it again after `kill`; nothing happens when it runs. Rejects with `NOT_READY` or `EXITED`, and it is gone then. */
   async start(): Promise<void> {
     if (this.#child !== undefined) return;
-    const { program, args, startTimeoutMs = 20_000 } = this.#options;
+    const { program, args, startTimeoutMs = 60_000 } = this.#options;
     const child = this.#host.spawn(program, args);
     const { pid } = child;
     this.#child = child;

@@ -17,7 +17,7 @@ export interface DummyPort extends AsyncDisposable {
   send(...frames: readonly Uint8Array[]): void;
   /**
    * The oldest frame that matches and was not returned by an earlier call, as soon as there is one. Rejects with `NOT_READY` after
-   * `timeoutMs` (default `10_000`), naming what did arrive, or with `EXITED` when the device hung up.
+   * `timeoutMs` (default `60_000`), naming what did arrive, or with `EXITED` when the device hung up.
    */
   receive(options?: ReceiveFrameOptions): Promise<Buffer>;
   /** Forgets what arrived. */
@@ -30,14 +30,14 @@ export interface ReceiveFrameOptions {
 }
 
 export interface OpenDummyPortOptions {
-  /** How long the socket may take to appear. Defaults to `10_000`. */
+  /** How long the socket may take to appear. Defaults to `60_000`. */
   readonly timeoutMs?: number;
 }
 
 /** Connects to a device with `options:pstream=punix:<path>`. */
 export async function openDummyPort(
   path: string,
-  { timeoutMs = 10_000 }: OpenDummyPortOptions = {},
+  { timeoutMs = 60_000 }: OpenDummyPortOptions = {},
 ): Promise<DummyPort> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
@@ -96,7 +96,7 @@ class DummyPortSocket implements DummyPort {
     this.#socket.write(Buffer.concat(records));
   }
 
-  async receive({ matching = () => true, timeoutMs = 10_000 }: ReceiveFrameOptions = {}): Promise<Buffer> {
+  async receive({ matching = () => true, timeoutMs = 60_000 }: ReceiveFrameOptions = {}): Promise<Buffer> {
     const timeout = AbortSignal.timeout(timeoutMs);
     for (;;) {
       const found = this.frames.find((frame) => !this.#taken.has(frame) && matching(frame));

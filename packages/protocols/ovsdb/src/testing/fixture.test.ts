@@ -154,8 +154,6 @@ describe.skipIf(missing.length > 0)("fixtures", () => {
     const [path, ...pids] = JSON.parse(line.toString()) as [string, number, number];
     expect(pids.map(isAlive)).toEqual([true, true]);
     child.kill("SIGKILL");
-    await expect
-      .poll(() => [existsSync(path), ...pids.map(isAlive)], { timeout: 10_000 })
-      .toEqual([false, false, false]);
+    await expect.poll(() => [existsSync(path), ...pids.map(isAlive)]).toEqual([false, false, false]);
   });
 });

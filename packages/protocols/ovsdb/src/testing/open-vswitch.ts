@@ -15,7 +15,7 @@ export interface StartOpenVswitchOptions {
   /** Whether interfaces of this machine can be ports, as a tap of a VM monitor: that takes root. Datapaths stay dummies. Defaults to `false`. */
   readonly hostInterfaces?: boolean;
   readonly folder?: DaemonFolder;
-  /** How long each daemon may take to come up. Defaults to `20_000`. */
+  /** How long each daemon may take to come up. Defaults to `60_000`. */
   readonly startTimeoutMs?: number;
 }
 

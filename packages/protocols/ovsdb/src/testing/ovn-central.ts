@@ -8,7 +8,7 @@ export interface StartOvnCentralOptions {
   /** Both databases are clusters of one member. Defaults to `false`. */
   readonly clustered?: boolean;
   readonly folder?: DaemonFolder;
-  /** How long each daemon may take to come up. Defaults to `20_000`. */
+  /** How long each daemon may take to come up. Defaults to `60_000`. */
   readonly startTimeoutMs?: number;
 }
 

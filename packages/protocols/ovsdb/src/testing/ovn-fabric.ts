@@ -12,7 +12,7 @@ export interface StartOvnFabricOptions {
   readonly clustered?: boolean;
   /** Whether interfaces of this machine can be ports of chassis, as a tap of a VM monitor: that takes root. Defaults to `false`. */
   readonly hostInterfaces?: boolean;
-  /** How long each daemon may take to come up. Defaults to `20_000`. */
+  /** How long each daemon may take to come up. Defaults to `60_000`. */
   readonly startTimeoutMs?: number;
 }
 

@@ -20,7 +20,7 @@ export interface OvsdbCluster extends AsyncDisposable {
   readonly databaseName: string;
   /** All addresses as the tools write them, with commas. */
   readonly remote: string;
-  /** The running member that leads, as soon as there is one. Rejects with `NOT_READY` after `timeoutMs`, default `20_000`. */
+  /** The running member that leads, as soon as there is one. Rejects with `NOT_READY` after `timeoutMs`, default `60_000`. */
   leader(options?: { readonly timeoutMs?: number }): Promise<OvsdbServer>;
 }
 
@@ -46,7 +46,7 @@ export async function startOvsdbCluster(options: StartOvsdbClusterOptions): Prom
       members,
       databaseName: members[0]?.databaseName ?? "",
       remote: members.map(({ remote }) => remote).join(","),
-      leader: ({ timeoutMs = 20_000 } = {}) => findLeader(members, timeoutMs),
+      leader: ({ timeoutMs = 60_000 } = {}) => findLeader(members, timeoutMs),
       [Symbol.asyncDispose]: async () => {
         for (const member of members) await member.kill();
         if (options.folder === undefined) await folder[Symbol.asyncDispose]();

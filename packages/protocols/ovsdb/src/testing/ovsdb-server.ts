@@ -23,7 +23,7 @@ export interface StartOvsdbServerOptions {
   readonly remotes?: readonly string[];
   /** Where to work. By default a temporary folder of its own, which goes with the server. */
   readonly folder?: DaemonFolder;
-  /** How long it may take to come up. Defaults to `20_000`. */
+  /** How long it may take to come up. Defaults to `60_000`. */
   readonly startTimeoutMs?: number;
 }
 
@@ -149,7 +149,7 @@ class RunningServer implements OvsdbServer {
     return this.daemon.start();
   }
 
-  async untilConnected({ timeoutMs = 20_000 }: { readonly timeoutMs?: number } = {}): Promise<void> {
+  async untilConnected({ timeoutMs = 60_000 }: { readonly timeoutMs?: number } = {}): Promise<void> {
     const deadline = performance.now() + timeoutMs;
     while (!((await this.#status())?.connected ?? false)) {
       if (performance.now() > deadline) {

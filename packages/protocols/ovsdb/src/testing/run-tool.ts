@@ -11,7 +11,7 @@ export interface RunToolOptions {
 /** Runs a command-line tool to its end and returns what it printed. Rejects with `FAILED` and what it said on standard error. */
 export function runTool(
   [program, ...args]: readonly [string, ...string[]],
-  { env = {}, timeoutMs = 30_000 }: RunToolOptions = {},
+  { env = {}, timeoutMs = 60_000 }: RunToolOptions = {},
 ): Promise<string> {
   return new Promise((resolve, reject) => {
     const options = {
