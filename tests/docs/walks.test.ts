@@ -12,6 +12,6 @@ test("a change is applied where it belongs, or not at all", () => {
 test.for([
   ["docs/your-first-plugin.md", 20],
   ["docs/back-up-a-datacenter.md", 6],
-] as const)("%s is walked, from packed packages in an empty folder", { timeout: 300_000 }, async ([path, steps]) => {
+] as const)("%s is walked, from packed packages in an empty folder", { timeout: 900_000 }, async ([path, steps]) => {
   expect(await walkPage(pageAt(path))).toBeGreaterThanOrEqual(steps);
 });

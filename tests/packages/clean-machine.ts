@@ -80,7 +80,7 @@ export class CleanMachine {
   ): Promise<ProgramResult> {
     const { cwd, node = process.execPath } = options;
     const env = { ...this.#environment(node), ...options.env };
-    return runProgram(file, args, { cwd, env, timeoutMs: 240_000 });
+    return runProgram(file, args, { cwd, env, timeoutMs: 600_000 });
   }
 
   #environment(node: string): Record<string, string> {

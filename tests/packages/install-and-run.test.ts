@@ -6,7 +6,7 @@ import { runtimeNames, usedNames } from "./runtime-names.ts";
 import { task } from "./run-task.ts";
 import { Stranger } from "./stranger.ts";
 
-const timeout = 300_000;
+const timeout = 900_000;
 
 /** Node.js 22 says of its SQLite that it is experimental. */
 const quiet = "--disable-warning=ExperimentalWarning";

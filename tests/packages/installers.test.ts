@@ -13,7 +13,7 @@ import {
 } from "./installers.ts";
 import { task } from "./run-task.ts";
 
-const timeout = 300_000;
+const timeout = 900_000;
 const deep = Boolean(process.env.VDC_DEEP);
 
 /** Each installer, each Node.js and each TypeScript once; the deep run has every installer on every Node.js with every TypeScript. */

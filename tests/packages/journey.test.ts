@@ -6,7 +6,7 @@ const points = process.env.VDC_DEEP ? await templatePoints() : ["storage"];
 
 it.each(points)(
   "from 'npm create' to a certified provider of %s, on a clean machine",
-  { timeout: 300_000 },
+  { timeout: 900_000 },
   async (point) => {
     await using machine = await CleanMachine.arrive();
     const journey = await travel(machine, point);

@@ -6,7 +6,7 @@ import { beforeAll, expect, it } from "vitest";
 import { type PackedPackage, packedPackages } from "./packed-packages.ts";
 import { tarballFiles } from "./tarball-files.ts";
 
-const timeout = 300_000;
+const timeout = 900_000;
 
 let packed: readonly PackedPackage[];
 
