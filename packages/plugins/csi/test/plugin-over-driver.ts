@@ -51,7 +51,7 @@ export function pluginOverDriver(): PluginOverDriver {
       endpoint: { socket: socketOf("csi") },
       nodes: [{ host: "host-1" }],
       directory: join(folder.path, "volumes"),
-      callTimeoutMs: 2_000,
+      callTimeoutMs: 20_000,
       ...more,
     };
     const world = new SimulatedWorld();

@@ -42,6 +42,30 @@ describe("a snapshot", () => {
     await facet.operations.deleteSnapshot({ snapshotId });
     expect(csi.taken()).toEqual(["controller.deleteSnapshot", "controller.deleteVolume"]);
   });
+
+  test("whose deletion has begun is not there any more, and the next opening ends it; one that the driver keeps is there", async () => {
+    const csi = await driver();
+    const storage = await open();
+    const { volumeId } = await storage.createVolume({ name: "disk", capacityBytes: mib });
+    const facet = await storage.facet("snapshots");
+    if (!facet.available) throw new Error(facet.reason);
+    const snapshots = facet.operations;
+    const { snapshotId } = await snapshots.createSnapshot({ name: "golden", volumeId });
+    csi.answers.deleteSnapshot = fails("FAILED_PRECONDITION", "it has clones");
+    await expect(snapshots.deleteSnapshot({ snapshotId })).rejects.toMatchObject({ code: "FAILED_PRECONDITION" });
+    expect(await snapshots.getSnapshot({ snapshotId })).toMatchObject({ name: "golden" });
+    // Nobody knows whether it is gone.
+    csi.answers.deleteSnapshot = fails("INTERNAL", "the answer was lost");
+    await expect(snapshots.deleteSnapshot({ snapshotId })).rejects.toMatchObject({ code: "INTERNAL" });
+    await expect(snapshots.getSnapshot({ snapshotId })).rejects.toMatchObject({ code: "NOT_FOUND" });
+    expect((await snapshots.listSnapshots({})).items).toEqual([]);
+    await expect(snapshots.attachSnapshot({ snapshotId, host: "host-1" })).rejects.toMatchObject({ code: "NOT_FOUND" });
+    delete csi.answers.deleteSnapshot;
+    csi.taken();
+    await open();
+    expect(csi.taken()).toContain("controller.deleteSnapshot");
+    expect(await recorded()).not.toContain("golden");
+  });
 });
 
 describe("a driver", () => {

@@ -137,10 +137,10 @@ export class CsiCatalog {
     throw new VdcError("NOT_FOUND", `there is no volume '${volumeId}'`, { reason: "VDC_NO_SUCH_VOLUME" });
   }
 
-  /** A snapshot that is there. Throws `NOT_FOUND`. */
+  /** A snapshot that is there: not one that is being taken or deleted. Throws `NOT_FOUND`. */
   async snapshot(snapshotId: string, context: OperationContext): Promise<Stored<SnapshotRecord>> {
     const found = await this.snapshots.find(snapshotId, context);
-    if (found?.value.csiId !== undefined) return found;
+    if (found !== undefined && isSnapshotThere(found.value)) return found;
     throw new VdcError("NOT_FOUND", `there is no snapshot '${snapshotId}'`);
   }
 }
@@ -148,6 +148,11 @@ export class CsiCatalog {
 /** Whether a volume was made, and is not being deleted. */
 export function isThere({ backing, deleting }: VolumeRecord): boolean {
   return backing.csiId !== undefined && deleting !== true;
+}
+
+/** Whether a snapshot was taken, and is not being deleted. */
+export function isSnapshotThere({ csiId, deleting }: SnapshotRecord): boolean {
+  return csiId !== undefined && deleting !== true;
 }
 
 function token(pageToken: string | undefined): { readonly pageToken?: string } {

@@ -10,6 +10,7 @@ import { SecretValues } from "../driver/secret-values.ts";
 import { CsiCatalog } from "./csi-catalog.ts";
 import { CsiPublisher } from "./csi-publisher.ts";
 import { CsiStorageProvider } from "./csi-storage-provider.ts";
+import { sweepSnapshots } from "./snapshots.ts";
 import { VolumeEngine } from "./volume-engine.ts";
 
 /** Options of {@link openCsiStorage}. */
@@ -56,7 +57,9 @@ export async function openCsiStorage(options: OpenCsiStorageOptions): Promise<Cs
   const publisher = new CsiPublisher(driver, nodes, resolve(config.directory));
   const catalog = new CsiCatalog(state, config.name);
   const engine = new VolumeEngine({ config, driver, publisher, catalog, logger });
-  await engine.sweep((options.operation ?? (() => createOperationContext()))());
+  const operation = options.operation ?? (() => createOperationContext());
+  await sweepSnapshots(engine, logger, operation());
+  await engine.sweep(operation());
   const close = async (): Promise<void> => {
     for (const connection of bySocket.values()) await connection.close();
   };

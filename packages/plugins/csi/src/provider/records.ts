@@ -90,6 +90,8 @@ export interface SnapshotRecord {
   readonly ready: boolean;
   /** By host. */
   readonly readers: Readonly<Record<string, SnapshotReader>>;
+  /** Being deleted. */
+  readonly deleting?: boolean | undefined;
 }
 
 const textMap = z.record(z.string(), z.string());
@@ -151,6 +153,7 @@ export const snapshotRecord: z.ZodType<SnapshotRecord> = z.object({
   createdAt: z.number(),
   ready: z.boolean(),
   readers: z.record(z.string(), z.object({ backing, publication: publication.optional() })),
+  deleting: z.boolean().optional(),
 });
 
 /** Throws `ALREADY_EXISTS` unless both ask for the same. */

@@ -1,8 +1,15 @@
-import { type ObjectReference, type OperationContext, type Page, VdcError } from "@vdc-os/core";
+import {
+  isVdcError,
+  type Logger,
+  type ObjectReference,
+  type OperationContext,
+  type Page,
+  VdcError,
+} from "@vdc-os/core";
 import type { CreateSnapshot, Snapshot, SnapshotsFacet } from "@vdc-os/core/storage/v1";
 import { isFinal } from "../driver/csi-driver.ts";
 import type { CsiSnapshot } from "../spec/volume-messages.ts";
-import type { Stored } from "./csi-catalog.ts";
+import { isSnapshotThere, type Stored } from "./csi-catalog.ts";
 import { type SnapshotRecord, stampKey, type VolumeRecord } from "./records.ts";
 import { attachSnapshot, detachSnapshot, mustHaveNoReaders } from "./snapshot-readers.ts";
 import type { VolumeEngine } from "./volume-engine.ts";
@@ -54,7 +61,8 @@ async function createSnapshot(
 ): Promise<Stored<SnapshotRecord>> {
   const { catalog } = engine;
   const present = await catalog.snapshots.findByName(name, context);
-  if (present !== undefined) {
+  if (present?.value.deleting === true) await remove(engine, present, context);
+  else if (present !== undefined) {
     const { value } = present;
     if (value.volumeId !== volumeId || stampKey(value.owner) !== stampKey(owner)) {
       throw new VdcError("ALREADY_EXISTS", `the name '${name}' is taken by a snapshot of another volume or owner`);
@@ -81,17 +89,49 @@ async function createSnapshot(
 }
 
 async function deleteSnapshot(engine: VolumeEngine, snapshotId: string, context: OperationContext): Promise<void> {
-  const { catalog, driver } = engine;
+  const { catalog } = engine;
   let stored = await catalog.snapshots.find(snapshotId, context);
   if (stored === undefined) return;
   mustHaveNoReaders(stored.value);
   // A create whose answer never came is finished first: CSI removes by id alone.
   if (stored.value.csiId === undefined) stored = await cut(engine, stored, context);
-  await driver.removeSnapshot(stored.value.csiId as string, context);
-  await catalog.snapshots.remove(stored, context);
+  await remove(engine, stored, context);
+}
+
+/** Removes a snapshot for good. From the first moment on it is not there any more: the driver's may be gone when the record is not yet. */
+async function remove(engine: VolumeEngine, stored: Stored<SnapshotRecord>, context: OperationContext): Promise<void> {
+  const { catalog, driver } = engine;
+  const { value } = stored;
+  const marked =
+    value.deleting === true ? stored : await catalog.snapshots.update(stored, { ...value, deleting: true }, context);
+  try {
+    await driver.removeSnapshot(value.csiId as string, context);
+  } catch (error) {
+    // Only what the driver refuses is undone: with any other failure the snapshot may be gone already.
+    if (isVdcError(error, "FAILED_PRECONDITION")) {
+      await catalog.snapshots.update(marked, { ...value, deleting: undefined }, context);
+    }
+    throw error;
+  }
+  await catalog.snapshots.remove(marked, context);
   // It may have been the last that kept a volume which a revert has replaced.
-  const volume = await catalog.volumes.find(stored.value.volumeId, context);
+  const volume = await catalog.volumes.find(value.volumeId, context);
   if (volume !== undefined && volume.value.retired.length > 0) await engine.removeRetired(volume, context);
+}
+
+/** Finishes deletes of snapshots that a kill has cut short. What the driver refuses now stays for the next time. */
+export async function sweepSnapshots(engine: VolumeEngine, logger: Logger, context: OperationContext): Promise<void> {
+  for (const stored of await engine.catalog.snapshots.all(context)) {
+    if (stored.value.deleting !== true) continue;
+    try {
+      await remove(engine, stored, context);
+    } catch (error) {
+      const { snapshotId, name } = stored.value;
+      logger.warn("an unfinished snapshot could not be removed yet", { snapshotId, name, error: String(error) });
+      // A driver that is away is not asked again for each snapshot: opening must not wait for it.
+      if (isVdcError(error, "UNAVAILABLE") || isVdcError(error, "DEADLINE_EXCEEDED")) return;
+    }
+  }
 }
 
 /** Has the driver take a snapshot that is on record, or tell of the one that it took. */
@@ -144,7 +184,7 @@ async function listSnapshots(
   context: OperationContext,
 ): Promise<Page<Snapshot>> {
   const matches = (record: SnapshotRecord): boolean =>
-    record.csiId !== undefined &&
+    isSnapshotThere(record) &&
     (volumeId === undefined || record.volumeId === volumeId) &&
     (ownerDatacenter === undefined || record.owner?.datacenter === ownerDatacenter);
   if (name !== undefined) {
