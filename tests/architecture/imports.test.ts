@@ -33,7 +33,9 @@ const allowedInTests: Readonly<Partial<Record<PackageKind, readonly PackageKind[
   host: ["ready"],
   api: ["ready"],
   // A daemon that speaks two protocols is started for the tests of both by one of them.
-  protocol: ["protocol"],
+  protocol: ["protocol", "testing"],
+  format: ["testing"],
+  cli: ["testing"],
   // Its templates are the plugins that it writes: what they import is not its own.
   "create-plugin": ["core", "ready"],
 };

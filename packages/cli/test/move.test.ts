@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { watch } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { missingPrograms } from "@vdc-os/testing";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { VdcFolder } from "./vdc-folder.ts";
 
@@ -11,12 +11,7 @@ import { VdcFolder } from "./vdc-folder.ts";
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
 
 const programs = ["qemu-system-x86_64", "qemu-img"];
-const missing = programs.filter((name) => spawnSync(name, ["--version"]).status !== 0);
-if (missing.length > 0) {
-  const what = `${missing.join(" and ")} not found: that 'vdc storage volume move' moves and is cancelled is not tested`;
-  if (process.env.CI) throw new Error(what);
-  console.warn(`SKIPPED: ${what}`);
-}
+const skip = missingPrograms(programs, "that 'vdc storage volume move' moves and is cancelled is not tested");
 
 let folder: VdcFolder;
 
@@ -38,7 +33,7 @@ test("without a hypervisor it is said who would copy", async () => {
   expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining("@vdc-os/plugin-qemu") });
 });
 
-test.skipIf(missing.length > 0)("a move is cancelled without loss, and done", async () => {
+test.skipIf(skip)("a move is cancelled without loss, and done", async () => {
   await folder.run("destroy --yes");
   const config = join(folder.path, "vdc.config.mts");
   const plugin = `plugins: ({ name, directory }) => [{ module: "@vdc-os/plugin-qemu", config: { name, directory, accelerator: "tcg" } }]`;

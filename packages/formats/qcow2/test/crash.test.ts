@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
 import { createImage, openRawSource, Qcow2Image } from "../src/index.ts";
 import { hasQemuImg, qemuCheck, temporaryFolder } from "./qemu-tools.ts";
-import { applyEvent, type DiskEvent, RecordingFile, recordingLayer } from "./recording-layer.ts";
+import { applyEvent, type DiskEvent, pieces, RecordingFile, recordingLayer } from "./recording-layer.ts";
 import { createOptionsOf, plain, VARIANTS, type Variant } from "./variants.ts";
 
 type Action =
@@ -47,18 +47,6 @@ const action: fc.Arbitrary<Action> = fc.oneof(
 interface History {
   readonly events: number;
   readonly allowed: readonly ReadonlySet<number>[];
-}
-
-/** Sector-sized pieces of a write, since a crash may tear it between any two. */
-function pieces(event: DiskEvent): DiskEvent[] {
-  if (event.kind !== "write") return [event];
-  const parts: DiskEvent[] = [];
-  for (let at = 0; at < event.data.length; ) {
-    const next = Math.min(event.data.length, at + 512 - ((event.position + at) % 512));
-    parts.push({ kind: "write", position: event.position + at, data: event.data.subarray(at, next) });
-    at = next;
-  }
-  return parts;
 }
 
 /** The bytes of both files; without an external data file the second is empty. */

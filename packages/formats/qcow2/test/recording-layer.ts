@@ -88,3 +88,15 @@ export function recordingLayer(files: ReadonlyMap<string, RecordingFile>): FileL
     removeSync: () => undefined,
   };
 }
+
+/** Sector-sized pieces of a write, since a crash may tear it between any two. */
+export function pieces(event: DiskEvent): DiskEvent[] {
+  if (event.kind !== "write") return [event];
+  const parts: DiskEvent[] = [];
+  for (let at = 0; at < event.data.length; ) {
+    const next = Math.min(event.data.length, at + 512 - ((event.position + at) % 512));
+    parts.push({ kind: "write", position: event.position + at, data: event.data.subarray(at, next) });
+    at = next;
+  }
+  return parts;
+}

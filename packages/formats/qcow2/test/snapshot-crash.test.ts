@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
 import { createImage, Qcow2Image } from "../src/index.ts";
 import { hasQemuImg, qemuCheck, qemuImg, temporaryFolder } from "./qemu-tools.ts";
-import { applyEvent, type DiskEvent, RecordingFile, recordingLayer } from "./recording-layer.ts";
+import { applyEvent, type DiskEvent, pieces, RecordingFile, recordingLayer } from "./recording-layer.ts";
 
 type Action =
   | { readonly op: "write"; readonly at: number; readonly length: number }
@@ -44,17 +44,6 @@ interface History {
   /** Snapshots that must be there, with their content, and one that may come or go. */
   readonly snapshots: ReadonlyMap<string, readonly number[]>;
   readonly uncertain: string | undefined;
-}
-
-function pieces(event: DiskEvent): DiskEvent[] {
-  if (event.kind !== "write") return [event];
-  const parts: DiskEvent[] = [];
-  for (let at = 0; at < event.data.length; ) {
-    const next = Math.min(event.data.length, at + 512 - ((event.position + at) % 512));
-    parts.push({ kind: "write", position: event.position + at, data: event.data.subarray(at, next) });
-    at = next;
-  }
-  return parts;
 }
 
 async function valuesOf(source: {

@@ -1,4 +1,4 @@
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import {
   mkdtempSync,
   readdirSync,
@@ -11,17 +11,12 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { missingPrograms } from "@vdc-os/testing";
 import fc from "fast-check";
 import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createVmdk, type DiskSource, VmdkDisk, VmdkError } from "../src/index.ts";
 
-const hasQemuImg = ((): boolean => {
-  if (spawnSync("qemu-img", ["--version"]).status === 0) return true;
-  const text = "qemu-img (package qemu-utils) is absent: tests judged by QEMU are SKIPPED";
-  if (process.env.CI) throw new Error(text);
-  console.warn(text);
-  return false;
-})();
+const hasQemuImg = !missingPrograms(["qemu-img"], "QEMU judges no image");
 
 let folder = "";
 const file = (name: string): string => join(folder, name);

@@ -4,7 +4,7 @@
  * `node bench/network.ts` prints a line for each goal; `--json` prints data; `--gate` exits with 1 when a goal is missed; `--only=WORD` runs a
  * part; `--rounds=N`; `--quick` is one short round of everything. The throughput parts need root, for network namespaces and taps.
  */
-import { judge, lineOf, type Report, type Verdict } from "./goal.ts";
+import { judge, lineOf, type Report, type Verdict } from "@vdc-os/testing";
 import { connectingPorts } from "./parts/connect-cost.ts";
 import { acrossAddresses, acrossPorts } from "./parts/frame-cost.ts";
 import { nicToNic } from "./parts/frame-throughput.ts";

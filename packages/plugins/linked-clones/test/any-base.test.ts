@@ -8,11 +8,11 @@ import { reflink } from "@vdc-os/plugin-reflink";
 import sqliteStateStore from "@vdc-os/plugin-sqlite-state-store";
 import { connectTo, createTestPool, mib } from "@vdc-os/plugin-thin-provisioning/test/test-pool";
 import { MemoryStorageProvider } from "@vdc-os/ready/storage";
+import { mountFileSystem } from "@vdc-os/testing";
 import { describe, expect, it } from "vitest";
 import linkedClones from "../src/plugin.ts";
 import { without } from "./other-bases.ts";
 import { handlesOn, openOn } from "./over-base.ts";
-import { folderThatSharesBlocks } from "./shared-blocks-folder.ts";
 
 const context = createOperationContext();
 
@@ -71,9 +71,9 @@ describe("over any provider", () => {
   });
 
   it("passes clones that share blocks by themselves on, and says that they are no linked ones", async ({ skip }) => {
-    const folder = folderThatSharesBlocks();
-    if (folder === undefined) return skip();
-    const kernel = overReflink(folder.path);
+    const system = mountFileSystem("xfs", 320 * mib);
+    if (system === undefined) return skip();
+    const kernel = overReflink(system.directory);
     try {
       await kernel.start();
       const provider = kernel.get(storageProvider, "clones");
@@ -94,7 +94,7 @@ describe("over any provider", () => {
       expect((await kernel.get(storageProvider, "files").listVolumes({})).items).toHaveLength(1);
     } finally {
       await kernel.stop();
-      folder.remove();
+      system.remove();
     }
   });
 

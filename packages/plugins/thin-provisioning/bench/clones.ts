@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { createOperationContext } from "@vdc-os/core";
-import { type Goal, median } from "./ratio.ts";
+import { type Goal, median } from "@vdc-os/testing";
 import { benchFolder, OurPool } from "./servers.ts";
 
 const gib = 1024 * 1024 * 1024;

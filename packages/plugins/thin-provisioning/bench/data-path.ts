@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type FioJob, type FioResult, runFio } from "./fio.ts";
-import { type Goal, median } from "./ratio.ts";
+import { type Goal, median } from "@vdc-os/testing";
 import { benchFolder, type DiskServer, nbdkitFile, OurPool, qemuNbd } from "./servers.ts";
 
 const mib = 1024 * 1024;

@@ -3,7 +3,7 @@ import { closeSync, openSync, rmSync, statSync, truncateSync, writeSync } from "
 import { join } from "node:path";
 import { randomBytes } from "node:crypto";
 import { changedBetween, check, convert, type DiskMap, openRawSource, Qcow2Image } from "@vdc-os/qcow2";
-import { type Goal, median } from "./ratio.ts";
+import { type Goal, median } from "@vdc-os/testing";
 import { benchFolder } from "./servers.ts";
 
 const mib = 1024 * 1024;

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { type FioJob, runFio } from "./fio.ts";
-import { type Goal, median } from "./ratio.ts";
+import { type Goal, median } from "@vdc-os/testing";
 import { benchFolder, type DiskServer, exportOf, ourImages, qemuStorageDaemon } from "./servers.ts";
 
 const mib = 1024 * 1024;

@@ -9,7 +9,7 @@ import { linkedClones } from "./clones.ts";
 import { againstNbdkit, againstQemuNbd } from "./data-path.ts";
 import { changedBlocks, images } from "./images.ts";
 import { besideAColdDisk } from "./isolation.ts";
-import { type Goal, judge, lineOf, type Verdict } from "./ratio.ts";
+import { type Goal, judge, lineOf, type Verdict } from "@vdc-os/testing";
 
 const parts: Readonly<Record<string, (rounds: number, report: (goal: Goal) => void, word: string) => Promise<void>>> = {
   "qemu-nbd": againstQemuNbd,

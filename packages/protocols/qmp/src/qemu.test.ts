@@ -1,19 +1,16 @@
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { missingPrograms } from "@vdc-os/testing";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { connectQmp } from "./connect-qmp.ts";
 
 const QEMU = "qemu-system-x86_64";
-const present = spawnSync(QEMU, ["--version"]).status === 0;
-if (!present) {
-  if (process.env.CI) throw new Error(`${QEMU} is not installed: the QMP client cannot be judged against QEMU`);
-  console.warn(`SKIPPED: ${QEMU} is not installed, so the QMP client is not judged against QEMU`);
-}
+const skip = missingPrograms([QEMU], "the QMP client is not judged against QEMU");
 
-describe.skipIf(!present)("QmpClient with QEMU", () => {
+describe.skipIf(skip)("QmpClient with QEMU", () => {
   let folder: string;
   let path: string;
   let qemu: ChildProcess;

@@ -6,7 +6,7 @@ import type { SwitchSpec } from "@vdc-os/core/network/v1";
 import { openSwitchControl } from "../../src/control/open-switch-control.ts";
 import { FakeHost } from "../../test/fake-host.ts";
 import { openSetting, testSpec } from "../../test/switch-cluster.ts";
-import { median } from "../goal.ts";
+import { median } from "@vdc-os/testing";
 import { macText } from "../load/frames.ts";
 import { MemoryStore } from "../load/memory-store.ts";
 import { eventually } from "../sandbox/readiness.ts";

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import type { DataPlanePortConfig } from "../../src/dataplane/data-plane-config.ts";
-import { median, type Report } from "../goal.ts";
+import { median, type Report } from "@vdc-os/testing";
 import { DataPlaneClient } from "../load/data-plane-client.ts";
 import { frameRecord, macText } from "../load/frames.ts";
 import { StreamNics } from "../load/stream-nics.ts";

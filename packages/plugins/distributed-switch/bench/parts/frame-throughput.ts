@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { median, type Report } from "../goal.ts";
+import { median, type Report } from "@vdc-os/testing";
 import { compile } from "../load/compile.ts";
 import { DataPlaneClient } from "../load/data-plane-client.ts";
 import { type FrameNics, framesPerSecond } from "../load/frame-nic.ts";

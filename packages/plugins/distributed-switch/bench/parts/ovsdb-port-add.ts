@@ -1,7 +1,7 @@
 import { connectOvsdb, type OvsdbClient, type Transaction } from "@vdc-os/ovsdb";
 import { OpenVSwitch, type OpenVSwitchTables } from "@vdc-os/ovsdb/open-vswitch";
 import { startOpenVswitch } from "@vdc-os/ovsdb/testing";
-import { median } from "../goal.ts";
+import { median } from "@vdc-os/testing";
 import { missing } from "../sandbox/requirements.ts";
 import type { FrameCostOptions } from "./frame-cost.ts";
 

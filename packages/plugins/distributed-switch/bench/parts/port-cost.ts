@@ -1,5 +1,5 @@
 import type { DataPlaneConfig } from "../../src/dataplane/data-plane-config.ts";
-import { median } from "../goal.ts";
+import { median } from "@vdc-os/testing";
 import { DataPlaneClient } from "../load/data-plane-client.ts";
 import { macText } from "../load/frames.ts";
 import type { FrameCostOptions } from "./frame-cost.ts";

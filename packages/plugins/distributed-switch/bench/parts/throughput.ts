@@ -1,4 +1,4 @@
-import { type Goal, median, type Report } from "../goal.ts";
+import { type Goal, median, type Report } from "@vdc-os/testing";
 import { compile } from "../load/compile.ts";
 import { tcpBitsPerSecond } from "../load/iperf.ts";
 import { kernelVxlan, linuxBridge, twoHosts } from "../peers/linux-bridge.ts";

@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { vxlanHeader } from "../../src/dataplane/vxlan-header.ts";
-import { median } from "../goal.ts";
+import { median } from "@vdc-os/testing";
 import { DataPlaneClient } from "../load/data-plane-client.ts";
 import { frameRecord, macText } from "../load/frames.ts";
 import { StreamNics } from "../load/stream-nics.ts";

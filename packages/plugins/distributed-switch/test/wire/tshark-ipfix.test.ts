@@ -1,44 +1,8 @@
 import { expect, it } from "vitest";
 import { FlowExporter } from "../../src/wire/ipfix/flow-exporter.ts";
-import type { FlowRecord } from "../../src/wire/ipfix/flow-record.ts";
-import { ipAddressBytes } from "../../src/wire/packet/ip-address.ts";
 import { udpFrame } from "../../src/wire/packet/packet-builder.ts";
+import { arp, flow, flow6 } from "./flows.ts";
 import { dissect, hasTshark } from "./tshark.ts";
-
-const flow: FlowRecord = {
-  sourceMac: "52:54:00:00:00:01",
-  destinationMac: "52:54:00:00:00:02",
-  vlan: 10,
-  etherType: 0x0800,
-  sourceAddress: ipAddressBytes("192.0.2.1"),
-  destinationAddress: ipAddressBytes("192.0.2.2"),
-  protocol: 6,
-  sourcePort: 1000,
-  destinationPort: 2000,
-  portKey: "web-nic0",
-  direction: "in",
-  packets: 3,
-  octets: 300,
-  startMs: 1_700_000_000_123,
-  endMs: 1_700_000_001_456,
-  endReason: "idleTimeout",
-};
-const flow6: FlowRecord = {
-  ...flow,
-  etherType: 0x86dd,
-  sourceAddress: ipAddressBytes("2001:db8::1"),
-  destinationAddress: ipAddressBytes("2001:db8::2"),
-  portKey: "db-nic0",
-  direction: "out",
-  endReason: "activeTimeout",
-};
-const arp: FlowRecord = {
-  ...flow,
-  vlan: 0,
-  etherType: 0x0806,
-  sourceAddress: undefined,
-  destinationAddress: undefined,
-};
 
 it.runIf(hasTshark()).each(["systematic", "random"] as const)("tshark reads what is exported, %s", (algorithm) => {
   const frames: Buffer[] = [];

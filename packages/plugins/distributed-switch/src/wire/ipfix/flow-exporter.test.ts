@@ -1,46 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { ipAddressBytes } from "../packet/ip-address.ts";
+import { arp, flow, flow6 } from "../../../test/wire/flows.ts";
 import { mangled, wireRuns } from "../test/mangled.ts";
 import { WireError } from "../wire-error.ts";
 import { FlowExporter, type FlowExporterOptions } from "./flow-exporter.ts";
-import type { FlowRecord } from "./flow-record.ts";
 import { IpfixReader } from "./ipfix-reader.ts";
-
-const flow: FlowRecord = {
-  sourceMac: "52:54:00:00:00:01",
-  destinationMac: "52:54:00:00:00:02",
-  vlan: 10,
-  etherType: 0x0800,
-  sourceAddress: ipAddressBytes("192.0.2.1"),
-  destinationAddress: ipAddressBytes("192.0.2.2"),
-  protocol: 6,
-  sourcePort: 1000,
-  destinationPort: 2000,
-  portKey: "web-nic0",
-  direction: "in",
-  packets: 3,
-  octets: 300,
-  startMs: 1_700_000_000_123,
-  endMs: 1_700_000_001_456,
-  endReason: "idleTimeout",
-};
-const flow6: FlowRecord = {
-  ...flow,
-  etherType: 0x86dd,
-  sourceAddress: ipAddressBytes("2001:db8::1"),
-  destinationAddress: ipAddressBytes("2001:db8::2"),
-  portKey: "db-nic0",
-  direction: "out",
-  endReason: "activeTimeout",
-};
-const arp: FlowRecord = {
-  ...flow,
-  vlan: 0,
-  etherType: 0x0806,
-  sourceAddress: undefined,
-  destinationAddress: undefined,
-};
 
 function exporterWith(options: Partial<FlowExporterOptions> = {}): {
   readonly exporter: FlowExporter;
