@@ -9,6 +9,9 @@ import { HostDirectory } from "./host-directory.ts";
 import { type HostPluginModule, lockedExitCode, readRuntimeOptions } from "./runtime-options.ts";
 import { startHostRuntime } from "./start-host-runtime.ts";
 
+/** How long the first manager may take to come, who waits for this process to start: on a busy machine longer than any may be away later. */
+const firstManagerMs = 20_000;
+
 async function main(path: string): Promise<void> {
   const directory = HostDirectory.open(path);
   const options = await readRuntimeOptions(directory);
@@ -48,9 +51,9 @@ async function main(path: string): Promise<void> {
 
   let managers = 0;
   let lonely: NodeJS.Timeout | undefined;
-  const watchManagers = (): void => {
+  const watchManagers = (graceMs: number): void => {
     clearTimeout(lonely);
-    if (options.ephemeral && managers === 0) lonely = setTimeout(() => exit(true), options.graceMs);
+    if (options.ephemeral && managers === 0) lonely = setTimeout(() => exit(true), graceMs);
   };
   const server = await listenUnix(directory.socket, (socket) => {
     const connection = serveProviders(socket, host.providers, { logger });
@@ -66,17 +69,17 @@ async function main(path: string): Promise<void> {
       () => {
         counted = true;
         managers++;
-        watchManagers();
+        watchManagers(options.graceMs);
       },
       () => {},
     );
     void connection.closed.then(() => {
       if (!counted) return;
       managers--;
-      watchManagers();
+      watchManagers(options.graceMs);
     });
   });
-  watchManagers();
+  watchManagers(Math.max(options.graceMs, firstManagerMs));
   process.on("SIGTERM", () => exit(options.ephemeral));
   process.on("SIGINT", () => exit(options.ephemeral));
 }

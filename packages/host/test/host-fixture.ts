@@ -1,8 +1,9 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createOperationContext, type OperationContext } from "@vdc-os/core";
 import type { EnsureProcess, HostRuntime, ProcessStatus } from "@vdc-os/core/host/v1";
+import { identifyProcess, type ProcessIdentity } from "@vdc-os/core/local";
 import { findOwnedProcesses } from "../src/process-table.ts";
 import { sweepHostDirectory } from "../src/sweep-host-directory.ts";
 
@@ -20,8 +21,12 @@ export class TestHostDirectory implements AsyncDisposable {
     return new TestHostDirectory(await mkdtemp(join(tmpdir(), "vdch-")));
   }
 
+  processes(): Promise<readonly ProcessIdentity[]> {
+    return findOwnedProcesses(this.path);
+  }
+
   async pids(): Promise<readonly number[]> {
-    return (await findOwnedProcesses(this.path)).map((owned) => owned.pid);
+    return (await this.processes()).map(({ pid }) => pid);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -61,6 +66,5 @@ export async function until(
 
 /** Whether a pid runs (a zombie does not). */
 export async function runs(pid: number): Promise<boolean> {
-  const stat = await readFile(`/proc/${pid}/stat`, "latin1").catch(() => undefined);
-  return stat !== undefined && !stat.slice(stat.lastIndexOf(")") + 2).startsWith("Z");
+  return (await identifyProcess(pid)) !== undefined;
 }

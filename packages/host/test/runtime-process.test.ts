@@ -4,6 +4,7 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { signalProcess } from "@vdc-os/core/local";
 import { secretStore } from "@vdc-os/core/secret/v1";
 import { connectHostRuntime, spawnHostRuntime, sweepHostDirectory } from "@vdc-os/host";
 import { describe, expect, it } from "vitest";
@@ -101,9 +102,10 @@ describe("a host runtime in a process of its own", () => {
       const settled = Promise.allSettled(asked);
       await new Promise((resolve) => setTimeout(resolve, random() * 400));
       if (random() < 0.5) {
-        const pids = (await directory.pids()).filter((pid) => pid !== host.pid);
-        const victim = pids[Math.floor(random() * pids.length)];
-        if (victim !== undefined) process.kill(victim, "SIGKILL");
+        const others = (await directory.processes()).filter(({ pid }) => pid !== host.pid);
+        const victim = others[Math.floor(random() * others.length)];
+        // It may have ended by now.
+        if (victim !== undefined) await signalProcess(victim, "SIGKILL");
       }
       process.kill(host.pid, "SIGKILL");
       await settled;

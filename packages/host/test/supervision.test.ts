@@ -74,8 +74,12 @@ describe("a host runtime in this process", () => {
     await using directory = await TestHostDirectory.make();
     await using host = await startHostRuntime({ directory: directory.path, ...fast });
     const { runtime } = host;
+    // Long enough for it to come to its crash, here and now.
+    const startedAt = performance.now();
+    await runtime.ensureProcess(echo("measured"), context());
+    const readyTimeoutMs = Math.max(2_000, 4 * (performance.now() - startedAt));
     await expect(
-      runtime.ensureProcess({ ...echo("bad", { crashAtStart: true }), readyTimeoutMs: 3000 }, context()),
+      runtime.ensureProcess({ ...echo("bad", { crashAtStart: true }), readyTimeoutMs }, context(120_000)),
     ).rejects.toMatchObject({
       code: "UNAVAILABLE",
       message: expect.stringMatching(/'bad'.*exit code 3.*crashing as asked/s),
@@ -107,6 +111,18 @@ describe("a host runtime in this process", () => {
       code: "FAILED_PRECONDITION",
       message: expect.stringContaining("ENOENT"),
     });
+    const file = join(directory.path, "host.json");
+    // A file that is no program, and more arguments than the system takes: some failures of a start are thrown, others told later.
+    for (const [name, ...args] of [[file], ["true", "x".repeat(1 << 22)], [`${file}/true`]] as const) {
+      const spec = { ...command("cannot", name, ...args), restart: "always" } as const;
+      await expect(runtime.ensureProcess(spec, context())).rejects.toMatchObject({
+        code: "FAILED_PRECONDITION",
+        reason: "VDC_PROCESS_NOT_STARTED",
+      });
+      expect(await runtime.listProcesses({}, context())).toContainEqual(
+        expect.objectContaining({ processId: "cannot", state: "exited", restarts: 0 }),
+      );
+    }
     await expect(
       runtime.ensureProcess({ ...echo("m"), program: { kind: "module", module: "@acme/none", config: {} } }, context()),
     ).rejects.toMatchObject({ reason: "VDC_MODULE_NOT_FOUND" });

@@ -2,6 +2,7 @@ import { fileURLToPath } from "node:url";
 import type { Json } from "@vdc-os/core";
 import type { EnsureProcess, HostRuntime, ProcessStatus } from "@vdc-os/core/host/v1";
 import { must } from "../suite/must.ts";
+import { isOverWithin } from "../suite/patience.ts";
 import type { Instance, Requirement, SuiteTest } from "../suite/suite.ts";
 import { type PlaneConfig, suitePlane } from "./suite-plane.ts";
 
@@ -30,7 +31,7 @@ type Program = EnsureProcess["program"];
 export const datacenter = "dc-1";
 
 /** How long a call may go on after its caller gave up, in milliseconds. */
-export const giveUpMs = 2_000;
+const giveUpMs = 2_000;
 
 /** What asks for the suite's data plane. */
 export function planeSpec(
@@ -157,14 +158,6 @@ export async function reopen(test: HostTest): Promise<HostView> {
 }
 
 /** Whether a call has ended within the time that one that was given up has. */
-export async function endsSoon(call: Promise<unknown>): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(resolve, giveUpMs, false);
-  });
-  const over = call.then(
-    () => true,
-    () => true,
-  );
-  return Promise.race([over, late]).finally(() => clearTimeout(timer));
+export function endsSoon(call: Promise<unknown>): Promise<boolean> {
+  return isOverWithin(call, giveUpMs);
 }

@@ -2,15 +2,8 @@ import { isDeepStrictEqual } from "node:util";
 import type { ErrorCode, Json } from "@vdc-os/core";
 import { isVdcError } from "@vdc-os/core";
 import { must, mustEqual, mustReject } from "../suite/must.ts";
-import {
-  commandSpec,
-  endsSoon,
-  ensure,
-  ensurePlane,
-  giveUpMs,
-  type HostRequirement,
-  request,
-} from "./host-instance.ts";
+import { mustEqualSoon } from "../suite/patience.ts";
+import { commandSpec, endsSoon, ensure, ensurePlane, type HostRequirement, request } from "./host-instance.ts";
 
 const clause = 'HostRuntime.request: "Calls a method of a process\'s control protocol."';
 const errors = 'HostRuntime.request: "What the process fails with passes through, with code and reason"';
@@ -126,10 +119,11 @@ export const requestRequirements: readonly HostRequirement[] = [
       controller.abort();
       must(await endsSoon(call), "a call that was given up must end");
       await mustReject(call, "CANCELLED", "a call that was given up");
-      const end = performance.now() + giveUpMs;
-      while ((await request(test, "a", "given-up")) !== 1) {
-        must(performance.now() < end, "the process must hear that its caller has given up");
-      }
+      await mustEqualSoon(
+        () => request(test, "a", "given-up"),
+        1,
+        "of how many calls the process hears that they were",
+      );
     },
   },
   {

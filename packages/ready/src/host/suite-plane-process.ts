@@ -28,9 +28,10 @@ function isAlive(pid: number): boolean {
     return (error as NodeJS.ErrnoException).code === "EPERM";
   }
   try {
-    // What has ended, and was not waited for, runs no more: proc_pid_stat(5).
+    // What has ended, and was not waited for, runs no more, unless another of its threads does: proc_pid_stat(5), field 20.
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(")") + 2));
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return fields[0] === "Z" ? Number(fields[17]) > 1 : fields[0] !== "X";
   } catch {
     return process.platform !== "linux";
   }

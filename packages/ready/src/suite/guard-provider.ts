@@ -6,6 +6,7 @@ import {
   universalErrorCodes,
 } from "@vdc-os/core";
 import { RequirementFailure } from "./must.ts";
+import { isOverWithin } from "./patience.ts";
 
 /** Calls that have not ended, by what was called. */
 export class OpenCalls {
@@ -20,10 +21,7 @@ export class OpenCalls {
   /** Waits until all have ended, and returns what has not when `timeoutMs` is over. For when all of them were cancelled. */
   async end(timeoutMs: number): Promise<readonly string[]> {
     if (this.#open.size === 0) return [];
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, timeoutMs);
-    await Promise.race([promise, Promise.allSettled(this.#open.keys())]);
-    clearTimeout(timer);
+    await isOverWithin(Promise.allSettled(this.#open.keys()), timeoutMs);
     return [...new Set(this.#open.values())];
   }
 }
