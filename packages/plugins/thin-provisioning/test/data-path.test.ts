@@ -115,7 +115,8 @@ describe("limits", () => {
     await qos.setQos({ volumeId, policy: { iops: 1, bytesPerSecond: 0, burstOperations: 1 } }, context());
     const waiting = write(client, 50);
     await qos.setQos({ volumeId, policy: { iops: 0, bytesPerSecond: 0 } }, context());
-    expect(await timed(() => waiting)).toBeLessThan(5000);
+    // By the limit before they would have taken 49 s.
+    expect(await timed(() => waiting)).toBeLessThan(20_000);
     const policy = { iops: 0, bytesPerSecond: mib, burstBytes: 64 * 1024 };
     await qos.setQos({ volumeId, policy }, context());
     await client.close();
