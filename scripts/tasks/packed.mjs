@@ -20,7 +20,8 @@ async function providePacked() {
     const found = readPacked(key);
     if (found !== undefined) return found;
     if (!takeLock()) {
-      await setTimeout(100);
+      // Each look reads every source file, which whoever packs just now would have to wait for.
+      await setTimeout(1_000);
       continue;
     }
     try {
