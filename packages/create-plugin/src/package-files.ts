@@ -168,7 +168,7 @@ with what \`${begin}\` gives it, then say in \`src/facets.ts\` that it is availa
     ...point.config,
   ];
   const example = config.map((entry) => `${entry.name}: "${entry.example}"`).join(", ");
-  const table = config.map((entry) => `| \`${entry.name}\` | ${entry.summary} |`).join("\n");
+  const rows = [["config", "what it is"], ...config.map((entry) => [`\`${entry.name}\``, entry.summary])];
   return `# ${name}
 
 A plugin of VDC-OS for ${point.summary}.
@@ -187,9 +187,7 @@ await kernel.start();
 console.log(await kernel.get(${point.token}, "mine").describe({ scope: {} }));
 \`\`\`
 
-| config | what it is |
-| --- | --- |
-${table}
+${markdownTable(rows)}
 
 ## Work on it
 
@@ -221,6 +219,14 @@ Whoever installs it can ask that it is what was certified: with \`policy: { cert
 
 ${license === "UNLICENSED" ? "All rights are reserved" : license}: see [LICENSE](LICENSE).
 `;
+}
+
+/** A table of texts, whose columns are as wide as their widest text. The first row is its head. */
+function markdownTable(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
+  const lineOf = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
+  const [head = "", ...body] = rows.map((row) => lineOf(row.map((text, column) => text.padEnd(widths[column] ?? 0))));
+  return [head, lineOf(widths.map((width) => "-".repeat(width))), ...body].join("\n");
 }
 
 function json(value: object): string {

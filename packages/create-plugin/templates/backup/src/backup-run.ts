@@ -13,7 +13,7 @@ export async function backUp(
   const { vault, storages } = workshop;
   const { name, subject, labels = {} } = input;
   // Fails with NOT_FOUND before anything is begun.
-  for (const { storage } of input.disks) storages.get(storage);
+  for (const storage of storagesOf(input)) storages.get(storage);
   const interrupted = vault.runs.get(subject);
   if (interrupted !== undefined && !isOf(interrupted, input)) await release(workshop, interrupted);
   workshop.mustGoOn(context);
@@ -23,7 +23,7 @@ export async function backUp(
   try {
     run.moment ??= await takeMoment(workshop, run, context);
     const disks: RecoveryPointDisk[] = [];
-    for (const [at, disk] of input.disks.entries()) disks.push(await readDisk(workshop, run, at, disk, context));
+    for (const disk of run.disks) disks.push(await readDisk(workshop, run, disk, context));
     workshop.mustGoOn(context);
     const recoveryPointId = context.random.uuid();
     const point = { recoveryPointId, name, subject, ...run.moment, disks, labels };
@@ -36,9 +36,8 @@ export async function backUp(
 
 /** Removes what a run has at storage providers, and its record. Whoever has given up is to be rid of it too: so it has a context of its own. */
 export async function release({ vault, storages, host }: Workshop, run: RunRecord): Promise<void> {
-  const { subject, disks } = run.input;
-  for (const [at, { storage, volumeId, generation }] of disks.entries()) {
-    const snapshotId = run.disks[at]?.snapshotId;
+  for (const { asked, snapshotId } of run.disks) {
+    const { storage, volumeId, generation } = asked;
     const provider = storages.get(storage);
     if (snapshotId !== undefined) {
       const snapshots = await provider.facet("snapshots");
@@ -50,11 +49,12 @@ export async function release({ vault, storages, host }: Workshop, run: RunRecor
     }
   }
   const { groupSnapshotId } = run;
+  const [storage = ""] = storagesOf(run.input);
   if (groupSnapshotId !== undefined) {
-    const groups = await storages.get(disks[0]?.storage ?? "").facet("groupSnapshots");
+    const groups = await storages.get(storage).facet("groupSnapshots");
     if (groups.available) await groups.operations.deleteGroupSnapshot({ groupSnapshotId });
   }
-  vault.runs.delete(subject);
+  vault.runs.delete(run.input.subject);
 }
 
 /** Whether these are the same volumes under the same names. */
@@ -69,9 +69,16 @@ function isOf({ input }: RunRecord, { name, disks }: CreateRecoveryPoint): boole
 }
 
 function newRun(input: CreateRecoveryPoint, { clock, random }: OperationContext): RunRecord {
-  const disks = input.disks.map((): RunDisk => ({ snapshotId: undefined, content: [], readBytes: 0, newBytes: 0 }));
+  const disks = input.disks.map(
+    (asked): RunDisk => ({ asked, snapshotId: undefined, content: [], readBytes: 0, newBytes: 0 }),
+  );
   const attempt = `backup-${random.uuid()}`;
   return { input, startedAt: clock.now(), attempt, disks, groupSnapshotId: undefined, moment: undefined };
+}
+
+/** The names of the storage that the disks are on. */
+function storagesOf({ disks }: CreateRecoveryPoint): readonly string[] {
+  return [...new Set(disks.map(({ storage }) => storage))];
 }
 
 /** Takes the snapshots, of one moment where that can be had. */
@@ -94,9 +101,9 @@ async function takeMoment(
       throw new VdcError("FAILED_PRECONDITION", message, { reason: "VDC_BACKUP_NEEDS_SNAPSHOTS" });
     }
   }
-  const isOneStorage = new Set(disks.map(({ storage }) => storage)).size === 1;
-  const groups = await storages.get(disks[0]?.storage ?? "").facet("groupSnapshots");
-  const isGroup = disks.length > 1 && isOneStorage && groups.available;
+  const [storage = "", ...others] = storagesOf(run.input);
+  const groups = await storages.get(storage).facet("groupSnapshots");
+  const isGroup = disks.length > 1 && others.length === 0 && groups.available;
   const isOfOneMoment = disks.length === 1 || isGroup || !isInUse;
   if (!isOfOneMoment && run.input.consistency !== "perDisk") {
     const message = `the disks of '${subject}' can't be had of one moment: ask for the consistency 'perDisk'`;
@@ -108,12 +115,12 @@ async function takeMoment(
     const volumeIds = disks.map(({ volumeId }) => volumeId);
     const taken = await groups.operations.createGroupSnapshot({ name: run.attempt, volumeIds }, context);
     run.groupSnapshotId = taken.groupSnapshotId;
-    for (const [at, disk] of run.disks.entries()) {
-      disk.snapshotId = taken.snapshots.find(({ volumeId }) => volumeId === volumeIds[at])?.snapshotId;
+    for (const disk of run.disks) {
+      disk.snapshotId = taken.snapshots.find(({ volumeId }) => volumeId === disk.asked.volumeId)?.snapshotId;
     }
   } else {
     for (const [at, disk] of run.disks.entries()) {
-      const { storage = "", volumeId = "" } = disks[at] ?? {};
+      const { storage, volumeId } = disk.asked;
       const snapshots = await storages.get(storage).facet("snapshots");
       if (!snapshots.available) continue;
       const name = `${run.attempt}-${at}`;
@@ -127,25 +134,26 @@ async function takeMoment(
 async function readDisk(
   workshop: Workshop,
   run: RunRecord,
-  at: number,
-  asked: BackupDisk,
+  disk: RunDisk,
   context: OperationContext,
 ): Promise<RecoveryPointDisk> {
   const { vault } = workshop;
-  const { diskId, storage, volumeId } = asked;
-  const disk = run.disks[at] as RunDisk;
-  const { transport, capacityBytes } = await attach(workshop, asked, disk.snapshotId, context);
+  const { diskId, storage, volumeId } = disk.asked;
+  const { transport, capacityBytes } = await attach(workshop, disk, context);
   const client = await vault.openDisk(transport, storage);
-  for (let from = disk.content.length * chunkBytes; from < capacityBytes; from += chunkBytes) {
-    const chunk = await client.read(from, Math.min(chunkBytes, capacityBytes - from));
-    await workshop.step(context);
-    const { hash, newBytes } = vault.put(chunk);
-    disk.content.push(hash);
-    disk.readBytes += chunk.length;
-    disk.newBytes += newBytes;
-    context.progress({ fraction: from / capacityBytes, message: `disk '${diskId}'` });
+  try {
+    for (let from = disk.content.length * chunkBytes; from < capacityBytes; from += chunkBytes) {
+      const chunk = await client.read(from, Math.min(chunkBytes, capacityBytes - from));
+      await workshop.step(context);
+      const { hash, newBytes } = vault.put(chunk);
+      disk.content.push(hash);
+      disk.readBytes += chunk.length;
+      disk.newBytes += newBytes;
+      context.progress({ fraction: from / capacityBytes, message: `disk '${diskId}'` });
+    }
+  } finally {
+    await client.close();
   }
-  await client.close();
   const hasPoint = vault
     .pointsOf(run.input.subject)
     .some(({ point }) => point.disks.some((other) => other.volumeId === volumeId && other.storage === storage));
@@ -167,10 +175,10 @@ async function readDisk(
 /** Attaches what is read: the snapshot, or else the volume. */
 async function attach(
   { storages, host }: Workshop,
-  { storage, volumeId, generation = 1 }: BackupDisk,
-  snapshotId: string | undefined,
+  { asked, snapshotId }: RunDisk,
   context: OperationContext,
 ): Promise<{ readonly transport: VolumeTransport; readonly capacityBytes: number }> {
+  const { storage, volumeId, generation = 1 } = asked;
   const provider = storages.get(storage);
   const snapshots = await provider.facet("snapshots");
   if (snapshotId !== undefined && snapshots.available) {

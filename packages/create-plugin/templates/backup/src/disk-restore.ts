@@ -57,7 +57,7 @@ export async function restoreDisk(
   }
 }
 
-/** Detaches the volume of a restore that did not end well, and removes it if it was made for that. It has a context of its own, as {@link release} has. */
+/** Detaches the volume of a restore that did not end well, and removes it if it was made for that. Whoever has given up is to be rid of it too: so it has a context of its own. */
 export async function takeBack({ vault, storages, host }: Workshop, record: RestoreRecord): Promise<void> {
   const { target, volumeId, generation } = record;
   const provider = storages.get(target.storage);
@@ -77,7 +77,11 @@ function askedOf({ recoveryPointId, diskId, target }: DiskRestore): DiskRestore 
   return { recoveryPointId, diskId, target };
 }
 
-async function isThere({ storages }: Workshop, { storage, volumeId }: RestoredDisk, context: OperationContext) {
+async function isThere(
+  { storages }: Workshop,
+  { storage, volumeId }: RestoredDisk,
+  context: OperationContext,
+): Promise<boolean> {
   try {
     await storages.get(storage).getVolume({ volumeId }, context);
     return true;
@@ -123,16 +127,19 @@ async function writeContent(
   const provider = storages.get(target.storage);
   const { transport } = await provider.attachVolume({ volumeId, host, access: "readWrite", generation }, context);
   const client = await vault.openDisk(transport, target.storage);
-  for (const [at, hash] of content.entries()) {
-    const offset = at * chunkBytes;
-    const chunk = hash === "" ? new Uint8Array(Math.min(chunkBytes, capacityBytes - offset)) : vault.chunk(hash);
-    await workshop.step(context);
-    // A new volume is zeroes already.
-    if (hash !== "" || target.kind === "volume") await client.write(offset, chunk);
-    context.progress({ fraction: offset / capacityBytes, message: `disk '${diskId}'` });
+  try {
+    for (const [at, hash] of content.entries()) {
+      const offset = at * chunkBytes;
+      const chunk = hash === "" ? new Uint8Array(Math.min(chunkBytes, capacityBytes - offset)) : vault.chunk(hash);
+      await workshop.step(context);
+      // A new volume is zeroes already.
+      if (hash !== "" || target.kind === "volume") await client.write(offset, chunk);
+      context.progress({ fraction: offset / capacityBytes, message: `disk '${diskId}'` });
+    }
+    await client.flush();
+  } finally {
+    await client.close();
   }
-  await client.flush();
-  await client.close();
   workshop.mustGoOn(context);
   await provider.detachVolume({ volumeId, host, generation }, context);
 }

@@ -1,6 +1,12 @@
 import { createHash } from "node:crypto";
 import { type Generation, VdcError } from "@vdc-os/core";
-import type { CreateRecoveryPoint, RecoveryPoint, RestoredDisk, RestoreTarget } from "@vdc-os/core/backup/v1";
+import type {
+  BackupDisk,
+  CreateRecoveryPoint,
+  RecoveryPoint,
+  RestoredDisk,
+  RestoreTarget,
+} from "@vdc-os/core/backup/v1";
 import type { VolumeTransport } from "@vdc-os/core/storage/v1";
 
 /** The size of the parts into which disks are cut, in bytes. */
@@ -37,6 +43,7 @@ export interface RunRecord {
 
 /** How far a run has come with a disk. */
 export interface RunDisk {
+  readonly asked: BackupDisk;
   /** What is read. Without one it is the volume itself. */
   snapshotId: string | undefined;
   /** The chunks that have been read. */
