@@ -1,5 +1,6 @@
+import { isDeepStrictEqual } from "node:util";
 import type { PortStatistics } from "@vdc-os/core/network/v1";
-import { must } from "../suite/must.ts";
+import { must, mustEqual } from "../suite/must.ts";
 import type { NetworkTest } from "./network-instance.ts";
 
 /** The counters of one port of the suite's switch. */
@@ -28,6 +29,25 @@ export async function untilStatistics(
 /** All of a set of counters together. */
 export function countedIn(counters: Readonly<Record<string, string>>): bigint {
   return Object.values(counters).reduce((sum, count) => sum + BigInt(count), 0n);
+}
+
+/**
+ * The counters of a port that something does not change. Frames of before may be counted a moment later, and then it is done again: what counts itself does
+ * so each time.
+ */
+export async function unchangedBy(
+  test: NetworkTest,
+  portKey: string,
+  act: () => Promise<void>,
+): Promise<PortStatistics> {
+  for (let left = 5; ; left -= 1) {
+    const before = await statisticsOf(test, portKey);
+    await act();
+    const after = await statisticsOf(test, portKey);
+    if (left > 1 && !isDeepStrictEqual(after, before)) continue;
+    mustEqual(after, before, `the counters of '${portKey}' after what counts nowhere`);
+    return after;
+  }
 }
 
 /**

@@ -105,9 +105,15 @@ export const uplinkRequirements: readonly NetworkRequirement[] = [
       const { switchId } = spec;
       await applied(test, spec, 1);
       const nic = await stations.connect(spec, { portKey: "nic" });
+      const states = () => test.facet("teaming").uplinkStates({ switchId }, test.operation());
+      const { signal } = test.operation();
+      // Each comes up in its own time, and the standby would be used until the other is.
+      for (let up = 0; up < 2; up = (await states()).filter(({ link }) => link === "up").length) {
+        signal.throwIfAborted();
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
       await untilHeard(test, uplinks, nic, "first: active@10");
-      const states = await test.facet("teaming").uplinkStates({ switchId }, test.operation());
-      const brief = states.map(({ uplink, link, ports }) => `${uplink} ${link} ${ports.join()}`).sort();
+      const brief = (await states()).map(({ uplink, link, ports }) => `${uplink} ${link} ${ports.join()}`).sort();
       mustEqual(brief, ["first up nic", "second up "], "the uplinks");
       await uplinks.unplug("first");
       await untilHeard(test, uplinks, nic, "second: standby@10");
