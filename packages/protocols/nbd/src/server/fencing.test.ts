@@ -1,42 +1,21 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { createMemoryDisk, type MemoryDisk } from "../../test/memory-disk.ts";
-import { NbdClient, type NbdRequest, NbdServer } from "../index.ts";
+import { NbdPlace } from "../../test/nbd-place.ts";
+import type { NbdClient, NbdRequest, NbdServer } from "../index.ts";
 
 const MIB = 1024 * 1024;
 
-let folder: string;
-let path: string;
+const place = new NbdPlace();
 let server: NbdServer;
 let disk: MemoryDisk;
-let opened: { close(): unknown }[];
-
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "nbd-fencing-"));
-  path = join(folder, "s");
-  opened = [];
-});
-
-afterEach(async () => {
-  for (const one of opened) await one.close();
-  await server.close({ graceMs: 0 });
-  await rm(folder, { recursive: true, force: true });
-});
 
 async function serve(): Promise<void> {
-  server = new NbdServer();
+  server = await place.listen();
   disk = createMemoryDisk(64 * MIB);
   server.addExport({ name: "d", backend: disk });
-  await server.listenUnix(path);
 }
 
-async function open(exportName = "d"): Promise<NbdClient> {
-  const client = await NbdClient.connect(path, { exportName });
-  opened.push(client);
-  return client;
-}
+const open = (exportName = "d"): Promise<NbdClient> => place.open({ exportName });
 
 function deferred(): { readonly promise: Promise<void>; readonly resolve: () => void } {
   let resolve = (): void => {};

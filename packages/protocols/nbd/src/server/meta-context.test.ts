@@ -1,43 +1,25 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { createSparseDisk } from "../../test/memory-disk.ts";
-import { contextQuery, RawClient, takeChunks } from "../../test/raw-client.ts";
-import { type DirtyExtent, NbdClient, NbdServer } from "../index.ts";
+import { NbdPlace } from "../../test/nbd-place.ts";
+import { contextQuery, type RawClient, takeChunks } from "../../test/raw-client.ts";
+import type { DirtyExtent, NbdClient, NbdServer } from "../index.ts";
 import * as wire from "../wire/wire-constants.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
-let folder: string;
-let path: string;
+const place = new NbdPlace();
 let server: NbdServer;
-let opened: { close(): unknown }[];
 
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "nbd-context-"));
-  path = join(folder, "s");
-  opened = [];
-  server = new NbdServer();
-  await server.listenUnix(path);
+  server = await place.listen();
 });
 
-afterEach(async () => {
-  for (const one of opened) await one.close();
-  await server.close({ graceMs: 0 });
-  await rm(folder, { recursive: true, force: true });
-});
-
-async function open(exportName: string, bitmaps: readonly string[] = []): Promise<NbdClient> {
-  const client = await NbdClient.connect(path, { exportName, bitmaps });
-  opened.push(client);
-  return client;
-}
+const open = (exportName: string, bitmaps: readonly string[] = []): Promise<NbdClient> =>
+  place.open({ exportName, bitmaps });
 
 async function raw(): Promise<RawClient> {
-  const client = await RawClient.connect(path);
-  opened.push(client);
+  const client = await place.raw();
   await client.option(wire.OPT_STRUCTURED_REPLY);
   return client;
 }

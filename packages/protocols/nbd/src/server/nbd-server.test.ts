@@ -1,71 +1,47 @@
 import { spawnSync } from "node:child_process";
-import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { readdir, stat, writeFile } from "node:fs/promises";
 import { connect, createServer, type Socket } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { createMemoryDisk, type MemoryDisk } from "../../test/memory-disk.ts";
+import { NbdPlace } from "../../test/nbd-place.ts";
 import { RawClient } from "../../test/raw-client.ts";
 import { NbdClient, NbdServer, type NbdServerOptions } from "../index.ts";
 import * as wire from "../wire/wire-constants.ts";
 
 const MIB = 1024 * 1024;
 
-let folder: string;
-let path: string;
+const place = new NbdPlace();
 let server: NbdServer;
 let disk: MemoryDisk;
-let opened: { close(): unknown }[];
-
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "nbd-server-"));
-  path = join(folder, "s");
-  opened = [];
-});
-
-afterEach(async () => {
-  for (const one of opened) await one.close();
-  await server.close({ graceMs: 0 });
-  await rm(folder, { recursive: true, force: true });
-});
 
 async function serve(options: NbdServerOptions = {}): Promise<void> {
-  server = new NbdServer(options);
+  server = await place.listen(options);
   disk = createMemoryDisk(64 * MIB);
   server.addExport({ name: "d", backend: disk });
-  await server.listenUnix(path);
 }
 
-async function open(exportName = "d"): Promise<NbdClient> {
-  const client = await NbdClient.connect(path, { exportName });
-  opened.push(client);
-  return client;
-}
-
-async function raw(): Promise<RawClient> {
-  const client = await RawClient.connect(path);
-  opened.push(client);
-  return client;
-}
+const open = (exportName = "d"): Promise<NbdClient> => place.open({ exportName });
+const raw = (): Promise<RawClient> => place.raw();
 
 describe("listening", () => {
   test("the socket is for its owner alone, and leaves nothing behind", async () => {
     await serve();
-    expect((await stat(path)).mode & 0o777).toBe(0o600);
-    expect(await readdir(folder)).toEqual(["s"]);
+    expect((await stat(place.path)).mode & 0o777).toBe(0o600);
+    expect(await readdir(place.folder)).toEqual(["s"]);
     await server.close();
-    expect(await readdir(folder)).toEqual([]);
+    expect(await readdir(place.folder)).toEqual([]);
   });
 
   test("a served socket is not taken over, a dead one is, and a file is left alone", async () => {
     await serve();
     const other = new NbdServer();
-    await expect(other.listenUnix(path)).rejects.toMatchObject({ code: "NBD_ADDRESS_IN_USE" });
-    const file = join(folder, "file");
+    await expect(other.listenUnix(place.path)).rejects.toMatchObject({ code: "NBD_ADDRESS_IN_USE" });
+    const file = join(place.folder, "file");
     await writeFile(file, "precious");
     await expect(other.listenUnix(file)).rejects.toMatchObject({ code: "NBD_INVALID_ARGUMENT" });
     await other.close();
-    const dead = join(folder, "dead");
+    const dead = join(place.folder, "dead");
     spawnSync(process.execPath, [
       "-e",
       `require("net").createServer().listen(${JSON.stringify(dead)}, () => process.kill(process.pid, 9))`,
@@ -79,7 +55,7 @@ describe("listening", () => {
   test("drops clients over the limit, and those that never choose an export", async () => {
     await serve({ maxConnections: 1, handshakeTimeoutMs: 500 });
     const first = await raw();
-    const second = connect(path);
+    const second = connect(place.path);
     await new Promise((resolve) => second.once("close", resolve));
     await first.closed;
     const third = await raw();
@@ -111,8 +87,7 @@ describe("negotiation", () => {
       [1, 134],
       [3, 10],
     ] as const) {
-      const client = await RawClient.connect(path, flags);
-      opened.push(client);
+      const client = await place.raw(flags);
       client.sendOption(wire.OPT_EXPORT_NAME, Buffer.from("d"));
       const shape = await client.take(bytes);
       expect(shape.readBigUInt64BE(0)).toBe(BigInt(64 * MIB));
@@ -126,7 +101,7 @@ describe("negotiation", () => {
 
   test("drops a client with unknown flags, a wrong magic, or an endless option", async () => {
     await serve();
-    await (await RawClient.connect(path, 7)).closed;
+    await (await RawClient.connect(place.path, 7)).closed;
     const wrong = await raw();
     wrong.write(Buffer.alloc(16, 1));
     await wrong.closed;
@@ -292,7 +267,7 @@ test("a client of a server that is no NBD server, or talks nonsense, fails with 
     socket.on("error", () => {});
     socket.write("HTTP/1.1 400 Bad Request\r\n\r\n");
   });
-  const address = join(folder, "http");
+  const address = join(place.folder, "http");
   await new Promise<void>((resolve) => http.listen(address, resolve));
   await expect(NbdClient.connect(address)).rejects.toMatchObject({ code: "NBD_PROTOCOL" });
   for (const socket of sockets) socket.destroy();

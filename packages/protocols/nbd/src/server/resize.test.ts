@@ -1,42 +1,24 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { createMemoryDisk } from "../../test/memory-disk.ts";
-import { RawClient } from "../../test/raw-client.ts";
-import { type BlockBackend, NbdClient, type NbdExportOptions, NbdServer, openRawFile } from "../index.ts";
+import { NbdPlace } from "../../test/nbd-place.ts";
+import type { RawClient } from "../../test/raw-client.ts";
+import { type BlockBackend, type NbdClient, type NbdExportOptions, type NbdServer, openRawFile } from "../index.ts";
 import * as wire from "../wire/wire-constants.ts";
 
 const MIB = 1024 * 1024;
 
-let folder: string;
-let path: string;
+const place = new NbdPlace();
 let server: NbdServer;
-let opened: { close(): unknown }[];
 
 beforeEach(async () => {
-  folder = mkdtempSync(join(tmpdir(), "nbd-resize-"));
-  path = join(folder, "s");
-  server = new NbdServer();
-  opened = [];
-  await server.listenUnix(path);
+  server = await place.listen();
 });
 
-afterEach(async () => {
-  for (const one of opened) await one.close();
-  await server.close({ graceMs: 0 });
-  rmSync(folder, { recursive: true, force: true });
-});
-
-async function open(): Promise<NbdClient> {
-  const client = await NbdClient.connect(path, { exportName: "d" });
-  opened.push(client);
-  return client;
-}
+const open = (): Promise<NbdClient> => place.open({ exportName: "d" });
 
 async function raw(): Promise<RawClient> {
-  const client = await RawClient.connect(path);
-  opened.push(client);
+  const client = await place.raw();
   await client.go("d");
   return client;
 }
@@ -127,8 +109,7 @@ describe("an export whose size clients may change", () => {
     const { sizes } = serve();
     const inner = await open();
     server.addExport({ name: "again", backend: inner.asBackend(), allowResize: true });
-    const client = await NbdClient.connect(path, { exportName: "again" });
-    opened.push(client);
+    const client = await place.open({ exportName: "again" });
     await client.resize(2 * MIB);
     await client.write(Buffer.alloc(512), 2 * MIB - 512);
     expect(sizes).toEqual([MIB, 2 * MIB]);
@@ -165,8 +146,7 @@ describe("resize is refused", () => {
 });
 
 test("a file grows on a client's word, and does not become smaller", async () => {
-  const file = openRawFile(join(folder, "disk.raw"), { sizeBytes: MIB });
-  opened.push(file);
+  const file = place.closeAfter(openRawFile(join(place.folder, "disk.raw"), { sizeBytes: MIB }));
   server.addExport({ name: "d", backend: file, allowResize: true });
   const client = await open();
   await client.resize(2 * MIB);

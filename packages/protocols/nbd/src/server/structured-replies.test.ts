@@ -1,43 +1,24 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { createMemoryDisk, createSparseDisk } from "../../test/memory-disk.ts";
-import { RawClient, takeChunks } from "../../test/raw-client.ts";
-import { type BlockBackend, NbdClient, NbdServer } from "../index.ts";
+import { NbdPlace } from "../../test/nbd-place.ts";
+import { type RawClient, takeChunks } from "../../test/raw-client.ts";
+import type { BlockBackend, NbdClient, NbdServer } from "../index.ts";
 import * as wire from "../wire/wire-constants.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
-let folder: string;
-let path: string;
+const place = new NbdPlace();
 let server: NbdServer;
-let opened: { close(): unknown }[];
 
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "nbd-structured-"));
-  path = join(folder, "s");
-  opened = [];
-  server = new NbdServer();
-  await server.listenUnix(path);
+  server = await place.listen();
 });
 
-afterEach(async () => {
-  for (const one of opened) await one.close();
-  await server.close({ graceMs: 0 });
-  await rm(folder, { recursive: true, force: true });
-});
-
-async function open(exportName: string): Promise<NbdClient> {
-  const client = await NbdClient.connect(path, { exportName });
-  opened.push(client);
-  return client;
-}
+const open = (exportName: string): Promise<NbdClient> => place.open({ exportName });
 
 async function raw(): Promise<RawClient> {
-  const client = await RawClient.connect(path);
-  opened.push(client);
+  const client = await place.raw();
   await client.option(wire.OPT_STRUCTURED_REPLY);
   return client;
 }
@@ -79,8 +60,7 @@ describe("sparse reads", () => {
       client.request({ type: wire.CMD_READ, offset: 0, length, flags });
       expect(await takeChunks(client)).toMatchObject([{ type: wire.REPLY_OFFSET_DATA, isLast: true }]);
     }
-    const old = await NbdClient.connect(path, { exportName: "d", structured: false });
-    opened.push(old);
+    const old = await place.open({ exportName: "d", structured: false });
     const target = Buffer.alloc(MIB, 1);
     await old.read(target, 0);
     expect(target.equals(disk.bytes)).toBe(true);
