@@ -243,7 +243,8 @@ export class QemuProcess {
     // The child keeps no program alive, so this timer must.
     let timer: NodeJS.Timeout | undefined;
     const enough = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, 1_000);
+      // Not before what has happened by then was told: this process may have had no turn for all of that time.
+      timer = setTimeout(() => setImmediate(resolve), 1_000);
     });
     await Promise.race([this.#reaped, enough]);
     clearTimeout(timer);
