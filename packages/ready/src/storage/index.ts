@@ -1,5 +1,5 @@
 // The suite
-export type { BlockClient, StorageInstance } from "./storage-instance.ts";
+export type { BlockClient, KillableStorageProvider, StorageInstance } from "./storage-instance.ts";
 export { storageSuite } from "./storage-suite.ts";
 
 // The reference that it is proved with, also as a model for tests

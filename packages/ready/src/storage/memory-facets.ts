@@ -34,8 +34,9 @@ export function memoryFacets(
     if ("attachment" in parent && parent.attachment?.access === "readWrite") {
       throw new VdcError("FAILED_PRECONDITION", `'${parent.name}' is attached for writing`);
     }
+    const { accessibleHosts } = "accessibleHosts" in parent ? parent : provider.get(parent.volumeId);
     const link = from.kind === "volume" ? { parentVolumeId: from.volumeId } : { parentSnapshotId: from.snapshotId };
-    return { name, capacityBytes, ...link, isClone };
+    return { name, capacityBytes, accessibleHosts, ...link, isClone };
   };
 
   const copyUp = (volume: MemoryVolume): void => {

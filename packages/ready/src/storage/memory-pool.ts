@@ -23,6 +23,8 @@ export interface MemoryVolume {
   readonly request: string;
   capacityBytes: number;
   readonly owner: OwnerStamp | undefined;
+  /** The hosts that it was made for, or that its parent was; all that reach the pool when there are none. */
+  readonly accessibleHosts: readonly string[] | undefined;
   readonly parameters: Readonly<Record<string, string>>;
   blocks: MemoryBlocks;
   parentVolumeId: string | undefined;
@@ -66,12 +68,14 @@ export interface MemoryPool {
   readonly groups: Map<string, MemoryGroup>;
   readonly files: Map<string, { readonly capacityBytes: number; readonly blocks: MemoryBlocks }>;
   readonly totalBytes: number;
+  /** The hosts that reach it; `undefined` when all do. */
+  accessibleHosts: readonly string[] | undefined;
   nextId: number;
   /** The data path's clock, in milliseconds: a request that a limit holds back moves it on. */
   nowMs: number;
 }
 
-/** An empty pool. */
+/** An empty pool. All hosts reach it. */
 export function createMemoryPool(totalBytes: number = 2 ** 30): MemoryPool {
   return {
     volumes: new Map(),
@@ -79,6 +83,7 @@ export function createMemoryPool(totalBytes: number = 2 ** 30): MemoryPool {
     groups: new Map(),
     files: new Map(),
     totalBytes,
+    accessibleHosts: undefined,
     nextId: 1,
     nowMs: 0,
   };

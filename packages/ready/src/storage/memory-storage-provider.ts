@@ -27,6 +27,7 @@ export interface NewMemoryVolume {
   readonly name: string;
   readonly capacityBytes: number;
   readonly owner?: OwnerStamp | undefined;
+  readonly accessibleHosts?: readonly string[] | undefined;
   readonly parentVolumeId?: string | undefined;
   readonly parentSnapshotId?: string | undefined;
   readonly isClone?: boolean;
@@ -73,16 +74,26 @@ export class MemoryStorageProvider implements StorageProvider {
       facets: Object.fromEntries(
         Object.entries(facetLimits).map(([name, limits]) => [name, { status: "available", limits, evidence } as const]),
       ),
-      attributes: { fencing: "enforced", pool: "memory", media: "memory", thin: true, outOfSpace: "report" },
+      attributes: {
+        fencing: "enforced",
+        pool: "memory",
+        media: "memory",
+        thin: true,
+        outOfSpace: "report",
+        ...(this.pool.accessibleHosts === undefined ? {} : { accessibleHosts: this.pool.accessibleHosts }),
+      },
     };
   }
 
   async createVolume(input: CreateVolume, context: OperationContext): Promise<Volume> {
-    const { name, capacityBytes, owner, parameters = {} } = input;
+    const { name, capacityBytes, owner, parameters = {}, accessibleHosts } = input;
     refuseWhenOver(context);
     const [unknown] = Object.keys(parameters);
     if (unknown !== undefined) throw new VdcError("INVALID_ARGUMENT", `parameter '${unknown}' is not known`);
-    return this.view(this.add({ name, capacityBytes, owner }));
+    const blind = accessibleHosts?.filter((host) => this.pool.accessibleHosts?.includes(host) === false) ?? [];
+    if (blind.length > 0)
+      throw new VdcError("RESOURCE_EXHAUSTED", `the pool is not reached by '${blind.join("', '")}'`);
+    return this.view(this.add({ name, capacityBytes, owner, accessibleHosts }));
   }
 
   async deleteVolume({ volumeId }: { readonly volumeId: string }, context: OperationContext): Promise<void> {
@@ -154,6 +165,9 @@ export class MemoryStorageProvider implements StorageProvider {
     if (generation <= volume.highWater) {
       throw new VdcError("FAILED_PRECONDITION", `generation ${generation} is fenced`, { reason: "VDC_FENCED" });
     }
+    if (volume.accessibleHosts?.includes(host) === false) {
+      throw new VdcError("FAILED_PRECONDITION", `'${volume.name}' can't be reached from host '${host}'`);
+    }
     if (access === "readWrite" && this.childrenOf(volumeId).length > 0) {
       throw new VdcError("FAILED_PRECONDITION", `'${volume.name}' has children`);
     }
@@ -212,7 +226,16 @@ export class MemoryStorageProvider implements StorageProvider {
   /** Makes a volume, or returns the one of that name and request. */
   add(input: NewMemoryVolume): MemoryVolume {
     const { name, capacityBytes, owner, parentVolumeId, parentSnapshotId, isClone = false } = input;
-    const request = JSON.stringify([capacityBytes, owner, parentVolumeId, parentSnapshotId, isClone, input.request]);
+    const asked = input.accessibleHosts ?? null;
+    const request = JSON.stringify([
+      capacityBytes,
+      owner,
+      asked,
+      parentVolumeId,
+      parentSnapshotId,
+      isClone,
+      input.request,
+    ]);
     const present = this.findByName(name);
     if (present !== undefined) {
       if (present.request === request) return present;
@@ -226,6 +249,7 @@ export class MemoryStorageProvider implements StorageProvider {
       request,
       capacityBytes,
       owner,
+      accessibleHosts: input.accessibleHosts ?? this.pool.accessibleHosts,
       parameters: {},
       blocks: new Map(),
       parentVolumeId,
@@ -266,6 +290,7 @@ export class MemoryStorageProvider implements StorageProvider {
 
   view(volume: MemoryVolume): Volume {
     const { volumeId, name, capacityBytes, owner, parameters, blocks, parentVolumeId, parentSnapshotId } = volume;
+    const { accessibleHosts } = volume;
     const allocatedBytes = blocks.size * 4096;
     return {
       volumeId,
@@ -275,6 +300,7 @@ export class MemoryStorageProvider implements StorageProvider {
       exclusiveBytes: this.childrenOf(volumeId).length > 0 ? 0 : allocatedBytes,
       createdAt: 0,
       ...(owner === undefined ? {} : { owner }),
+      ...(accessibleHosts === undefined ? {} : { accessibleHosts }),
       ...(parentVolumeId === undefined ? {} : { parent: { kind: "volume", volumeId: parentVolumeId } }),
       ...(parentSnapshotId === undefined ? {} : { parent: { kind: "snapshot", snapshotId: parentSnapshotId } }),
       parameters,

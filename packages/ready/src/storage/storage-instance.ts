@@ -24,6 +24,15 @@ export interface BlockClient {
   close(): Promise<void>;
 }
 
+/** A provider that can be killed. */
+export interface KillableStorageProvider {
+  readonly implementation: StorageProvider;
+  /** Ends its process by SIGKILL, and opens what it left. */
+  kill(): Promise<StorageProvider>;
+  /** What is there beside what an empty pool needs: files, by their names. Defaults to nothing. */
+  leftovers?(): readonly string[];
+}
+
 /** What the factory gives for the storage suite. Nothing may be in the pool, and 256 MiB must fit in it. */
 export interface StorageInstance extends Instance<StorageProvider> {
   /** Two hosts on which volumes can be attached. */
@@ -32,6 +41,8 @@ export interface StorageInstance extends Instance<StorageProvider> {
   openTransport(transport: VolumeTransport): Promise<BlockClient>;
   /** Ends the provider as `kill -9` would, or as near to that as can be, and opens what it left. */
   reopen(): Promise<StorageProvider>;
+  /** Another provider, with a pool of its own, for the same hosts, in a process of its own. Without it kills in the middle of a call are tried with `reopen`. */
+  killable?(): Promise<KillableStorageProvider>;
   /** A path on the provider's host at which nothing is. Without it facet `importExport` is not tried, and the verdict is `partial`. */
   imagePath?(name: string): string;
   /** Images that must be refused: with backing files, external data, of another format than stated. */

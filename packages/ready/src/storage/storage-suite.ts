@@ -3,6 +3,8 @@ import { defineSuite, type Suite } from "../suite/suite.ts";
 import { attachmentRequirements } from "./attachment-requirements.ts";
 import { changedBlockRequirements } from "./changed-block-requirements.ts";
 import { cloneRequirements } from "./clone-requirements.ts";
+import { crashCopyRequirements } from "./crash-copy-requirements.ts";
+import { crashRequirements } from "./crash-requirements.ts";
 import { dataServiceRequirements } from "./data-service-requirements.ts";
 import { encryptionRequirements } from "./encryption-requirements.ts";
 import { groupSnapshotRequirements } from "./group-snapshot-requirements.ts";
@@ -15,6 +17,7 @@ import { revertRequirements } from "./revert-requirements.ts";
 import { robustnessRequirements } from "./robustness-requirements.ts";
 import { snapshotRequirements } from "./snapshot-requirements.ts";
 import type { StorageInstance } from "./storage-instance.ts";
+import { topologyRequirements } from "./topology-requirements.ts";
 import { volumeRequirements } from "./volume-requirements.ts";
 
 /** The certification suite of `vdc.storage` 1.0. */
@@ -25,6 +28,7 @@ export const storageSuite: Suite<StorageProvider, StorageInstance> = defineSuite
     ...volumeRequirements,
     ...poolRequirements,
     ...attachmentRequirements,
+    ...topologyRequirements,
     ...dataServiceRequirements,
     ...layeringRequirements,
     ...cloneRequirements,
@@ -37,5 +41,7 @@ export const storageSuite: Suite<StorageProvider, StorageInstance> = defineSuite
     ...encryptionRequirements,
     ...robustnessRequirements,
     ...interruptionRequirements,
+    ...crashRequirements,
+    ...crashCopyRequirements,
   ],
 });

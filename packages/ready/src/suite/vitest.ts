@@ -42,6 +42,8 @@ export function describeSuite<T extends Contract, I extends Instance<T>>(
 export interface DescribePluginOptions<T extends Contract, I extends Instance<T>>
   extends Omit<DescribeSuiteOptions<T, I>, "create"> {
   readonly plugin: Plugin;
+  /** The URL of the module that exports it, for a factory that runs it in a process. Defaults to none. */
+  readonly module?: string | undefined;
   /** The factory that the package names in `vdcReady`, so that its tests and its certification try the same. */
   readonly create: InstanceFactory<I>;
 }
@@ -52,10 +54,10 @@ export interface DescribePluginOptions<T extends Contract, I extends Instance<T>
  */
 export function describePlugin<T extends Contract, I extends Instance<T>>(
   suite: Suite<T, I>,
-  { plugin, create, ...options }: DescribePluginOptions<T, I>,
+  { plugin, module, create, ...options }: DescribePluginOptions<T, I>,
 ): void {
   const requirements = [...suite.requirements, ...generalRequirements<T, I>(suite.name)];
-  describeSuite({ ...suite, requirements }, { ...options, create: createInstance({ plugin }, create) });
+  describeSuite({ ...suite, requirements }, { ...options, create: createInstance({ plugin, module }, create) });
 }
 
 /** Registers the proof of a suite with vitest, and prints the mutation table. */
