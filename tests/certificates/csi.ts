@@ -7,6 +7,7 @@ import { SimulatedWorld } from "@vdc-os/plugin-simulator";
 import sqliteStateStore from "@vdc-os/plugin-sqlite-state-store";
 import type { CertificationKit } from "@vdc-os/ready";
 import type { BlockClient, StorageInstance } from "@vdc-os/ready/storage";
+import { startKillable } from "./killable-plugin.ts";
 
 const hosts = ["host-1", "host-2"] as const;
 
@@ -42,7 +43,8 @@ async function open(kit: CertificationKit, world: SimulatedWorld): Promise<Stora
     nodes: hosts.map((host) => ({ host, endpoint: { socket: socketOf(host) } })),
     directory: join(folder, "volumes"),
   };
-  const plugins = [use(sqliteStateStore, { config: { directory: join(folder, "state") } })];
+  const stateIn = (name: string) => [use(sqliteStateStore, { config: { directory: join(folder, name) } })];
+  const plugins = stateIn("state");
   let running = await kit.start(storageProvider, { config, plugins });
   return {
     implementation: running.implementation,
@@ -54,6 +56,18 @@ async function open(kit: CertificationKit, world: SimulatedWorld): Promise<Stora
       await serve();
       running = await kit.start(storageProvider, { config, plugins });
       return running.implementation;
+    },
+    // Its driver goes on, as one that is on another machine would.
+    async killable() {
+      const killed = { config: { ...config, directory: join(folder, "killed") }, plugins: stateIn("killed-state") };
+      const { implementation, kill } = await startKillable(kit, storageProvider, { name: config.name, ...killed });
+      return {
+        implementation,
+        async kill() {
+          await kill();
+          return (await kit.start(storageProvider, killed)).implementation;
+        },
+      };
     },
     imagePath: (name) => join(folder, name),
     // What serves a volume is in the simulator: what was written is there at once.

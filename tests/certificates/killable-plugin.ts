@@ -45,24 +45,30 @@ export async function startKillable<T extends Contract>(
   await kernel.start();
   const served = new KernelProviders(kernel, [point]).lookup(point.id, name);
   if (served === undefined) throw new Error(`the plugin does not provide '${name}'`);
+  // Looked for while nothing happens: a kill that has to look first comes when all is done.
+  const pids = processesMarked(id);
   return {
     implementation: served.implementation as T,
     async kill() {
-      for (const pid of processesMarked(id)) process.kill(pid, "SIGKILL");
+      for (const pid of pids) if (isMarked(pid, id)) process.kill(pid, "SIGKILL");
       await stop();
     },
   };
 }
 
-/** The processes that have the mark in their environment: proc(5). */
+/** The processes that have the mark. */
 function processesMarked(id: string): readonly number[] {
-  return readdirSync("/proc").flatMap((entry) => {
-    if (!/^\d+$/.test(entry)) return [];
-    try {
-      return readFileSync(`/proc/${entry}/environ`, "utf8").includes(`${mark}=${id}`) ? [Number(entry)] : [];
-    } catch {
-      // It ended meanwhile, or is another user's.
-      return [];
-    }
-  });
+  return readdirSync("/proc").flatMap((entry) =>
+    /^\d+$/.test(entry) && isMarked(Number(entry), id) ? [Number(entry)] : [],
+  );
+}
+
+/** Whether a process has the mark in its environment: proc(5). */
+function isMarked(pid: number, id: string): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, "utf8").includes(`${mark}=${id}`);
+  } catch {
+    // It ended meanwhile, or is another user's.
+    return false;
+  }
 }

@@ -5,7 +5,8 @@ import sqliteStateStore from "@vdc-os/plugin-sqlite-state-store";
 import thinProvisioning from "@vdc-os/plugin-thin-provisioning";
 import type { CertificationKit } from "@vdc-os/ready";
 import type { StorageInstance } from "@vdc-os/ready/storage";
-import { writeFileSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
+import { startKillable } from "./killable-plugin.ts";
 import { openNbd } from "./nbd-block-client.ts";
 import { startTwoHosts, type TwoHosts } from "./two-hosts.ts";
 
@@ -18,12 +19,14 @@ export async function create(kit: CertificationKit): Promise<StorageInstance> {
 
 async function open(kit: CertificationKit, hosts: TwoHosts, more: object = {}): Promise<StorageInstance> {
   const folder = kit.folder();
-  const plugins = [
+  const below = (pool: string) => [
     hosts.registration,
-    use(sqliteStateStore, { config: { directory: join(folder, "state") } }),
-    use(thinProvisioning, { config: { name: "thin", directory: join(folder, "pool"), ...more } }),
+    use(sqliteStateStore, { config: { directory: join(folder, `${pool}-state`) } }),
+    use(thinProvisioning, { config: { name: "thin", directory: join(folder, pool), ...more } }),
   ];
-  const start = () => kit.start(storageProvider, { config: { name: "clones", base: "thin" }, plugins });
+  const config = { name: "clones", base: "thin" };
+  const plugins = below("pool");
+  const start = () => kit.start(storageProvider, { config, plugins });
   let running = await start();
   const text = join(folder, "text.qcow2");
   writeFileSync(text, "json:{}");
@@ -35,6 +38,19 @@ async function open(kit: CertificationKit, hosts: TwoHosts, more: object = {}): 
       await running.stop();
       running = await start();
       return running.implementation;
+    },
+    // What is underneath goes on.
+    async killable() {
+      const killed = { config, plugins: below("killed") };
+      const { implementation, kill } = await startKillable(kit, storageProvider, { name: config.name, ...killed });
+      return {
+        implementation,
+        async kill() {
+          await kill();
+          return (await kit.start(storageProvider, killed)).implementation;
+        },
+        leftovers: () => ["volumes", "trash"].flatMap((name) => readdirSync(join(folder, "killed", name))),
+      };
     },
     imagePath: (name) => join(folder, name),
     hostileImages: [{ path: text, format: "qcow2" }],

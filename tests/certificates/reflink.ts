@@ -1,11 +1,22 @@
 import { spawnSync } from "node:child_process";
-import { closeSync, ftruncateSync, mkdirSync, mkdtempSync, openSync, rmSync, statfsSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  ftruncateSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  statfsSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { storageProvider } from "@vdc-os/core/storage/v1";
 import type { CertificationKit } from "@vdc-os/ready";
 import type { StorageInstance } from "@vdc-os/ready/storage";
-import { openFile } from "./file-block-client.ts";
+import { openFile } from "@vdc-os/testing";
+import { startKillable } from "./killable-plugin.ts";
 
 const mib = 1024 * 1024;
 
@@ -84,6 +95,23 @@ async function open(kit: CertificationKit, parent: string): Promise<StorageInsta
       { path: folder, format: "raw" },
       { path: join(folder, "absent"), format: "qcow2" },
     ],
+    async killable() {
+      const directory = join(folder, "killed");
+      const options = { config: { ...config, directory } };
+      const { implementation, kill } = await startKillable(kit, storageProvider, {
+        name: config.name,
+        ...options,
+        plugins: [],
+      });
+      return {
+        implementation,
+        async kill() {
+          await kill();
+          return (await kit.start(storageProvider, options)).implementation;
+        },
+        leftovers: () => ["volumes", "snapshots"].flatMap((name) => readdirSync(join(directory, name))),
+      };
+    },
     // Nothing serves its files: what was written is in the kernel's hands.
     killStorageProcess: async () => undefined,
     ...(parent === mounts.large ? { small: () => open(kit, mounts.small) } : {}),

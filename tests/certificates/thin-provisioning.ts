@@ -1,9 +1,10 @@
-import { writeFileSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { storageProvider } from "@vdc-os/core/storage/v1";
 import { createImageSync } from "@vdc-os/qcow2";
 import type { CertificationKit } from "@vdc-os/ready";
 import type { StorageInstance } from "@vdc-os/ready/storage";
+import { startKillable } from "./killable-plugin.ts";
 import { memorySecrets } from "./memory-secrets.ts";
 import { openNbd } from "./nbd-block-client.ts";
 import { startTwoHosts, type TwoHosts } from "./two-hosts.ts";
@@ -35,6 +36,19 @@ async function open(kit: CertificationKit, hosts: TwoHosts, more: object = {}): 
       await running.stop();
       running = await start();
       return running.implementation;
+    },
+    async killable() {
+      const directory = join(folder, "killed");
+      const killed = { config: { ...config, directory }, plugins };
+      const { implementation, kill } = await startKillable(kit, storageProvider, { name: config.name, ...killed });
+      return {
+        implementation,
+        async kill() {
+          await kill();
+          return (await kit.start(storageProvider, killed)).implementation;
+        },
+        leftovers: () => ["volumes", "trash"].flatMap((name) => readdirSync(join(directory, name))),
+      };
     },
     imagePath: (name) => join(folder, name),
     hostileImages: hostileImages(folder),

@@ -49,9 +49,10 @@ export function openOn(
 /** The plugin over a provider, for the suite: each opening is a kernel of its own over the same state. */
 export async function over({ provider, reopen, dispose, ...below }: Below): Promise<StorageInstance> {
   const state = new MemoryStateStore();
+  const calls = new Set<Promise<unknown>>();
   const opened: { readonly handles: BelowHandles; readonly clones: LinkedClonesProvider }[] = [];
   const open = async (): Promise<StorageProvider> => {
-    const handles = await handlesOn(provider(), state);
+    const handles = await handlesOn(noting(provider(), calls), state);
     const clones = await openOn(handles);
     opened.push({ handles, clones });
     return clones;
@@ -60,6 +61,10 @@ export async function over({ provider, reopen, dispose, ...below }: Below): Prom
     ...below,
     implementation: await open(),
     reopen: async () => {
+      // From now on whatever it has under way reaches neither of the two, as after a kill.
+      await opened.at(-1)?.handles[Symbol.asyncDispose]();
+      // The one underneath may be at it still, for nobody.
+      await Promise.allSettled(calls);
       await reopen?.();
       return open();
     },
@@ -71,4 +76,24 @@ export async function over({ provider, reopen, dispose, ...below }: Below): Prom
       await dispose?.();
     },
   };
+}
+
+/** A provider whose calls are in a set until they end. */
+function noting<T extends object>(provider: T, calls: Set<Promise<unknown>>): T {
+  return new Proxy(provider, {
+    get(target, key) {
+      const value = Reflect.get(target, key, target) as unknown;
+      if (typeof value === "object" && value !== null) return noting(value, calls);
+      if (typeof value !== "function") return value;
+      return (...args: unknown[]) => {
+        const call = value.apply(target, args) as unknown;
+        if (call instanceof Promise) {
+          calls.add(call);
+          const end = (): void => void calls.delete(call);
+          call.then(end, end);
+        }
+        return call;
+      };
+    },
+  });
 }
