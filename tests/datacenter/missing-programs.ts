@@ -1,1 +1,0 @@
-export { missingPrograms } from "@vdc-os/testing";
