@@ -124,12 +124,13 @@ describe("a plugin in a child process", () => {
   });
 
   it("kills a child that hangs", async () => {
-    const { handle, state } = await run({ heartbeatMs: 50, hangTimeoutMs: 400 });
+    // One that is well may have no turn on a busy machine for longer than half a second.
+    const { handle, state } = await run({ heartbeatMs: 50, hangTimeoutMs: 2_000 });
     const pid = Number((await handle.echo({ text: "pid" })).text);
     const degraded = state("degraded");
     const ready = state("ready");
     await expect(handle.reset({ how: "hang" })).rejects.toMatchObject({ code: "UNAVAILABLE" });
-    expect(await degraded).toMatch(/did not answer for 400 ms/);
+    expect(await degraded).toMatch(/did not answer for 2000 ms/);
     await ready;
     expect(await isGone(pid)).toBe(true);
   });
