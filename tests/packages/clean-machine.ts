@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, realpath, rm, symlink, writeFile } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
 import { basename, delimiter, dirname, isAbsolute, join } from "node:path";
 import { root } from "../architecture/source-tree.ts";
@@ -8,6 +8,9 @@ import { type ProgramResult, runProgram } from "./run-program.ts";
 /** What is kept of the environment: how the registry is reached. npm tells where its settings for all users are, which another Node.js would look for elsewhere. */
 const kept =
   /^(https?_proxy|no_proxy|all_proxy|npm_config_(registry|globalconfig)|node_extra_ca_certs|ssl_cert_(file|dir)|lang|tmpdir|ci)$/i;
+
+/** What installers have downloaded, for all machines. */
+const caches = join(root, ".cache/installers");
 
 /**
  * A machine of somebody who has Node.js, npm and access to a registry, and nothing of this repository: a home folder of its own, an environment
@@ -40,6 +43,11 @@ export class CleanMachine {
     try {
       const home = join(directory, "home");
       await mkdir(home);
+      // What was downloaded before is shared; what `npm create` and `npx` have installed before is not: it may be older packages of the same version.
+      const downloads = join(caches, "npm/_cacache");
+      await mkdir(downloads, { recursive: true });
+      await mkdir(join(directory, "npm"));
+      await symlink(downloads, join(directory, "npm/_cacache"), "dir");
       const userconfig = process.env.npm_config_userconfig ?? join(homedir(), ".npmrc");
       const settings = await readFile(userconfig, "utf8").catch(() => "");
       const npm = await findNpm();
@@ -84,7 +92,6 @@ export class CleanMachine {
   }
 
   #environment(node: string): Record<string, string> {
-    const cache = join(root, ".cache/installers");
     const path = (process.env.PATH ?? "").split(delimiter).filter((folder) => !folder.includes("node_modules/.bin"));
     return {
       // What npm is told to trust, the others trust as well.
@@ -95,12 +102,12 @@ export class CleanMachine {
       PATH: [dirname(node), ...path].join(delimiter),
       HOME: join(this.directory, "home"),
       NO_COLOR: "1",
-      npm_config_cache: join(cache, "npm"),
+      npm_config_cache: join(this.directory, "npm"),
       npm_config_audit: "false",
       npm_config_fund: "false",
       npm_config_update_notifier: "false",
       npm_config_prefer_offline: "true",
-      XDG_DATA_HOME: join(cache, "data"),
+      XDG_DATA_HOME: join(caches, "data"),
       XDG_CACHE_HOME: join(this.directory, "caches"),
       XDG_STATE_HOME: join(this.directory, "state"),
       YARN_CACHE_FOLDER: join(this.directory, "yarn-cache"),
