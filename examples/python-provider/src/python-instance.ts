@@ -9,15 +9,19 @@ import type { BlockClient, StorageInstance } from "@vdc-os/ready/storage";
 export async function create(kit: CertificationKit): Promise<StorageInstance> {
   const config = { name: "pool", directory: kit.folder(), capacityBytes: 2 ** 30 };
   const { implementation, kernel } = await kit.start(storageProvider, { config });
+  const findPid = async (): Promise<number> =>
+    Number((await implementation.describe({ scope: {} }, createOperationContext())).attributes.pid);
+  // Asked for in time: the program answers one call after the other, so who asks first kills what has done all by then.
+  let pid = await findPid();
   return {
     implementation,
     hosts: ["alpha", "beta"],
     openTransport,
     async reopen() {
-      const { attributes } = await implementation.describe({ scope: {} }, createOperationContext());
       const again = startedAgain(kernel);
-      process.kill(Number(attributes.pid), "SIGKILL");
+      process.kill(pid, "SIGKILL");
       await again;
+      pid = await findPid();
       return implementation;
     },
   };
