@@ -50,7 +50,7 @@ test("a driver is started, started again when it dies, and ended with the provid
             () => "made",
             (error: { readonly retryable: boolean }) => expect(error.retryable).toBe(true),
           ),
-        { timeout: 20_000, interval: 50 },
+        { timeout: 100_000, interval: 50 },
       )
       .toBe("made");
     const second = processOf(folder.path);

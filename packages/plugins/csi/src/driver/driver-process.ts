@@ -25,6 +25,9 @@ const defaultBackOff: BackOff = { firstMs: 200, lastMs: 30_000 };
 /** A driver that ran for this long was well: the next pause is the first again. */
 const wellAfterMs = 60_000;
 
+/** A driver that does not listen this long after its start is ended, and started again. */
+const listensAfterMs = 60_000;
+
 /** How long a driver may take to end when it is asked to. */
 const endTimeoutMs = 5_000;
 
@@ -40,6 +43,8 @@ export class DriverProcess {
   #identity: ProcessIdentity | undefined;
   /** What was started last. */
   #child: ChildProcess | undefined;
+  /** Whether that has not ended yet. */
+  #isUp = false;
   #starting: Promise<void> | undefined;
   #pauseMs: number;
   #lastStart = 0;
@@ -111,6 +116,20 @@ export class DriverProcess {
   }
 
   async #start(): Promise<void> {
+    // One that is slow to listen is waited for again: of two only the second would be known.
+    if (!this.#isUp) await this.#spawn();
+    const giveUp = performance.now() + 10_000;
+    while (this.#isUp && !this.#closed && performance.now() < giveUp) {
+      if (await this.#listens()) return;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    if (!this.#isUp) throw this.#unavailable(`it ended (${this.#lastEnd})`);
+    // It hangs, or has lost its socket: its end has it started again.
+    if (!this.#closed && performance.now() - this.#lastStart > listensAfterMs) this.#child?.kill("SIGKILL");
+    throw this.#unavailable("it does not listen");
+  }
+
+  async #spawn(): Promise<void> {
     const { socket, command, env } = this.#endpoint;
     const [program = "", ...args] = command.map((argument) => argument.replaceAll("{socket}", socket));
     await rm(socket, { force: true });
@@ -121,34 +140,22 @@ export class DriverProcess {
       stdio: "ignore",
     });
     this.#child = child;
-    let ended = false;
-    child.once("error", (error) => {
-      ended = true;
-      this.#onEnd(child, error.message);
-    });
-    child.once("exit", (code, signal) => {
-      ended = true;
-      this.#onEnd(child, signal === null ? `exit code ${code}` : `signal ${signal}`);
-    });
+    this.#isUp = true;
+    child.once("error", (error) => this.#onEnd(child, error.message));
+    child.once("exit", (code, signal) =>
+      this.#onEnd(child, signal === null ? `exit code ${code}` : `signal ${signal}`),
+    );
     const found = child.pid === undefined ? undefined : await identifyProcess(child.pid);
     if (found !== undefined) {
       this.#identity = { pid: found.pid, startTicks: found.startTicks };
       await writeFileAtomic(this.#recordPath, JSON.stringify(this.#identity));
     }
-    const giveUp = performance.now() + 10_000;
-    while (!ended && !this.#closed && performance.now() < giveUp) {
-      if (await this.#listens()) return;
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-    if (ended) throw this.#unavailable(`it ended (${this.#lastEnd})`);
-    // Another one is started in its place, later: of two only the second would be known.
-    if (!this.#closed) child.kill("SIGKILL");
-    throw this.#unavailable("it does not listen");
   }
 
   /** An end may be told late: it says nothing of the one that was started meanwhile. */
   #onEnd(child: ChildProcess, how: string): void {
     if (child !== this.#child) return;
+    this.#isUp = false;
     this.#identity = undefined;
     this.#lastEnd = how;
     if (this.#closed || this.#restart !== undefined) return;
