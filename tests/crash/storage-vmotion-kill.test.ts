@@ -71,7 +71,7 @@ describe.skipIf(skip)("a manager that is killed while it moves the volume of a V
         await rm(base, { recursive: true, force: true });
       }
     },
-    deep ? 1_800_000 : 120_000,
+    deep ? 1_800_000 : 300_000,
   );
 });
 
