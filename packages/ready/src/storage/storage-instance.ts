@@ -39,7 +39,7 @@ export interface StorageInstance extends Instance<StorageProvider> {
   readonly hosts: readonly [string, string];
   /** Connects to a volume as a transport says: the suite knows no wire protocol. Rejects when the provider refuses. */
   openTransport(transport: VolumeTransport): Promise<BlockClient>;
-  /** Ends the provider as `kill -9` would, or as near to that as can be, and opens what it left. */
+  /** Ends the provider as `kill -9` would, or as near to that as can be, and opens what it left. Called again, it ends the one that it opened. */
   reopen(): Promise<StorageProvider>;
   /** Another provider, with a pool of its own, for the same hosts, in a process of its own. Without it kills in the middle of a call are tried with `reopen`. */
   killable?(): Promise<KillableStorageProvider>;
