@@ -41,6 +41,8 @@ it.skipIf(skip)("OVN moves a real VM's port there, back, and not at all", { time
   expect(moves.map(({ ticket, state }) => [ticket, state])).toEqual([[there.ticket.ticket, "prepared"]]);
   const beforeChange = numbers((peer) => wire.lastOf(peer));
   await migration.activateMigration({ ticket: there.ticket.ticket });
+  // Chassis acknowledge what was asked; and then what each of them made of it, which the others hear of later.
+  await fabric.central.sync();
   await fabric.central.sync();
   const afterChange = numbers((peer) => echoes.sent(peer));
   await echoes.rounds(40);
