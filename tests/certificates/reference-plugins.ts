@@ -10,8 +10,6 @@ export interface ReferencePlugin {
   readonly programs?: readonly string[];
   /** Whether it takes so long that it is certified in the deep run, and by name. */
   readonly deep?: boolean;
-  /** How long a requirement may take, in milliseconds. Defaults to `30_000`. */
-  readonly timeoutMs?: number;
   /** What the certificate does not speak of. */
   readonly note?: string;
 }
@@ -44,7 +42,6 @@ export const referencePlugins: readonly ReferencePlugin[] = [
     name: "ovn",
     factories: { network: "ovn.ts" },
     programs: ["ovn-northd", "ovn-controller", "ovs-vswitchd"],
-    timeoutMs: 60_000,
     note: "two chassis, userspace datapath",
   },
   { name: "qemu", factories: { compute: "qemu.ts" }, programs: ["qemu-system-x86_64"], note: "under TCG" },
