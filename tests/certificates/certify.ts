@@ -2,7 +2,7 @@
 // `certify.ts [--out <folder>] [--jobs <n>] [<plugin>...]`. Those that take long are certified by name, and where VDC_DEEP is set. Ends with 1 when a certificate is none of success.
 import { createHash } from "node:crypto";
 import { accessSync, constants } from "node:fs";
-import { copyFile, cp, mkdir, readFile, rm } from "node:fs/promises";
+import { copyFile, cp, mkdir, readFile, rm, symlink } from "node:fs/promises";
 import { homedir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -44,6 +44,8 @@ async function main(): Promise<number> {
   process.env.VDC_CERTIFY_GUEST = await guestOf(wanted);
   await using stranger = await Stranger.arrive();
   await cp(join(root, "tests/certificates"), stranger.directory, { recursive: true });
+  // What factories share with tests is in no registry.
+  await symlink(join(root, "packages/testing"), join(stranger.directory, "node_modules/@vdc-os/testing"), "dir");
   const author = new Author(stranger, out);
   await author.makeKey();
   const rows = new Map<string, readonly CertificateRow[]>();

@@ -235,15 +235,18 @@ export class SupervisedProcess {
     // What it started and left behind would fight with what is started next.
     await killOwnedProcesses(this.#context.directory.root, (owned) => owned.spawn === spawn);
     const record = recordOfEnd(this.#record, lastExit);
+    const state = record.wanted === "ended" ? "exited" : "backingOff";
+    // With the record: who asks while that is written must not be told of the end, and that it runs.
+    this.#state = state;
     await this.#write(record);
-    if (record.wanted === "ended") return this.#move("exited");
+    if (state === "exited") return this.#move(state);
     const pauseMs = this.#backOff.next(record.startedAt);
     this.#context.logger.warn("a data-plane process ended and is started again", {
       process: this.processId,
       lastExit,
       pauseMs,
     });
-    this.#move("backingOff");
+    this.#move(state);
     this.#backOff.schedule(pauseMs, () => {
       this.#serialise(() => this.#launch()).catch((error) => this.#complain("it was not started again", error));
     });

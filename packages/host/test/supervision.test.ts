@@ -1,5 +1,6 @@
 import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { ProcessStatus } from "@vdc-os/core/host/v1";
 import type { StartHostRuntimeOptions } from "@vdc-os/host";
 import { startHostRuntime } from "@vdc-os/host";
 import { describe, expect, it } from "vitest";
@@ -49,6 +50,23 @@ describe("a host runtime in this process", () => {
     expect(await runs(bred)).toBe(false);
     expect(await runtime.listProcesses({}, context())).toEqual([]);
     await runtime.removeProcess({ processId: "a" }, context());
+  });
+
+  it("tells of an end and of what has ended together: never that it was started again, with the pid that is gone", async () => {
+    await using directory = await TestHostDirectory.make();
+    await using host = await startHostRuntime({ directory: directory.path, ...fast });
+    const { runtime } = host;
+    const { pid } = await runtime.ensureProcess(echo("a"), context());
+    process.kill(pid as number, "SIGKILL");
+    const told: ProcessStatus[] = [];
+    for (let status: ProcessStatus | undefined; status?.restarts !== 1 || status.state !== "running"; ) {
+      [status] = await runtime.listProcesses({}, context());
+      if (status !== undefined) told.push(status);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(told.filter((status) => status.restarts === 1 && status.pid === pid)).toEqual([]);
+    expect(told.some((status) => status.state === "backingOff")).toBe(true);
+    await host.close({ removeProcesses: true });
   });
 
   it("starts a crashed process again, without what it left behind", async () => {
