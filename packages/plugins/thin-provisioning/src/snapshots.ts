@@ -1,5 +1,5 @@
 import { isSameOwner } from "./same-owner.ts";
-import { type ObjectReference, type OperationContext, type Page, VdcError } from "@vdc-os/core";
+import { isVdcError, type ObjectReference, type OperationContext, type Page, VdcError } from "@vdc-os/core";
 import type { CreateSnapshot, Snapshot, SnapshotAttachment, SnapshotsFacet } from "@vdc-os/core/storage/v1";
 import { assertNotCancelled } from "./assert-not-cancelled.ts";
 import { childrenOf } from "./attachments.ts";
@@ -31,10 +31,15 @@ export class Snapshots implements SnapshotsFacet {
   async createSnapshot(input: CreateSnapshot, context: OperationContext): Promise<Snapshot> {
     assertNotCancelled(context);
     const { name, volumeId, owner } = input;
-    const making = this.#making.get(name);
-    if (making !== undefined) {
+    for (let making = this.#making.get(name); making !== undefined; making = this.#making.get(name)) {
       if (making.input.volumeId !== volumeId || !isSameOwner(making.input.owner, owner)) throw nameTaken(name);
-      return making.done;
+      try {
+        return await making.done;
+      } catch (error) {
+        // Whoever began it may have given up, or been late; whoever joined has not.
+        if (!isVdcError(error, "CANCELLED") && !isVdcError(error, "DEADLINE_EXCEEDED")) throw error;
+        assertNotCancelled(context);
+      }
     }
     const done = this.#create(input, context);
     this.#making.set(name, { input, done });
