@@ -1,5 +1,5 @@
 import { readdir, readFile } from "node:fs/promises";
-import { awaitExit, identifyProcess, type ProcessIdentity } from "@vdc-os/core/local";
+import { awaitExit, type ProcessIdentity, readProcessStat } from "@vdc-os/core/local";
 
 /** A process of a datacenter. */
 export interface DatacenterProcess {
@@ -23,18 +23,19 @@ export async function findProcesses(directory: string): Promise<readonly Datacen
   for (const entry of await readdir("/proc")) {
     const pid = Number(entry);
     if (!Number.isInteger(pid) || pid === process.pid) continue;
-    const [environment = "", command = "", stat = ""] = await Promise.all(
-      ["environ", "cmdline", "stat"].map((file) => readFile(`/proc/${pid}/${file}`, "latin1").catch(() => "")),
+    const [environment = "", command = ""] = await Promise.all(
+      ["environ", "cmdline"].map((file) => readFile(`/proc/${pid}/${file}`, "latin1").catch(() => "")),
     );
     const isNamed = environment.includes(directory) || command.includes(directory);
     if (!isNamed && command !== "") continue;
-    const identity = await identifyProcess(pid);
-    if (identity === undefined) continue;
+    const stat = readProcessStat(pid);
+    if (stat === undefined) continue;
+    const identity = { pid, startTicks: stat.startTicks };
     if (!isNamed) {
-      if (isEnding(stat)) ending.push(identity);
+      if (stat.isEnding) ending.push(identity);
       continue;
     }
-    if (isEnding(stat) && (await awaitExit(identity, endingMs))) continue;
+    if (stat.isEnding && (await awaitExit(identity, endingMs))) continue;
     const variables = new Map(
       environment.split("\0").map((pair) => [pair.split("=", 1)[0] ?? "", pair.slice(pair.indexOf("=") + 1)]),
     );
@@ -50,12 +51,6 @@ export async function findProcesses(directory: string): Promise<readonly Datacen
   }
   await Promise.all(ending.map((one) => awaitExit(one, endingMs)));
   return found;
-}
-
-/** Whether `/proc/PID/stat` tells that a process runs no code of its own any more: its first thread is a zombie, or `PF_EXITING` is set (proc_pid_stat(5)). */
-function isEnding(stat: string): boolean {
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return fields[0] === "Z" || (Number(fields[6]) & 0x4) !== 0;
 }
 
 /** The Unix sockets that anybody listens on, or has open, under a folder. */

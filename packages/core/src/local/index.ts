@@ -11,3 +11,4 @@ export {
   readBootId,
   signalProcess,
 } from "./process-identity.ts";
+export { type ProcessStat, readProcessStat } from "./process-stat.ts";

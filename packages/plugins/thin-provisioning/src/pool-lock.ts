@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { linkSync, readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
 import { VdcError } from "@vdc-os/core";
+import { readProcessStat } from "@vdc-os/core/local";
 
 /** The claim of one process on a pool. */
 export interface PoolLock {
@@ -72,13 +73,9 @@ function bootId(): string {
   return readText("/proc/sys/kernel/random/boot_id").trim();
 }
 
-/** The start time of a process in ticks since boot (proc(5), field 22); empty when it does not run, is dead already, or can't be told. */
+/** The start time of a process in ticks since boot; empty when it does not run, or can't be told. */
 function startTimeOf(pid: number): string {
-  const stat = readText(`/proc/${pid}/stat`);
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  // Of a process that was killed the first thread may be a zombie while others finish a write (field 20 counts them).
-  const isDead = fields[0] === "X" || (fields[0] === "Z" && Number(fields[17]) <= 1);
-  return isDead ? "" : (fields[19] ?? "");
+  return String(readProcessStat(pid)?.startTicks ?? "");
 }
 
 function isAlive(pid: number, startTime: string): boolean {

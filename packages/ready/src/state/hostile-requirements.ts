@@ -1,6 +1,6 @@
 import { isVdcError, type Json } from "@vdc-os/core";
 import type { StateOperation } from "@vdc-os/core/state/v1";
-import { heapGrowth } from "../suite/heap-growth.ts";
+import { mustTakeNoMore } from "../suite/heap-growth.ts";
 import { must, mustEqual, mustReject } from "../suite/must.ts";
 import { brief, keysUnder, nextChanges, openWatch, put, read, type StateRequirement } from "./state-instance.ts";
 
@@ -166,18 +166,16 @@ export const hostileRequirements: readonly StateRequirement[] = [
       const make = async (): Promise<void> => {
         for (let left = transactions; left > 0; left -= 1) await put(test, ...keys);
       };
-      await make();
-      const plain = Math.max(0, await heapGrowth(make, 1));
-      const watches = Array.from({ length: unread }, () => openWatch(test, "w/", 0));
-      for (const watch of watches) await nextChanges(watch, 1);
-      // Half of what a change takes that waits for each of them in a queue. What is read ahead, and what else the process does, shows in one round only.
-      const enough = unread * transactions * keysOfEach * 20;
-      let more = (await heapGrowth(make, 1)) - plain;
-      for (let round = 1; round < 4 && more >= enough; round += 1) more = (await heapGrowth(make, 1)) - plain;
-      must(
-        more < enough,
-        `changes must take no more memory with ${unread} watches that nobody reads, and take ${more} bytes more`,
-      );
+      const watches: ReturnType<typeof openWatch>[] = [];
+      await mustTakeNoMore(make, {
+        once: async () => {
+          watches.push(...Array.from({ length: unread }, () => openWatch(test, "w/", 0)));
+          for (const watch of watches) await nextChanges(watch, 1);
+        },
+        // Half of what a change takes that waits for each of them in a queue.
+        enough: unread * transactions * keysOfEach * 20,
+        what: `with ${unread} watches that nobody reads`,
+      });
       const [watch] = watches;
       const rest = watch === undefined ? [] : await nextChanges(watch, 3);
       const revisions = rest.flatMap((change) => ("revision" in change ? [change.revision] : []));

@@ -51,6 +51,30 @@ export async function heapGrowth(work: () => Promise<unknown>, turns = 4): Promi
   return usedBytes() - before;
 }
 
+/** Options of {@link mustTakeNoMore}. */
+export interface TakeNoMoreOptions {
+  /** What must not make a difference. */
+  readonly once: () => Promise<void>;
+  /** From how many bytes on it makes one. */
+  readonly enough: number;
+  /** What it is, for people: `with 60 watches`. */
+  readonly what: string;
+}
+
+/**
+ * Fails when something keeps more memory than it did before `once`. What is read ahead, and what else the process does, shows in one round only; and what was
+ * given back while the first was measured is no growth of those that follow.
+ */
+export async function mustTakeNoMore(work: () => Promise<void>, options: TakeNoMoreOptions): Promise<void> {
+  const { once, enough, what } = options;
+  await work();
+  const plain = Math.max(0, await heapGrowth(work, 1));
+  await once();
+  let more = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < 4 && more >= enough; round += 1) more = (await heapGrowth(work, 1)) - plain;
+  must(more < enough, `changes must take no more memory ${what}, and take ${more} bytes more`);
+}
+
 function usedBytes(): number {
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;

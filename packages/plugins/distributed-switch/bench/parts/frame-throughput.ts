@@ -18,8 +18,8 @@ export interface FrameThroughputOptions {
 const macs = ["52:54:00:00:00:01", "52:54:00:00:00:02"] as const;
 
 /**
- * Frames of full size from one NIC to another, each joined to its switch as QEMU joins it: what the switch takes, without the guests' TCP and
- * taps, which take more than either switch.
+ * Frames of full size from one NIC to another, each joined to its switch as QEMU joins it: what the switches do without the guests' TCP and
+ * their taps.
  */
 export async function nicToNic({ rounds, seconds, report, skip }: FrameThroughputOptions): Promise<void> {
   const what = "Frames, NIC to NIC";
