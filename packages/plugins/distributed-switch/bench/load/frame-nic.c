@@ -8,8 +8,8 @@
  *   frame-nic vde SWITCH count SECONDS
  *
  * The one that counts has address 52:54:00:00:00:02. It tells the switch so with a frame of its own, prints `ready`,
- * counts what arrives within SECONDS after the first frame that does, prints `frames N`, and ends. The one that sends
- * has address 52:54:00:00:00:01, prints `ready`, and goes on until it is killed.
+ * counts what arrives within SECONDS after the first frame that does, and prints `frames N`. The one that sends has
+ * address 52:54:00:00:00:01, and prints `ready`. Both go on until they are killed.
  */
 #include <arpa/inet.h>
 #include <dlfcn.h>
@@ -162,6 +162,9 @@ static void count(struct nic *nic, double seconds) {
   end = seconds_now() + seconds;
   while (seconds_now() < end) frames += nic->take(nic);
   printf("frames %ld\n", frames);
+  fflush(stdout);
+  /* A switch whose NIC goes while frames come for it complains. */
+  for (;;) nic->take(nic);
 }
 
 int main(int argc, char **argv) {

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { printed } from "../sandbox/readiness.ts";
 import type { Sandbox } from "../sandbox/sandbox.ts";
 
@@ -30,7 +31,10 @@ export async function framesPerSecond(sandbox: Sandbox, nics: FrameNics, seconds
     await counted;
     return Number(/frames (\d+)/.exec(output)?.[1]) / seconds;
   } finally {
-    sending.child.kill("SIGKILL");
-    counting.child.kill("SIGKILL");
+    // First the one that sends: a switch complains of frames for a NIC that has gone.
+    for (const { child } of [sending, counting]) {
+      const ended = once(child, "exit");
+      if (child.kill("SIGKILL")) await ended;
+    }
   }
 }
